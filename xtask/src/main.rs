@@ -1,0 +1,3 @@
+//! The lab and the benchmarks.
+#![forbid(unsafe_code)]
+fn main() {}
