@@ -1,3 +1,14 @@
-//! Placeholder.
+//! The protocols of PPTP, sans-I/O: the control connection and GRE in both roles, PPP in both roles, and the packet path.
+//!
+//! Nothing here reads a clock, opens a socket or asks an operating system for anything. `handle_*(now, …)` puts something in,
+//! `poll_output()` takes out transmissions and events in order, `poll_timeout()` says when `handle_timeout(now)` is wanted.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod random;
+mod time;
+
+pub use random::Random;
+pub use time::Instant;
