@@ -7,6 +7,9 @@
 
 extern crate alloc;
 
+pub mod control;
+pub mod gre;
+
 mod random;
 mod time;
 
