@@ -1,0 +1,96 @@
+//! Decryption of incoming packets: what both modes share.
+
+use alloc::boxed::Box;
+
+use super::stateful::StatefulOpener;
+use super::stateless::StatelessOpener;
+use super::{COUNT_MASK, ENCRYPTED, FLUSHED, Mode, StartKey, Strength};
+
+/// Decrypts the packets of one direction.
+///
+/// MPPE has no integrity check. Whether a key fits is judged by the caller's `sane`, and nothing a packet claims changes
+/// the state unless `sane` likes the plain text: packets of a forger cost time, never the connection.
+#[derive(Debug)]
+pub struct Opener(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Stateless(StatelessOpener),
+    Stateful(Box<StatefulOpener>),
+}
+
+impl Opener {
+    /// An opener that expects coherency count 0 first.
+    pub fn new(start: StartKey, strength: Strength, mode: Mode) -> Self {
+        Self(match mode {
+            Mode::Stateless => Inner::Stateless(StatelessOpener::new(start, strength)),
+            Mode::Stateful => Inner::Stateful(Box::new(StatefulOpener::new(start, strength))),
+        })
+    }
+
+    /// Decrypts `body` (what follows the MPPE `header`) in place.
+    ///
+    /// `distance` is how far the GRE sequence number has moved since the newest packet opened so far (before the first:
+    /// since the keys were put in place), at least 1; or 0 for a packet that is older than that one. A packet can ask
+    /// for no more key changes than that. `sane` judges the plain text. After an error `body` is as it was before.
+    pub fn open(
+        &mut self,
+        header: u16,
+        distance: u32,
+        body: &mut [u8],
+        sane: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), OpenError> {
+        if header & ENCRYPTED == 0 {
+            return Err(OpenError::NotEncrypted);
+        }
+        let count = header & COUNT_MASK;
+        match &mut self.0 {
+            Inner::Stateless(opener) => opener.open(count, distance, body, sane),
+            Inner::Stateful(opener) => {
+                opener.open(count, header & FLUSHED != 0, distance, body, sane)
+            }
+        }
+    }
+}
+
+/// Decrypts `body` with `cipher` if `sane` likes the result; otherwise puts it back as it was.
+///
+/// `cipher` must stand where it stood for the packet's sender; on success it stands behind the packet.
+pub(super) fn try_cipher(
+    cipher: &mut crate::rc4::Rc4,
+    body: &mut [u8],
+    sane: impl Fn(&[u8]) -> bool,
+) -> bool {
+    let mut again = cipher.clone();
+    cipher.apply(body);
+    let good = sane(body);
+    if !good {
+        again.apply(body);
+    }
+    good
+}
+
+/// Why a packet was not opened. No error changes which keys later packets are tried with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Bit D is clear: the packet is not encrypted, or MPPC-compressed.
+    #[error("the MPPE header says that the packet is not encrypted")]
+    NotEncrypted,
+    /// Stateful mode: a packet is missing. The caller sends a CCP Reset-Request (not for each packet anew) and goes on.
+    #[error("packets are missing and the cipher must be reset")]
+    NeedsReset,
+    /// A late packet whose key is not kept (any more), or was used before: a duplicate.
+    #[error("the packet is too old or a duplicate")]
+    TooOld,
+    /// The coherency count is farther ahead than the GRE sequence number or the limit on key changes permits.
+    #[error("the packet is {advance} packets ahead, more than the {allowed} possible")]
+    TooFar {
+        /// The smallest number of packets the coherency count can have moved.
+        advance: u32,
+        /// The largest number allowed.
+        allowed: u32,
+    },
+    /// No key in question gave a plain text that `sane` liked.
+    #[error("the packet does not decrypt to anything sensible")]
+    Insane,
+}

@@ -1,0 +1,112 @@
+//! Opening packets whose key stream runs on from one to the next.
+
+use super::open::{OpenError, try_cipher};
+use super::{COUNT_SPACE, KeySchedule, MAX_KEY_CHANGES, StartKey, Strength};
+use crate::rc4::Rc4;
+
+/// Packets between regular key changes; the change comes before the packet whose count ends in FF.
+const PAGE: u64 = 256;
+
+/// How many key changes beyond the known ones are tried for a packet with bit A: Linux changes the key at each bit A, so
+/// that a lost one costs a change nobody saw.
+const UNSEEN_CHANGES: u32 = 4;
+
+#[derive(Debug)]
+pub(super) struct StatefulOpener {
+    schedule: KeySchedule,
+    /// Stands behind the newest packet opened.
+    cipher: Rc4,
+    /// Number of the next packet in sequence; the coherency count is its low 12 bits.
+    next: u64,
+    /// Whether the peer changes the key at a bit A outside the regular changes (Linux) or keeps it (RFC 3078 §3.1).
+    flush_changes_key: bool,
+}
+
+impl StatefulOpener {
+    pub(super) fn new(start: StartKey, strength: Strength) -> Self {
+        let schedule = KeySchedule::new(start, strength);
+        let cipher = schedule.current().cipher();
+        Self { schedule, cipher, next: 0, flush_changes_key: false }
+    }
+
+    pub(super) fn open(
+        &mut self,
+        count: u16,
+        flushed: bool,
+        distance: u32,
+        body: &mut [u8],
+        sane: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), OpenError> {
+        if distance == 0 {
+            return Err(OpenError::TooOld);
+        }
+        let skipped = u32::from(count).wrapping_sub(self.next as u32) % COUNT_SPACE;
+        if flushed {
+            return self.open_flushed(skipped, distance, body, sane);
+        }
+        let regular_change = count & 0xff == 0xff;
+        if skipped != 0 || regular_change {
+            return Err(OpenError::NeedsReset);
+        }
+        let mut cipher = self.cipher.clone();
+        if !try_cipher(&mut cipher, body, sane) {
+            return Err(OpenError::Insane);
+        }
+        self.cipher = cipher;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// A packet with bit A: its cipher starts anew, so it can be opened whatever was lost before it.
+    fn open_flushed(
+        &mut self,
+        skipped: u32,
+        distance: u32,
+        body: &mut [u8],
+        sane: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), OpenError> {
+        // A sender may jump ahead to the next regular change to answer a Reset-Request.
+        let allowed = distance.saturating_add(PAGE as u32).min(MAX_KEY_CHANGES);
+        if skipped >= allowed {
+            return Err(OpenError::TooFar { advance: skipped + 1, allowed });
+        }
+        let most_wraps = (allowed - 1 - skipped) / COUNT_SPACE;
+        for wraps in (0..=most_wraps).rev() {
+            let number = self.next + u64::from(skipped + wraps * COUNT_SPACE);
+            if self.open_flushed_at(number, body, &sane) {
+                return Ok(());
+            }
+        }
+        Err(OpenError::Insane)
+    }
+
+    /// Tries to open the packet as number `number`, and commits when that succeeds.
+    fn open_flushed_at(
+        &mut self,
+        number: u64,
+        body: &mut [u8],
+        sane: impl Fn(&[u8]) -> bool,
+    ) -> bool {
+        let regular_change = number % PAGE == PAGE - 1;
+        let missed = number / PAGE - self.next / PAGE;
+        let mut schedule = self.schedule.clone();
+        for _ in 0..missed {
+            schedule.next();
+        }
+        if regular_change || self.flush_changes_key {
+            schedule.next();
+        }
+        for unseen in 0..=UNSEEN_CHANGES {
+            if unseen > 0 {
+                schedule.next();
+            }
+            let mut cipher = schedule.current().cipher();
+            if try_cipher(&mut cipher, body, &sane) {
+                self.flush_changes_key |= !regular_change && unseen > 0;
+                (self.schedule, self.cipher, self.next) = (schedule, cipher, number + 1);
+                return true;
+            }
+        }
+        false
+    }
+}
