@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 
 use super::stateful::StatefulOpener;
 use super::stateless::StatelessOpener;
-use super::{COUNT_MASK, ENCRYPTED, FLUSHED, Mode, StartKey, Strength};
+use super::{COUNT_MASK, ENCRYPTED, FLUSHED, Mode, SessionKey, StartKey, Strength};
+use crate::rc4::Rc4;
 
 /// Decrypts the packets of one direction.
 ///
@@ -53,21 +54,20 @@ impl Opener {
     }
 }
 
-/// Decrypts `body` with `cipher` if `sane` likes the result; otherwise puts it back as it was.
-///
-/// `cipher` must stand where it stood for the packet's sender; on success it stands behind the packet.
-pub(super) fn try_cipher(
-    cipher: &mut crate::rc4::Rc4,
+/// Decrypts `body` with the start of the stream of `key` if `sane` likes the result, and gives the cipher that then
+/// stands behind the packet; otherwise puts `body` back as it was.
+pub(super) fn try_key(
+    key: &SessionKey,
     body: &mut [u8],
     sane: impl Fn(&[u8]) -> bool,
-) -> bool {
-    let mut again = cipher.clone();
+) -> Option<Rc4> {
+    let mut cipher = key.cipher();
     cipher.apply(body);
-    let good = sane(body);
-    if !good {
-        again.apply(body);
+    if sane(body) {
+        return Some(cipher);
     }
-    good
+    key.cipher().apply(body);
+    None
 }
 
 /// Why a packet was not opened. No error changes which keys later packets are tried with.

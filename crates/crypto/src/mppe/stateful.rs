@@ -1,14 +1,14 @@
 //! Opening packets whose key stream runs on from one to the next.
 
-use super::open::{OpenError, try_cipher};
+use super::open::{OpenError, try_key};
 use super::{COUNT_SPACE, KeySchedule, MAX_KEY_CHANGES, StartKey, Strength};
 use crate::rc4::Rc4;
 
 /// Packets between regular key changes; the change comes before the packet whose count ends in FF.
 const PAGE: u64 = 256;
 
-/// How many key changes beyond the known ones are tried for a packet with bit A: Linux changes the key at each bit A, so
-/// that a lost one costs a change nobody saw.
+/// How many key changes beyond the regular ones are tried for a packet with bit A. Outside the regular changes RFC 3078
+/// §3.1 keeps the key at a bit A and Linux changes it, so that each lost one is a change nobody here saw.
 const UNSEEN_CHANGES: u32 = 4;
 
 #[derive(Debug)]
@@ -18,15 +18,13 @@ pub(super) struct StatefulOpener {
     cipher: Rc4,
     /// Number of the next packet in sequence; the coherency count is its low 12 bits.
     next: u64,
-    /// Whether the peer changes the key at a bit A outside the regular changes (Linux) or keeps it (RFC 3078 §3.1).
-    flush_changes_key: bool,
 }
 
 impl StatefulOpener {
     pub(super) fn new(start: StartKey, strength: Strength) -> Self {
         let schedule = KeySchedule::new(start, strength);
         let cipher = schedule.current().cipher();
-        Self { schedule, cipher, next: 0, flush_changes_key: false }
+        Self { schedule, cipher, next: 0 }
     }
 
     pub(super) fn open(
@@ -48,11 +46,13 @@ impl StatefulOpener {
         if skipped != 0 || regular_change {
             return Err(OpenError::NeedsReset);
         }
-        let mut cipher = self.cipher.clone();
-        if !try_cipher(&mut cipher, body, sane) {
+        let before = self.cipher.clone();
+        self.cipher.apply(body);
+        if !sane(body) {
+            self.cipher = before;
+            self.cipher.clone().apply(body);
             return Err(OpenError::Insane);
         }
-        self.cipher = cipher;
         self.next += 1;
         Ok(())
     }
@@ -90,19 +90,14 @@ impl StatefulOpener {
         let regular_change = number % PAGE == PAGE - 1;
         let missed = number / PAGE - self.next / PAGE;
         let mut schedule = self.schedule.clone();
-        for _ in 0..missed {
-            schedule.next();
-        }
-        if regular_change || self.flush_changes_key {
+        for _ in 0..missed + u64::from(regular_change) {
             schedule.next();
         }
         for unseen in 0..=UNSEEN_CHANGES {
             if unseen > 0 {
                 schedule.next();
             }
-            let mut cipher = schedule.current().cipher();
-            if try_cipher(&mut cipher, body, &sane) {
-                self.flush_changes_key |= !regular_change && unseen > 0;
+            if let Some(cipher) = try_key(schedule.current(), body, &sane) {
                 (self.schedule, self.cipher, self.next) = (schedule, cipher, number + 1);
                 return true;
             }

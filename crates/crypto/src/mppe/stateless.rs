@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 
-use super::open::{OpenError, try_cipher};
+use super::open::{OpenError, try_key};
 use super::{COUNT_SPACE, KeySchedule, SessionKey, StartKey, Strength};
 
 /// The most key changes one packet can cause: a burst of 16,384 lost packets is survived.
@@ -58,7 +58,7 @@ impl StatelessOpener {
             *station = Some((advance, schedule.clone()));
         }
         for (advance, schedule) in stations.into_iter().rev().flatten() {
-            if try_cipher(&mut schedule.current().cipher(), body, &sane) {
+            if try_key(schedule.current(), body, &sane).is_some() {
                 self.move_to(advance, schedule);
                 return Ok(());
             }
@@ -79,7 +79,7 @@ impl StatelessOpener {
             .checked_sub(u64::from(back) + 1)
             .and_then(|number| self.kept.binary_search_by_key(&number, |(number, _)| *number).ok())
             .ok_or(OpenError::TooOld)?;
-        if !try_cipher(&mut self.kept[at].1.cipher(), body, sane) {
+        if try_key(&self.kept[at].1, body, sane).is_none() {
             return Err(OpenError::Insane);
         }
         self.kept.remove(at);
