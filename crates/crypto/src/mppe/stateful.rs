@@ -65,15 +65,15 @@ impl StatefulOpener {
         body: &mut [u8],
         sane: impl Fn(&[u8]) -> bool,
     ) -> Result<(), OpenError> {
-        // A sender may jump ahead to the next regular change to answer a Reset-Request.
-        let allowed = distance.saturating_add(PAGE as u32).min(MAX_KEY_CHANGES);
+        // A sender may answer each Reset-Request by a jump to the next regular change: a GRE packet stands for up to 256
+        // counts, but still for one key change at most.
+        let allowed = distance.saturating_mul(PAGE as u32).min(MAX_KEY_CHANGES);
         if skipped >= allowed {
             return Err(OpenError::TooFar { advance: skipped + 1, allowed });
         }
-        let most_wraps = (allowed - 1 - skipped) / COUNT_SPACE;
-        for wraps in (0..=most_wraps).rev() {
-            let number = self.next + u64::from(skipped + wraps * COUNT_SPACE);
-            if self.open_flushed_at(number, body, &sane) {
+        // The likeliest first: bursts longer than the coherency count are rare where a loss stops the traffic.
+        for skipped in (skipped..allowed).step_by(COUNT_SPACE as usize) {
+            if self.open_flushed_at(self.next + u64::from(skipped), body, &sane) {
                 return Ok(());
             }
         }

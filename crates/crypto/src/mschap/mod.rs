@@ -36,7 +36,7 @@ fn spread_key(key: &[u8; 7]) -> Zeroizing<[u8; 8]> {
     let bits = key.iter().fold(0u64, |bits, &byte| (bits << 8) | u64::from(byte));
     Zeroizing::new(core::array::from_fn(|n| {
         let seven = ((bits >> (49 - 7 * n)) as u8 & 0x7f) << 1;
-        seven | u8::from(seven.count_ones() % 2 == 0)
+        seven | u8::from(seven.count_ones().is_multiple_of(2))
     }))
 }
 
