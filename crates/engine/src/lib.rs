@@ -6,10 +6,17 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+pub mod auth;
 pub mod control;
+pub mod data;
+pub mod ppp;
 pub mod gre;
 
+#[cfg(test)]
+mod fixtures;
 mod random;
 mod time;
 

@@ -146,7 +146,8 @@ mod tests {
     #[test]
     fn ids_are_unique_and_never_zero_until_all_are_in_use() {
         let mut ids = ids();
-        let all: BTreeSet<u16> = (0..USABLE).map(|_| ids.allocate(Instant::ZERO).unwrap()).collect();
+        let all: BTreeSet<u16> =
+            (0..USABLE).map(|_| ids.allocate(Instant::ZERO).unwrap()).collect();
         assert_eq!(all.len(), USABLE);
         assert!(!all.contains(&0));
         assert_eq!(ids.allocate(Instant::ZERO), None);

@@ -52,7 +52,10 @@ fn a_late_packet_is_taken_once_and_is_no_longer_lost() {
     assert_eq!(sequencer.stats().lost, 2);
     assert_eq!(sequencer.commit(NOW, 3), Receive::Late);
     assert_eq!(sequencer.commit(NOW, 3), Receive::Duplicate);
-    assert_eq!(sequencer.stats(), Stats { received: 4, lost: 1, reordered: 1, duplicates: 1, ..Stats::default() });
+    assert_eq!(
+        sequencer.stats(),
+        Stats { received: 4, lost: 1, reordered: 1, duplicates: 1, ..Stats::default() }
+    );
 }
 
 #[test]

@@ -1,0 +1,312 @@
+//! From a GRE packet to what it carries.
+
+use core::net::Ipv6Addr;
+use core::ops::Range;
+
+use crypto::mppe::{self, OpenError};
+use wire::gre;
+use wire::ppp::{self, Protocol};
+
+use super::ip::{self, Source};
+use super::reorder::Expired;
+use super::{DataPath, DropReason, Inbound, MRU_SLACK, RESET_INTERVAL, Stateful, clamp_mss};
+use crate::Instant;
+use crate::gre::Receive;
+use crate::ppp::NetworkPermit;
+
+/// A PPP frame inside a GRE packet, as ranges of the packet's buffer.
+struct Frame {
+    whole: Range<usize>,
+    protocol: Protocol,
+    information: Range<usize>,
+    seq: u32,
+}
+
+impl DataPath {
+    /// Takes a received GRE packet, from its flags on, which has come from the peer's address; decrypts in place.
+    ///
+    /// After each call, and at [`held_deadline`](Self::held_deadline), call [`take_ready`](Self::take_ready) until it gives nothing.
+    pub fn inbound(&mut self, now: Instant, packet: &mut [u8]) -> Inbound {
+        let result = self.accept(now, packet).and_then(|frame| match frame {
+            Some(frame) => self.dispatch(now, packet, frame, true),
+            None => Ok(Inbound::AckOnly),
+        });
+        self.counted(result)
+    }
+
+    /// Takes a packet again for which [`inbound`](Self::inbound) gave [`Inbound::Early`].
+    pub fn reinject(&mut self, now: Instant, packet: &mut [u8]) -> Inbound {
+        let result = match parse(packet) {
+            Ok((_, Some(frame))) => self.dispatch(now, packet, frame, false),
+            Ok((_, None)) => Ok(Inbound::AckOnly),
+            Err(reason) => Err(reason),
+        };
+        self.counted(result)
+    }
+
+    /// Copies the next packet that waits no longer into `buffer` and takes it from there: ranges in the answer are of `buffer`.
+    pub fn take_ready(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Inbound> {
+        let packet = match self.stateful()?.reorder.take_ready() {
+            Some(packet) => packet,
+            None => {
+                self.stateful()?.reorder.until().filter(|until| *until <= now)?;
+                if self.give_up_waiting() == Expired::NeedsReset {
+                    let result = self.needs_reset(now);
+                    return Some(self.counted(result));
+                }
+                self.stateful()?.reorder.take_ready()?
+            }
+        };
+        let Some(buffer) = buffer.get_mut(..packet.len()) else {
+            return Some(self.counted(Err(DropReason::NoRoom)));
+        };
+        buffer.copy_from_slice(&packet);
+        Some(self.reinject(now, buffer))
+    }
+
+    /// GRE: call id, acknowledgement, sequence number. `None`: nothing but an acknowledgement.
+    fn accept(&mut self, now: Instant, packet: &[u8]) -> Result<Option<Frame>, DropReason> {
+        let (header, frame) = parse(packet)?;
+        if header.call_id != self.config.our_call_id {
+            return Err(DropReason::WrongCall);
+        }
+        if let Some(ack) = header.ack {
+            self.sequencer.acknowledged(now, ack);
+        }
+        let Some(seq) = header.seq else { return Ok(None) };
+        match self.sequencer.classify(now, seq) {
+            Receive::New { .. } | Receive::Late => {}
+            Receive::Duplicate | Receive::TooOld => {
+                return Err(match self.sequencer.commit(now, seq) {
+                    Receive::Duplicate => DropReason::Duplicate,
+                    _ => DropReason::TooOld,
+                });
+            }
+        }
+        match frame {
+            Some(frame) => Ok(Some(frame)),
+            None => Err(DropReason::EmptyPayload),
+        }
+    }
+
+    /// PPP: which way a frame goes. `fresh`: its sequence number still has to be committed.
+    fn dispatch(
+        &mut self,
+        now: Instant,
+        packet: &mut [u8],
+        frame: Frame,
+        fresh: bool,
+    ) -> Result<Inbound, DropReason> {
+        let limit = usize::from(self.framing.our_mru.max(super::DEFAULT_MRU)) + MRU_SLACK;
+        if frame.information.len() > limit {
+            return Err(DropReason::Oversize);
+        }
+        if frame.protocol == Protocol::COMPRESSED {
+            return match self.opener {
+                Some(_) => self.encrypted(now, packet, &frame, fresh),
+                None => Ok(self.early(now, frame, fresh)),
+            };
+        }
+        let network = matches!(frame.protocol, Protocol::IPV4 | Protocol::IPV6);
+        if network && self.opener.is_none() && self.permit.is_none() {
+            return Ok(self.early(now, frame, fresh));
+        }
+        self.commit(now, frame.seq, fresh);
+        if !network {
+            return Ok(Inbound::Control(frame.whole));
+        }
+        if self.opener.is_some() || self.permit.is_some_and(|permit| permit.encryption_required()) {
+            return Err(DropReason::Unencrypted);
+        }
+        self.network(packet, frame.protocol, frame.information)
+    }
+
+    fn early(&mut self, now: Instant, frame: Frame, fresh: bool) -> Inbound {
+        self.commit(now, frame.seq, fresh);
+        Inbound::Early(frame.whole)
+    }
+
+    fn encrypted(
+        &mut self,
+        now: Instant,
+        packet: &mut [u8],
+        frame: &Frame,
+        fresh: bool,
+    ) -> Result<Inbound, DropReason> {
+        let information = &packet[frame.information.clone()];
+        let Some((header, body)) = information.split_first_chunk() else {
+            return Err(DropReason::MalformedMppe);
+        };
+        let header = u16::from_be_bytes(*header);
+        if header & mppe::ENCRYPTED == 0 || body.is_empty() {
+            return Err(DropReason::MalformedMppe);
+        }
+        if self.must_wait(header) {
+            self.commit(now, frame.seq, fresh);
+            let whole = ..frame.whole.end;
+            if let Some(stateful) = self.stateful() {
+                stateful.reorder.hold(now, header, &packet[whole]);
+            }
+            return Ok(Inbound::Held);
+        }
+        let body = frame.information.start + mppe::HEADER_LEN..frame.information.end;
+        if let Err(error) = self.open(header, frame.seq, &mut packet[body.clone()]) {
+            return self.not_opened(now, frame.seq, fresh, error);
+        }
+        self.commit(now, frame.seq, fresh);
+        let (protocol, information) =
+            ppp::split(&packet[body.clone()]).map_err(|_| DropReason::Undecryptable)?;
+        let information = body.end - information.len()..body.end;
+        if self.permit.is_none() {
+            return Err(DropReason::NetworkClosed);
+        }
+        self.network(packet, protocol, information)
+    }
+
+    fn open(&mut self, header: u16, seq: u32, body: &mut [u8]) -> Result<(), OpenError> {
+        let Some(receiver) = &mut self.opener else { return Err(OpenError::NotEncrypted) };
+        let ahead = seq.wrapping_sub(receiver.newest);
+        let distance = if ahead < 1 << 31 { ahead } else { 0 };
+        receiver.opener.open(header, distance, body, is_network_packet)?;
+        if distance > 0 {
+            receiver.newest = seq;
+        }
+        if let Some(stateful) = &mut receiver.stateful {
+            stateful.awaiting_reset = None;
+            stateful.reorder.opened(header);
+        }
+        Ok(())
+    }
+
+    fn not_opened(
+        &mut self,
+        now: Instant,
+        seq: u32,
+        fresh: bool,
+        error: OpenError,
+    ) -> Result<Inbound, DropReason> {
+        match error {
+            OpenError::NotEncrypted => Err(DropReason::MalformedMppe),
+            OpenError::TooOld => Err(DropReason::MppeTooOld),
+            OpenError::TooFar { .. } => Err(DropReason::MppeTooFar),
+            OpenError::NeedsReset => {
+                self.commit(now, seq, fresh);
+                self.needs_reset(now)
+            }
+            // In stateful mode a wrong guess at the place in the key stream shows like this.
+            OpenError::Insane if self.stateful().is_some() => self.needs_reset(now),
+            OpenError::Insane => Err(DropReason::Undecryptable),
+        }
+    }
+
+    /// IP: the gates, and the MSS of TCP.
+    fn network(
+        &mut self,
+        packet: &mut [u8],
+        protocol: Protocol,
+        information: Range<usize>,
+    ) -> Result<Inbound, DropReason> {
+        let Some(permit) = &self.permit else { return Err(DropReason::NetworkClosed) };
+        let bytes = &mut packet[information.clone()];
+        let (len, source) = ip::inspect(bytes).ok_or(DropReason::MalformedIp)?;
+        check_network(permit, protocol, source, self.config.check_source)?;
+        if self.config.clamp_mss {
+            clamp_mss(&mut bytes[..len], permit.mtu());
+        }
+        self.stats.received_packets += 1;
+        self.stats.received_bytes += len as u64;
+        Ok(Inbound::Ip(information.start..information.start + len))
+    }
+
+    fn commit(&mut self, now: Instant, seq: u32, fresh: bool) {
+        if fresh {
+            self.sequencer.commit(now, seq);
+        }
+    }
+
+    fn counted(&mut self, result: Result<Inbound, DropReason>) -> Inbound {
+        result.unwrap_or_else(|reason| Inbound::Drop(self.count_drop(reason)))
+    }
+
+    fn stateful(&mut self) -> Option<&mut Stateful> {
+        self.opener.as_mut()?.stateful.as_mut()
+    }
+
+    fn must_wait(&mut self, header: u16) -> bool {
+        self.stateful().is_some_and(|stateful| {
+            stateful.awaiting_reset.is_none() && stateful.reorder.must_wait(header)
+        })
+    }
+
+    fn give_up_waiting(&mut self) -> Expired {
+        let Some(stateful) = self.stateful() else { return Expired::GoOn };
+        let (expired, lost) = stateful.reorder.expire();
+        for _ in 0..lost {
+            self.count_drop(DropReason::AwaitingReset);
+        }
+        expired
+    }
+
+    fn needs_reset(&mut self, now: Instant) -> Result<Inbound, DropReason> {
+        let Some(stateful) = self.stateful() else { return Err(DropReason::Undecryptable) };
+        match stateful.awaiting_reset {
+            Some(asked) if now - asked < RESET_INTERVAL => Err(DropReason::AwaitingReset),
+            _ => {
+                stateful.awaiting_reset = Some(now);
+                Ok(Inbound::ResetNeeded)
+            }
+        }
+    }
+}
+
+/// The GRE header and the PPP frame, if there is one.
+fn parse(packet: &[u8]) -> Result<(gre::Header, Option<Frame>), DropReason> {
+    let (header, payload) = gre::parse(packet).map_err(|_| DropReason::MalformedGre)?;
+    let Some(seq) = header.seq.filter(|_| !payload.is_empty()) else {
+        return if payload.is_empty() { Ok((header, None)) } else { Err(DropReason::MalformedGre) };
+    };
+    let (protocol, information) = ppp::split(payload).map_err(|_| DropReason::MalformedPpp)?;
+    let start = header.wire_len();
+    let end = start + payload.len();
+    let frame =
+        Frame { whole: start..end, protocol, information: end - information.len()..end, seq };
+    Ok((header, Some(frame)))
+}
+
+/// What an opened MPPE packet must look like. Inside MPPE peers write the protocol in two bytes whatever was agreed; one byte is
+/// taken too.
+fn is_network_packet(plain: &[u8]) -> bool {
+    let Ok((protocol, information)) = ppp::split(plain) else { return false };
+    match ip::inspect(information) {
+        Some((_, Source::V4(_))) => protocol == Protocol::IPV4,
+        Some((_, Source::V6(_))) => protocol == Protocol::IPV6,
+        None => false,
+    }
+}
+
+/// Whether the permit covers a packet of this protocol and source.
+fn check_network(
+    permit: &NetworkPermit,
+    protocol: Protocol,
+    source: Source,
+    check_source: bool,
+) -> Result<(), DropReason> {
+    let allowed = match (protocol, source) {
+        (Protocol::IPV4, Source::V4(source)) => {
+            let agreed = permit.ipv4().ok_or(DropReason::NetworkClosed)?;
+            source == agreed.remote
+        }
+        (Protocol::IPV6, Source::V6(source)) => {
+            let agreed = permit.ipv6().ok_or(DropReason::NetworkClosed)?;
+            is_from_interface(source, agreed.remote_id)
+        }
+        _ => return Err(DropReason::MalformedIp),
+    };
+    if allowed || !check_source { Ok(()) } else { Err(DropReason::SpoofedSource) }
+}
+
+/// IPV6CP agrees on an interface identifier: any unicast address that ends in it is the peer's, and so is the unspecified address of
+/// duplicate address detection.
+fn is_from_interface(source: Ipv6Addr, identifier: [u8; 8]) -> bool {
+    source.is_unspecified() || !source.is_multicast() && source.octets()[8..] == identifier
+}

@@ -1,0 +1,224 @@
+//! What a worker does to each packet of a call: GRE, PPP framing, MPPE, and the gates between the peer and the network.
+
+mod inbound;
+mod ip;
+mod mss;
+mod outbound;
+mod reason;
+mod reorder;
+
+pub use mss::clamp_mss;
+pub use outbound::HEADROOM;
+pub use reason::{DropReason, Drops};
+
+use core::ops::Range;
+use core::time::Duration;
+
+use crypto::mppe::{Mode, Opener, Sealer};
+use reorder::Reorder;
+
+use crate::Instant;
+use crate::gre::{self, Sequencer};
+use crate::ppp::{Framing, Keys, NetworkPermit};
+
+/// How much larger than the MRU a received PPP frame may be. With MRU 1400, Windows sends 1,400-byte IP packets inside MPPE:
+/// frames of 1,405 bytes.
+pub const MRU_SLACK: usize = 64;
+
+/// The MRU that holds until LCP has agreed on one (RFC 1661 §6.1).
+const DEFAULT_MRU: u16 = 1500;
+
+/// The least time between two [`Inbound::ResetNeeded`].
+const RESET_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How far behind the newest sequence number the first packet under new keys may be.
+const KEYS_SLACK: u32 = 64;
+
+/// What a [`DataPath`] is told before it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The call id in packets to us.
+    pub our_call_id: u16,
+    /// The call id in packets to the peer.
+    pub peer_call_id: u16,
+    /// Whether packets from the peer must come from the address that it was given (the server's rule; to a client, anybody may write).
+    pub check_source: bool,
+    /// Whether the MSS of TCP connections is lowered to what fits, both ways.
+    pub clamp_mss: bool,
+}
+
+/// What to do with a received GRE packet. Ranges are of the packet's buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inbound {
+    /// An IP packet for the network.
+    Ip(Range<usize>),
+    /// A whole PPP frame for [`Link`](crate::ppp::Link).
+    Control(Range<usize>),
+    /// A network packet that came before its keys or its network protocol: it may be kept, whole, for a moment, and given to
+    /// [`DataPath::reinject`] after the next command. The range is the PPP frame.
+    Early(Range<usize>),
+    /// Stateful MPPE has lost its place: `Link` must send a CCP Reset-Request. The packet is dropped.
+    ResetNeeded,
+    /// A copy waits for the packet before it (stateful MPPE only): [`DataPath::take_ready`] gives it later.
+    Held,
+    /// Only an acknowledgement: done with.
+    AckOnly,
+    /// Dropped and counted.
+    Drop(DropReason),
+}
+
+/// What went through a [`DataPath`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// IP packets from the peer.
+    pub received_packets: u64,
+    /// Their bytes.
+    pub received_bytes: u64,
+    /// IP packets to the peer.
+    pub sent_packets: u64,
+    /// Their bytes.
+    pub sent_bytes: u64,
+    /// Packets dropped, both ways.
+    pub drops: Drops,
+}
+
+/// One call's packets, both ways. Nothing in here allocates for a packet, but for copies of packets out of order in stateful MPPE
+/// mode (at most 16 for at most 50 ms).
+#[derive(Debug)]
+pub struct DataPath {
+    config: Config,
+    framing: Framing,
+    sequencer: Sequencer,
+    permit: Option<NetworkPermit>,
+    sealer: Option<Sealer>,
+    opener: Option<Receiver>,
+    stats: Stats,
+}
+
+/// MPPE for received packets.
+#[derive(Debug)]
+struct Receiver {
+    opener: Opener,
+    /// GRE sequence number of the newest packet opened.
+    newest: u32,
+    /// In stateful mode.
+    stateful: Option<Stateful>,
+}
+
+#[derive(Debug, Default)]
+struct Stateful {
+    reorder: Reorder,
+    /// When the last Reset-Request was asked for, until a packet could be opened.
+    awaiting_reset: Option<Instant>,
+}
+
+impl DataPath {
+    /// The packet path of a call that has just been connected: only control frames pass.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let framing =
+            Framing { acfc: false, pfc: false, peer_mru: DEFAULT_MRU, our_mru: DEFAULT_MRU };
+        Self {
+            config,
+            framing,
+            sequencer: Sequencer::new(),
+            permit: None,
+            sealer: None,
+            opener: None,
+            stats: Stats::default(),
+        }
+    }
+
+    /// LCP is open: write frames like this from now on. Received frames are taken with or without compressed headers at any time.
+    pub fn set_framing(&mut self, framing: Framing) {
+        self.framing = framing;
+    }
+
+    /// CCP is open: encrypt and decrypt with these keys, from coherency count 0.
+    pub fn install_keys(&mut self, keys: &Keys) {
+        let send = &keys.send;
+        self.sealer = Some(Sealer::new(send.start.clone(), send.strength, send.mode));
+        let receive = &keys.receive;
+        self.opener = Some(Receiver {
+            opener: Opener::new(receive.start.clone(), receive.strength, receive.mode),
+            newest: self.sequencer.newest().unwrap_or(0).wrapping_sub(KEYS_SLACK),
+            stateful: (receive.mode == Mode::Stateful).then(Stateful::default),
+        });
+    }
+
+    /// CCP is no longer open: encrypted packets cannot be read, and none are sent in clear where encryption is required.
+    pub fn remove_keys(&mut self) {
+        self.sealer = None;
+        self.opener = None;
+    }
+
+    /// The peer sent a CCP Reset-Request: the next packet starts the cipher afresh.
+    pub fn reset_transmit(&mut self) {
+        if let Some(sealer) = &mut self.sealer {
+            sealer.flush();
+        }
+    }
+
+    /// The peer sent a CCP Reset-Ack: its next packet starts the cipher afresh. When that one is lost, a reset is asked for again.
+    pub fn receive_reset_acked(&mut self, now: Instant) {
+        if let Some(Receiver { stateful: Some(stateful), .. }) = &mut self.opener
+            && let Some(asked) = &mut stateful.awaiting_reset
+        {
+            *asked = now;
+        }
+    }
+
+    /// Network packets may pass as `permit` says; a later permit replaces it.
+    pub fn open_network(&mut self, permit: NetworkPermit) {
+        self.permit = Some(permit);
+    }
+
+    /// No network packet passes any more.
+    pub fn close_network(&mut self) {
+        self.permit = None;
+    }
+
+    /// When an acknowledgement must leave in an [`ack_frame`](Self::ack_frame). `None`: nothing to acknowledge.
+    #[must_use]
+    pub fn ack_deadline(&self) -> Option<Instant> {
+        self.sequencer.ack_due_at()
+    }
+
+    /// When [`take_ready`](Self::take_ready) has to be called although no packet came. `None` always but in stateful MPPE mode.
+    #[must_use]
+    pub fn held_deadline(&self) -> Option<Instant> {
+        self.opener.as_ref()?.stateful.as_ref()?.reorder.until()
+    }
+
+    /// The figures so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// The figures of the sequence numbers.
+    #[must_use]
+    pub fn gre_stats(&self) -> gre::Stats {
+        self.sequencer.stats()
+    }
+
+    /// The smoothed time from a packet to its acknowledgement.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.sequencer.round_trip()
+    }
+
+    /// The largest IP packet that passes, in bytes. `None` while the network is closed.
+    #[must_use]
+    pub fn mtu(&self) -> Option<u16> {
+        self.permit.as_ref().map(NetworkPermit::mtu)
+    }
+
+    fn count_drop(&mut self, reason: DropReason) -> DropReason {
+        self.stats.drops.count(reason);
+        reason
+    }
+}
+
+#[cfg(test)]
+mod tests;
