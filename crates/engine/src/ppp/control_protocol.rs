@@ -1,0 +1,581 @@
+//! One control protocol at work: the [automaton](super::automaton) with its timer, identifiers and retransmission,
+//! over the options of one [`Negotiation`].
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use wire::ppp::{Code, Packet, Protocol};
+
+use super::automaton::{Action, Input, State, transition};
+use super::config::Timers;
+use crate::{Instant, Random};
+
+/// The first wait for an answer, when the configuration sets no interval.
+const FIRST_RESTART: Duration = Duration::from_millis(250);
+/// Where doubling the wait ends: the RFC's and pppd's interval.
+const LAST_RESTART: Duration = Duration::from_secs(3);
+/// Configure-Requests of one negotiation before it is called hopeless. Honest ones need fewer than ten.
+const MAX_ROUNDS: u32 = 40;
+/// How long after opening a repeated Configure-Request is taken for a retransmission.
+const REPEAT_WINDOW: Duration = Duration::from_secs(10);
+/// How many such repetitions are answered before the protocol is negotiated anew.
+const MAX_REPEATS: u32 = 5;
+/// An open layer that lived this long has a clean record.
+const FORGIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// The options of one control protocol: what we ask for and what we think of the peer's wishes.
+pub(crate) trait Negotiation {
+    /// The PPP protocol number.
+    const PROTOCOL: Protocol;
+
+    /// Appends the options of our next Configure-Request.
+    fn request(&self, out: &mut Vec<u8>);
+
+    /// Judges the options of the peer's Configure-Request and keeps what is acceptable. `None`: the
+    /// option list cannot be read and the packet is dropped.
+    fn judge(&mut self, options: &[u8], random: &mut Random) -> Option<Verdict>;
+
+    /// Our request was acknowledged.
+    fn acknowledged(&mut self) {}
+
+    /// Our request was refused by Configure-Nak (`nak`) or Configure-Reject: change the wishes.
+    fn refused(&mut self, nak: bool, options: &[u8], random: &mut Random);
+
+    /// A new negotiation begins: back to the first wishes.
+    fn restart(&mut self) {}
+}
+
+/// What is to be answered to a Configure-Request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// All is well.
+    Ack,
+    /// These options, with these values, would do.
+    Nak(Vec<u8>),
+    /// These options are not wanted in any form.
+    Reject(Vec<u8>),
+}
+
+/// What a control protocol wants done, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Send this packet (code, identifier, length, data) in the protocol.
+    Send(Vec<u8>),
+    /// The layer is open.
+    Up,
+    /// The layer has left Opened.
+    Down,
+    /// The layer is done and wants no more packets.
+    Finished(Finish),
+}
+
+/// Why a layer is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// It was closed by either side.
+    Closed,
+    /// The restart timer ran out.
+    TimedOut,
+    /// Too many rounds without agreement.
+    NotConverging,
+    /// The peer rejected the protocol or one of the essential codes.
+    Rejected,
+}
+
+/// One control protocol of one link.
+#[derive(Debug)]
+pub(crate) struct ControlProtocol<N> {
+    pub(crate) negotiation: N,
+    state: State,
+    timers: Timers,
+    transmissions_left: u32,
+    interval: Duration,
+    deadline: Option<Instant>,
+    next_id: u8,
+    request_id: u8,
+    request: Vec<u8>,
+    /// An answer to `request` is still welcome. Cleared by the first, so that a duplicate of it is not taken for a
+    /// second one, which would reopen the negotiation (RFC 1661 §4.1, "crossed connection").
+    unanswered: bool,
+    rounds: u32,
+    naks_sent: u32,
+    acknowledged: Vec<u8>,
+    repeats: u32,
+    opened_at: Instant,
+    finish: Finish,
+    /// The reason sent in our Terminate-Request.
+    goodbye: &'static str,
+}
+
+/// A received packet's reply, prepared before the automaton decides whether to send it.
+#[derive(Default)]
+struct Reply<'a> {
+    id: u8,
+    /// Acknowledged options, refused options, echoed termination data, or a rejected packet.
+    body: &'a [u8],
+    refusal: Option<(Code, &'a [u8])>,
+    retransmission: bool,
+}
+
+impl<N: Negotiation> ControlProtocol<N> {
+    pub(crate) fn new(negotiation: N, timers: Timers) -> Self {
+        Self {
+            negotiation,
+            state: State::Initial,
+            timers,
+            transmissions_left: 0,
+            interval: FIRST_RESTART,
+            deadline: None,
+            next_id: 1,
+            request_id: 0,
+            request: Vec::new(),
+            unanswered: false,
+            rounds: 0,
+            naks_sent: 0,
+            acknowledged: Vec::new(),
+            repeats: 0,
+            opened_at: Instant::ZERO,
+            finish: Finish::Closed,
+            goodbye: "",
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == State::Opened
+    }
+
+    /// Whether the protocol may still open or is open.
+    pub(crate) fn is_alive(&self) -> bool {
+        !matches!(
+            self.state,
+            State::Initial | State::Closed | State::Stopped | State::Closing | State::Stopping
+        )
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// An identifier for a packet outside the automaton (Echo-Request, Protocol-Reject, …).
+    pub(crate) fn take_id(&mut self) -> u8 {
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        id
+    }
+
+    /// Opens the protocol with the lower layer up.
+    pub(crate) fn open(&mut self, now: Instant, steps: &mut Vec<Step>) {
+        self.apply(now, Input::Open, Reply::default(), steps);
+        self.apply(now, Input::Up, Reply::default(), steps);
+    }
+
+    /// Opens the protocol without speaking first: it answers when the peer asks (RFC 1661 §4.2, Stopped).
+    pub(crate) fn listen(&mut self) {
+        self.state = State::Stopped;
+    }
+
+    /// Closes the protocol, telling the peer `why`.
+    pub(crate) fn close(&mut self, now: Instant, why: &'static str, steps: &mut Vec<Step>) {
+        self.goodbye = why;
+        self.finish = Finish::Closed;
+        self.apply(now, Input::Close, Reply::default(), steps);
+    }
+
+    /// The peer does not know this protocol (Protocol-Reject, RFC 1661 §5.7).
+    pub(crate) fn protocol_rejected(&mut self, now: Instant, steps: &mut Vec<Step>) {
+        self.finish = Finish::Rejected;
+        self.apply(now, Input::RejectFatal, Reply::default(), steps);
+    }
+
+    /// Runs the restart timer. Does nothing before its time.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, steps: &mut Vec<Step>) {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        self.deadline = None;
+        let retransmission = Reply { retransmission: true, ..Reply::default() };
+        if self.transmissions_left > 0 {
+            self.apply(now, Input::TimeoutLeft, retransmission, steps);
+        } else {
+            if !matches!(self.state, State::Closing | State::Stopping) {
+                self.finish = Finish::TimedOut;
+            }
+            self.apply(now, Input::TimeoutLast, retransmission, steps);
+        }
+    }
+
+    /// Handles one packet with a code of RFC 1661 §5 (1–7); any other is answered with a Code-Reject, so protocols with
+    /// more codes take those out first.
+    pub(crate) fn handle_packet(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        random: &mut Random,
+        steps: &mut Vec<Step>,
+    ) {
+        let id = packet.id;
+        let plain = Reply { id, body: packet.data, ..Reply::default() };
+        match packet.code {
+            Code::CONFIGURE_REQUEST => self.handle_request(now, packet, random, steps),
+            Code::CONFIGURE_ACK => {
+                if self.is_answer(packet) && packet.data == self.request {
+                    self.unanswered = false;
+                    self.negotiation.acknowledged();
+                    self.apply(now, Input::Ack, plain, steps);
+                }
+            }
+            Code::CONFIGURE_NAK | Code::CONFIGURE_REJECT => {
+                if self.is_answer(packet) {
+                    self.unanswered = false;
+                    let nak = packet.code == Code::CONFIGURE_NAK;
+                    self.negotiation.refused(nak, packet.data, random);
+                    self.apply(now, Input::Refusal, plain, steps);
+                }
+            }
+            Code::TERMINATE_REQUEST => {
+                self.finish = Finish::Closed;
+                self.apply(now, Input::TerminateRequest, plain, steps);
+            }
+            Code::TERMINATE_ACK => {
+                // pppd answers an early IPCP request this way and acknowledges its repetition later; the
+                // answer to a request that has been acknowledged since says nothing about the present.
+                if !(self.is_open() && id == self.request_id) {
+                    self.apply(now, Input::TerminateAck, plain, steps);
+                }
+            }
+            Code::CODE_REJECT => {
+                let essential = packet.data.first().is_some_and(|code| (1..=6).contains(code));
+                self.finish = Finish::Rejected;
+                let input = if essential { Input::RejectFatal } else { Input::RejectMinor };
+                self.apply(now, input, plain, steps);
+            }
+            _ => {
+                let mut whole = Vec::new();
+                packet.emit(&mut whole);
+                self.apply(now, Input::UnknownCode, Reply { body: &whole, ..plain }, steps);
+            }
+        }
+    }
+
+    fn handle_request(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        random: &mut Random,
+        steps: &mut Vec<Step>,
+    ) {
+        let plain = Reply { id: packet.id, body: packet.data, ..Reply::default() };
+        if matches!(self.state, State::Closed | State::Closing | State::Stopping) {
+            return self.apply(now, Input::RequestBad, plain, steps);
+        }
+        if self.is_repetition(now, packet.data) {
+            self.repeats += 1;
+            return self.send(Code::CONFIGURE_ACK, packet.id, packet.data, steps);
+        }
+        if matches!(self.state, State::Opened | State::Stopped) {
+            self.begin(now);
+        }
+        let Some(verdict) = self.negotiation.judge(packet.data, random) else { return };
+        match self.soften(verdict, packet.data) {
+            Verdict::Ack => {
+                self.naks_sent = 0;
+                self.acknowledged.clear();
+                self.acknowledged.extend_from_slice(packet.data);
+                self.apply(now, Input::RequestGood, plain, steps);
+            }
+            Verdict::Nak(options) => {
+                self.naks_sent += 1;
+                let refusal = Some((Code::CONFIGURE_NAK, &options[..]));
+                self.apply(now, Input::RequestBad, Reply { refusal, ..plain }, steps);
+            }
+            Verdict::Reject(options) => {
+                let refusal = Some((Code::CONFIGURE_REJECT, &options[..]));
+                self.apply(now, Input::RequestBad, Reply { refusal, ..plain }, steps);
+            }
+        }
+    }
+
+    /// After too many Naks the same options are rejected instead, so that the peer stops asking (RFC 1661 §5.3).
+    fn soften(&self, verdict: Verdict, asked: &[u8]) -> Verdict {
+        let Verdict::Nak(naked) = verdict else { return verdict };
+        if self.naks_sent < self.timers.max_failure {
+            return Verdict::Nak(naked);
+        }
+        let mut rejected = Vec::new();
+        for option in wire::ppp::options(asked).flatten() {
+            if wire::ppp::options(&naked).flatten().any(|nak| nak.kind == option.kind) {
+                wire::ppp::push_option(&mut rejected, option.kind, option.data);
+            }
+        }
+        if rejected.is_empty() { Verdict::Ack } else { Verdict::Reject(rejected) }
+    }
+
+    /// Whether the peer only repeats what we acknowledged, because the acknowledgement was lost or, as Windows 10 does
+    /// with CCP, because an older answer made it ask again. Tearing an open layer down for it would cost the call.
+    fn is_repetition(&self, now: Instant, options: &[u8]) -> bool {
+        self.is_open()
+            && options == self.acknowledged
+            && now - self.opened_at < REPEAT_WINDOW
+            && self.repeats < MAX_REPEATS
+    }
+
+    fn is_answer(&self, packet: &Packet<'_>) -> bool {
+        self.unanswered && packet.id == self.request_id
+    }
+
+    /// A new negotiation after an open or stopped layer: a long healthy life clears the count of rounds.
+    fn begin(&mut self, now: Instant) {
+        if now - self.opened_at > FORGIVE_AFTER {
+            self.rounds = 0;
+        }
+        self.repeats = 0;
+        self.naks_sent = 0;
+        self.negotiation.restart();
+    }
+
+    fn apply(&mut self, now: Instant, input: Input, reply: Reply<'_>, steps: &mut Vec<Step>) {
+        let (actions, next) = transition(self.state, input);
+        self.state = next;
+        for action in actions {
+            self.act(now, *action, &reply, steps);
+        }
+        if !self.state.has_timer() {
+            self.deadline = None;
+        } else if self.deadline.is_none() {
+            self.deadline = Some(now + self.interval);
+        }
+        if self.rounds > MAX_ROUNDS && self.state.has_timer() {
+            self.state = State::Stopped;
+            self.deadline = None;
+            self.rounds = 0;
+            steps.push(Step::Finished(Finish::NotConverging));
+        }
+    }
+
+    fn act(&mut self, now: Instant, action: Action, reply: &Reply<'_>, steps: &mut Vec<Step>) {
+        match action {
+            Action::LayerUp => {
+                self.opened_at = now;
+                self.repeats = 0;
+                steps.push(Step::Up);
+            }
+            Action::LayerDown => steps.push(Step::Down),
+            Action::LayerStarted => {}
+            Action::LayerFinished => steps.push(Step::Finished(self.finish)),
+            Action::InitConfigureCount => self.init_count(self.timers.max_configure),
+            Action::InitTerminateCount => self.init_count(self.timers.max_terminate),
+            Action::ZeroCount => {
+                self.transmissions_left = 0;
+                self.interval = Duration::from_secs(1);
+                self.deadline = Some(now + self.interval);
+            }
+            Action::SendRequest => self.send_request(now, reply.retransmission, steps),
+            Action::SendAck => self.send(Code::CONFIGURE_ACK, reply.id, reply.body, steps),
+            Action::SendRefusal => {
+                if let Some((code, options)) = reply.refusal {
+                    self.send(code, reply.id, options, steps);
+                }
+            }
+            Action::SendTerminate => {
+                let id = self.take_id();
+                self.send(Code::TERMINATE_REQUEST, id, self.goodbye.as_bytes(), steps);
+                self.count_transmission(now);
+            }
+            Action::SendTerminateAck => {
+                self.send(Code::TERMINATE_ACK, reply.id, reply.body, steps);
+            }
+            Action::SendCodeReject => {
+                let id = self.take_id();
+                self.send(Code::CODE_REJECT, id, reply.body, steps);
+            }
+            // Echo is a matter of LCP alone, which answers before the automaton is asked.
+            Action::SendEchoReply => {}
+        }
+    }
+
+    fn init_count(&mut self, count: u32) {
+        self.transmissions_left = count;
+        self.interval = self.timers.restart.unwrap_or(FIRST_RESTART);
+    }
+
+    /// Sends a Configure-Request: a repetition keeps identifier and options, so that an answer to any copy counts.
+    fn send_request(&mut self, now: Instant, retransmission: bool, steps: &mut Vec<Step>) {
+        if !retransmission {
+            self.rounds += 1;
+            self.request_id = self.take_id();
+            self.request.clear();
+            self.negotiation.request(&mut self.request);
+        }
+        self.unanswered = true;
+        self.send(Code::CONFIGURE_REQUEST, self.request_id, &self.request, steps);
+        self.count_transmission(now);
+    }
+
+    fn count_transmission(&mut self, now: Instant) {
+        self.transmissions_left = self.transmissions_left.saturating_sub(1);
+        self.deadline = Some(now + self.interval);
+        if self.timers.restart.is_none() {
+            self.interval = (self.interval * 2).min(LAST_RESTART);
+        }
+    }
+
+    fn send(&self, code: Code, id: u8, data: &[u8], steps: &mut Vec<Step>) {
+        let mut packet = Vec::with_capacity(4 + data.len());
+        Packet { code, id, data }.emit(&mut packet);
+        steps.push(Step::Send(packet));
+    }
+}
+
+/// What one option of a Configure-Request deserves.
+pub(crate) enum Judgement {
+    /// Fine.
+    Ack,
+    /// Another value would be, appended to the vector given to the judge.
+    Nak,
+    /// Not wanted in any form.
+    Reject,
+}
+
+/// Judges every option on its own and sums up: a Reject goes before a Nak (RFC 1661 §5.4 wants one kind of refusal
+/// at a time). `None` when the list cannot be read.
+pub(crate) fn judge_each(
+    options: &[u8],
+    mut judge: impl FnMut(wire::ppp::RawOption<'_>, &mut Vec<u8>) -> Judgement,
+) -> Option<Verdict> {
+    let (mut naked, mut rejected) = (Vec::new(), Vec::new());
+    for option in wire::ppp::options(options) {
+        let option = option.ok()?;
+        match judge(option, &mut naked) {
+            Judgement::Ack | Judgement::Nak => {}
+            Judgement::Reject => wire::ppp::push_option(&mut rejected, option.kind, option.data),
+        }
+    }
+    Some(if !rejected.is_empty() {
+        Verdict::Reject(rejected)
+    } else if !naked.is_empty() {
+        Verdict::Nak(naked)
+    } else {
+        Verdict::Ack
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ppp::MppePolicy;
+    use crate::ppp::ccp::Ccp;
+
+    const MPPE_128: [u8; 6] = [18, 6, 1, 0, 0, 0x40];
+
+    fn started() -> (ControlProtocol<Ccp>, Random) {
+        let mut ccp = ControlProtocol::new(Ccp::new(MppePolicy::REQUIRE_128), Timers::default());
+        let mut steps = Vec::new();
+        ccp.open(Instant::ZERO, &mut steps);
+        assert_eq!(steps.len(), 1);
+        (ccp, Random::new([0; 32]))
+    }
+
+    fn handle(
+        protocol: &mut ControlProtocol<Ccp>,
+        random: &mut Random,
+        code: Code,
+        id: u8,
+        data: &[u8],
+    ) -> Vec<Step> {
+        let mut steps = Vec::new();
+        protocol.handle_packet(Instant::ZERO, &Packet { code, id, data }, random, &mut steps);
+        steps
+    }
+
+    fn sent(step: &Step) -> Option<Code> {
+        match step {
+            Step::Send(packet) => Some(Code(packet[0])),
+            _ => None,
+        }
+    }
+
+    fn opened() -> (ControlProtocol<Ccp>, Random) {
+        let (mut ccp, mut random) = started();
+        handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, 9, &MPPE_128);
+        handle(&mut ccp, &mut random, Code::CONFIGURE_ACK, 1, &MPPE_128);
+        assert!(ccp.is_open());
+        (ccp, random)
+    }
+
+    #[test]
+    fn the_layer_is_up_before_the_acknowledgement_that_lets_the_peer_use_it() {
+        let (mut ccp, mut random) = started();
+        handle(&mut ccp, &mut random, Code::CONFIGURE_ACK, 1, &MPPE_128);
+        let steps = handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, 9, &MPPE_128);
+        assert_eq!(steps[0], Step::Up);
+        assert_eq!(sent(&steps[1]), Some(Code::CONFIGURE_ACK));
+    }
+
+    #[test]
+    fn a_request_repeated_after_opening_is_acknowledged_and_nothing_falls() {
+        let (mut ccp, mut random) = opened();
+        let steps = handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, 10, &MPPE_128);
+        assert_eq!(steps.len(), 1);
+        assert_eq!(sent(&steps[0]), Some(Code::CONFIGURE_ACK));
+        assert!(ccp.is_open());
+    }
+
+    #[test]
+    fn a_peer_that_keeps_repeating_gets_a_new_negotiation() {
+        let (mut ccp, mut random) = opened();
+        for id in 0..MAX_REPEATS as u8 {
+            handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, id, &MPPE_128);
+        }
+        let steps = handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, 99, &MPPE_128);
+        assert_eq!(steps[0], Step::Down);
+        assert!(!ccp.is_open());
+    }
+
+    #[test]
+    fn duplicated_answers_do_not_reopen_the_negotiation() {
+        let (mut ccp, mut random) = opened();
+        assert!(handle(&mut ccp, &mut random, Code::CONFIGURE_ACK, 1, &MPPE_128).is_empty());
+        assert!(handle(&mut ccp, &mut random, Code::CONFIGURE_NAK, 1, &MPPE_128).is_empty());
+        assert!(handle(&mut ccp, &mut random, Code::TERMINATE_ACK, 1, &[]).is_empty());
+        assert!(ccp.is_open());
+    }
+
+    #[test]
+    fn an_endless_dispute_ends_as_not_converging() {
+        let (mut ccp, mut random) = started();
+        let mut finished = false;
+        for _ in 0..100 {
+            let id = ccp.request_id;
+            let steps =
+                handle(&mut ccp, &mut random, Code::CONFIGURE_NAK, id, &[18, 6, 0, 0, 0, 0x10]);
+            finished |= steps.contains(&Step::Finished(Finish::NotConverging));
+        }
+        assert!(finished);
+    }
+
+    #[test]
+    fn repetitions_keep_their_identifier_and_slow_down() {
+        let (mut ccp, _) = started();
+        let mut waits = Vec::new();
+        let mut now = Instant::ZERO;
+        let mut steps = Vec::new();
+        while let Some(deadline) = ccp.deadline() {
+            waits.push((deadline - now).as_millis());
+            now = deadline;
+            ccp.handle_timeout(now, &mut steps);
+        }
+        assert_eq!(waits[..5], [250, 500, 1000, 2000, 3000]);
+        assert_eq!(steps.last(), Some(&Step::Finished(Finish::TimedOut)));
+        let first = &steps[0];
+        assert!(steps[..steps.len() - 1].iter().all(|step| step == first));
+    }
+
+    #[test]
+    fn an_unknown_code_is_rejected_but_a_code_reject_never_is() {
+        let (mut ccp, mut random) = opened();
+        let steps = handle(&mut ccp, &mut random, Code(0x66), 1, b"?");
+        assert_eq!(sent(&steps[0]), Some(Code::CODE_REJECT));
+        assert!(handle(&mut ccp, &mut random, Code::CODE_REJECT, 1, &[7, 2, 0, 4]).is_empty());
+        assert!(ccp.is_open());
+    }
+}

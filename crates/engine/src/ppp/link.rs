@@ -1,0 +1,670 @@
+//! The PPP session of one call: LCP, authentication, the network phase, echo and the end of it all.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use wire::ppp::{Code, Packet, Protocol};
+
+use super::config::{ClientConfig, Grant, LinkConfig, Side};
+use super::control_protocol::{ControlProtocol, Finish, Step as LcpStep};
+use super::echo::{Due, Echo};
+use super::lcp::{DEFAULT_MRU, Lcp};
+use super::network::{Addresses, Network, Plan, Step as NetworkStep};
+use super::{Cause, Event, Framing, Output, Party};
+use crate::auth::authenticator::{Authenticator, Step as AuthenticatorStep};
+use crate::auth::peer::{Peer, Step as PeerStep};
+use crate::auth::{Authenticated, Denied};
+use crate::{Instant, Random};
+
+/// Text of an Identification that is kept; the rest says nothing more.
+const MAX_IDENTIFICATION: usize = 255;
+
+/// The PPP session of one call, in either role, without I/O.
+///
+/// Feed it with [`handle_frame`](Self::handle_frame), [`handle_timeout`](Self::handle_timeout) and the commands; after each, drain
+/// [`poll_output`](Self::poll_output) and read [`poll_timeout`](Self::poll_timeout) again. `now` must not run backwards.
+#[derive(Debug)]
+pub struct Link {
+    config: LinkConfig,
+    random: Random,
+    lcp: ControlProtocol<Lcp>,
+    phase: Phase,
+    /// Who proves what to whom; lives on into the network phase, where proofs can be asked for again.
+    auth: Auth,
+    network: Option<Network>,
+    framing: Framing,
+    echo: Echo,
+    /// Why the link is ending, once that is decided.
+    cause: Option<Cause>,
+    heard_lcp: bool,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing sent yet; the first Configure-Request leaves at this time at the latest.
+    Waiting(Instant),
+    /// LCP negotiates, or is open.
+    Running,
+    /// All over.
+    Dead,
+}
+
+#[derive(Debug)]
+enum Auth {
+    None,
+    Server(Authenticator),
+    Client(Peer),
+}
+
+/// What a link wants to be woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// The first Configure-Request, should the peer stay silent.
+    FirstRequest,
+    /// Retransmission of an LCP request.
+    Lcp,
+    /// Retransmission or patience of authentication.
+    Authentication,
+    /// Retransmission of CCP, IPCP or IPV6CP requests.
+    Network,
+    /// The next Echo-Request.
+    Echo,
+}
+
+impl Link {
+    /// A link that waits for the peer's first LCP packet, for [`start`](Self::start), or for
+    /// [`first_request_delay`](super::LcpConfig::first_request_delay). `seed` must be unpredictable: Challenges come from it.
+    pub fn new(config: LinkConfig, seed: [u8; 32], now: Instant) -> Self {
+        let mut random = Random::new(seed);
+        let (methods, own_methods) = match &config.side {
+            Side::Server(server) => (server.methods.clone(), Vec::new()),
+            Side::Client(client) => (Vec::new(), client.methods.clone()),
+        };
+        let lcp = Lcp::new(config.lcp, methods, own_methods, &mut random);
+        Self {
+            lcp: ControlProtocol::new(lcp, config.lcp.timers),
+            phase: Phase::Waiting(now + config.lcp.first_request_delay),
+            auth: Auth::None,
+            network: None,
+            framing: NOTHING_AGREED,
+            echo: Echo::default(),
+            cause: None,
+            heard_lcp: false,
+            outputs: VecDeque::new(),
+            config,
+            random,
+        }
+    }
+
+    /// Whether the link has ended.
+    pub fn is_dead(&self) -> bool {
+        self.phase == Phase::Dead
+    }
+
+    /// Sends the first Configure-Request now: the peer is known to listen (Set-Link-Info came), or we are the client.
+    pub fn start(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Waiting(_)) {
+            return;
+        }
+        self.phase = Phase::Running;
+        let mut steps = Vec::new();
+        self.lcp.open(now, &mut steps);
+        self.follow_lcp(now, steps);
+    }
+
+    /// Handles one PPP frame from the peer that is not a network packet. Unreadable frames are dropped.
+    pub fn handle_frame(&mut self, now: Instant, frame: &[u8]) {
+        let Ok((protocol, body)) = wire::ppp::split(frame) else { return };
+        if self.is_dead() {
+            return;
+        }
+        self.echo.note_received();
+        match protocol {
+            Protocol::LCP => self.handle_lcp(now, body),
+            _ if !self.lcp.is_open() => {}
+            Protocol::PAP | Protocol::CHAP => self.handle_authentication(now, protocol, body),
+            Protocol::CCP | Protocol::IPCP | Protocol::IPV6CP => {
+                self.handle_network(now, protocol, body);
+            }
+            // Network packets belong to the packet path. One that ends up here came too early to be carried.
+            Protocol::IPV4 | Protocol::IPV6 | Protocol::COMPRESSED => {}
+            _ => self.reject_protocol(protocol, body),
+        }
+    }
+
+    /// The peer proved who it is. Ignored unless `verdict` answers the newest [`Event::Authenticate`].
+    pub fn authenticated(&mut self, now: Instant, verdict: Authenticated, grant: Grant) {
+        let Auth::Server(authenticator) = &mut self.auth else { return };
+        let mut steps = Vec::new();
+        if !authenticator.accept(now, &verdict, &mut steps) {
+            return;
+        }
+        self.report_authenticated(&verdict);
+        self.follow_authenticator(now, steps);
+        self.enter_network(now, verdict, Addresses::Give(grant));
+    }
+
+    /// The peer did not prove who it is, or may not come in. Ignored unless `verdict` answers the newest
+    /// [`Event::Authenticate`].
+    pub fn deny(&mut self, now: Instant, name: &[u8], verdict: Denied) {
+        let Auth::Server(authenticator) = &mut self.auth else { return };
+        let method = authenticator.method();
+        let mut steps = Vec::new();
+        let refused = authenticator.refuse(now, verdict, &mut self.random, &mut steps);
+        let Some((message, retry)) = refused else { return };
+        self.event(Event::AuthenticationFailed {
+            method,
+            name: name.to_vec(),
+            reason: Some(verdict.reason),
+            message,
+            retry,
+        });
+        self.follow_authenticator(now, steps);
+        if !retry {
+            self.terminate(now, Cause::AuthenticationFailed);
+        }
+    }
+
+    /// Stateful MPPE towards us has lost its place: asks the peer for a fresh start (CCP Reset-Request).
+    pub fn request_reset(&mut self, now: Instant) {
+        let mut steps = Vec::new();
+        if let Some(network) = &mut self.network {
+            network.request_reset(now, &mut steps);
+        }
+        self.follow_network(now, steps);
+    }
+
+    /// Ends the link: Terminate-Request to the peer, [`Event::Closed`] once it answered or did not.
+    pub fn terminate(&mut self, now: Instant, cause: Cause) {
+        if self.is_dead() || self.cause.is_some() {
+            return;
+        }
+        let text = goodbye(&cause);
+        self.cause = Some(cause);
+        if matches!(self.phase, Phase::Waiting(_)) {
+            return self.die(Finish::Closed);
+        }
+        let mut steps = Vec::new();
+        self.lcp.close(now, text, &mut steps);
+        self.follow_lcp(now, steps);
+    }
+
+    /// The call is gone: ends the link at once, without a word to the peer.
+    pub fn lower_layer_down(&mut self) {
+        if self.is_dead() {
+            return;
+        }
+        self.leave_network();
+        self.cause.get_or_insert(Cause::LowerLayerDown);
+        self.die(Finish::Closed);
+    }
+
+    /// Runs every timer that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Phase::Waiting(at) = self.phase {
+            if now >= at {
+                self.start(now);
+            }
+            return;
+        }
+        if self.is_dead() {
+            return;
+        }
+        let mut steps = Vec::new();
+        self.lcp.handle_timeout(now, &mut steps);
+        self.follow_lcp(now, steps);
+        self.run_authentication_timer(now);
+        self.run_network_timer(now);
+        self.run_echo_timer(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is wanted next, and what for.
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        match self.phase {
+            Phase::Waiting(at) => return Some((at, Timer::FirstRequest)),
+            Phase::Dead => return None,
+            Phase::Running => {}
+        }
+        let authentication = match &self.auth {
+            Auth::None => None,
+            Auth::Server(authenticator) => authenticator.deadline(),
+            Auth::Client(peer) => peer.deadline(),
+        };
+        [
+            (self.lcp.deadline(), Timer::Lcp),
+            (authentication, Timer::Authentication),
+            (self.network.as_ref().and_then(Network::deadline), Timer::Network),
+            (self.echo.deadline(), Timer::Echo),
+        ]
+        .into_iter()
+        .filter_map(|(at, timer)| Some((at?, timer)))
+        .min()
+    }
+
+    /// The next frame to send or event to report.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn handle_lcp(&mut self, now: Instant, body: &[u8]) {
+        let Ok(packet) = Packet::parse(body) else { return };
+        self.heard_lcp = true;
+        self.start(now);
+        self.trace(Protocol::LCP, Party::Peer, &packet);
+        match packet.code {
+            Code::PROTOCOL_REJECT => self.handle_protocol_reject(now, packet.data),
+            Code::ECHO_REQUEST => self.answer_echo(&packet),
+            Code::ECHO_REPLY => self.take_echo_reply(now, &packet),
+            Code::DISCARD_REQUEST | Code::TIME_REMAINING => {}
+            Code::IDENTIFICATION => {
+                if let Some(text) = packet.data.get(4..) {
+                    let text = text[..text.len().min(MAX_IDENTIFICATION)].to_vec();
+                    self.event(Event::Identification(text));
+                }
+            }
+            _ => self.run_lcp(now, &packet),
+        }
+    }
+
+    fn run_lcp(&mut self, now: Instant, packet: &Packet<'_>) {
+        let opened = self.lcp.is_open();
+        let ends = packet.code == Code::TERMINATE_REQUEST;
+        if ends {
+            self.cause.get_or_insert_with(|| Cause::PeerTerminated(packet.data.to_vec()));
+        }
+        let mut steps = Vec::new();
+        self.lcp.handle_packet(now, packet, &mut self.random, &mut steps);
+        self.follow_lcp(now, steps);
+        if ends && !opened {
+            // Nothing to take down: the peer has been answered and will not come back on this call.
+            return self.die(Finish::Closed);
+        }
+        let lcp = &self.lcp.negotiation;
+        if lcp.looped() {
+            self.event(Event::Loopback);
+            self.terminate(now, Cause::Looped);
+        } else if lcp.authentication_rejected() {
+            self.terminate(now, Cause::AuthenticationRejected);
+        } else if lcp.methods_exhausted() {
+            self.terminate(now, Cause::NoCommonAuthentication);
+        }
+    }
+
+    fn follow_lcp(&mut self, now: Instant, steps: Vec<LcpStep>) {
+        let mut opened = false;
+        for step in steps {
+            match step {
+                LcpStep::Send(packet) => self.send(Protocol::LCP, &packet),
+                LcpStep::Up => {
+                    opened = true;
+                    self.framing = self.lcp.negotiation.framing();
+                    self.echo = Echo::start(self.config.lcp.echo, now);
+                    self.event(Event::LinkUp(self.framing));
+                }
+                LcpStep::Down => {
+                    opened = false;
+                    self.leave_network();
+                    self.auth = Auth::None;
+                    self.echo = Echo::default();
+                    self.framing = NOTHING_AGREED;
+                    self.event(Event::LinkDown);
+                }
+                LcpStep::Finished(finish) => self.die(finish),
+            }
+        }
+        // After the Configure-Ack that opened LCP, so that the peer is open when the first packet arrives.
+        if opened && !self.is_dead() {
+            self.authenticate(now);
+        }
+    }
+
+    /// LCP is open: authentication, as LCP agreed, or the network phase where none is wanted.
+    fn authenticate(&mut self, now: Instant) {
+        let lcp = &self.lcp.negotiation;
+        match &self.config.side {
+            Side::Server(server) => match (lcp.peer_method(), server.anonymous) {
+                (Some(method), _) => {
+                    let mut steps = Vec::new();
+                    let server = server.clone();
+                    self.auth = Auth::Server(Authenticator::start(
+                        method,
+                        server,
+                        now,
+                        &mut self.random,
+                        &mut steps,
+                    ));
+                    self.follow_authenticator(now, steps);
+                }
+                (None, Some(grant)) => self.enter_unauthenticated(now, Addresses::Give(grant)),
+                (None, None) => {
+                    self.terminate(now, Cause::Local("no address for an anonymous peer"))
+                }
+            },
+            Side::Client(client) => match lcp.own_method() {
+                Some(method) => {
+                    let mut steps = Vec::new();
+                    self.auth = Auth::Client(Peer::start(method, client, now, &mut steps));
+                    self.follow_peer(now, steps);
+                }
+                None => {
+                    let address = client.address;
+                    self.enter_unauthenticated(now, Addresses::Ask(address));
+                }
+            },
+        }
+    }
+
+    fn enter_unauthenticated(&mut self, now: Instant, addresses: Addresses) {
+        let waived = Authenticated::waived();
+        self.report_authenticated(&waived);
+        self.enter_network(now, waived, addresses);
+    }
+
+    fn handle_authentication(&mut self, now: Instant, protocol: Protocol, body: &[u8]) {
+        match (&mut self.auth, &self.config.side) {
+            (Auth::Server(authenticator), _) if authenticator.protocol() == protocol => {
+                let mut steps = Vec::new();
+                authenticator.handle_packet(body, &mut self.random, &mut steps);
+                self.follow_authenticator(now, steps);
+            }
+            (Auth::Client(peer), Side::Client(client)) if peer.protocol() == protocol => {
+                let mut steps = Vec::new();
+                peer.handle_packet(client, body, &mut self.random, &mut steps);
+                self.follow_peer(now, steps);
+            }
+            _ => self.reject_protocol(protocol, body),
+        }
+    }
+
+    fn run_authentication_timer(&mut self, now: Instant) {
+        match (&mut self.auth, &self.config.side) {
+            (Auth::Server(authenticator), _) => {
+                let mut steps = Vec::new();
+                authenticator.handle_timeout(now, &mut self.random, &mut steps);
+                self.follow_authenticator(now, steps);
+            }
+            (Auth::Client(peer), Side::Client(client)) => {
+                let mut steps = Vec::new();
+                peer.handle_timeout(client, now, &mut steps);
+                self.follow_peer(now, steps);
+            }
+            _ => {}
+        }
+    }
+
+    fn follow_authenticator(&mut self, now: Instant, steps: Vec<AuthenticatorStep>) {
+        for step in steps {
+            match step {
+                AuthenticatorStep::Send(protocol, packet) => self.send(protocol, &packet),
+                AuthenticatorStep::Ask(request) => self.event(Event::Authenticate(request)),
+                AuthenticatorStep::TimedOut(method) => {
+                    self.terminate(now, Cause::AuthenticationTimeout(method));
+                }
+            }
+        }
+    }
+
+    fn follow_peer(&mut self, now: Instant, steps: Vec<PeerStep>) {
+        for step in steps {
+            match step {
+                PeerStep::Send(protocol, packet) => self.send(protocol, &packet),
+                PeerStep::Accepted(verdict) => {
+                    let Side::Client(ClientConfig { address, .. }) = self.config.side else {
+                        return;
+                    };
+                    if self.network.is_none() {
+                        self.report_authenticated(&verdict);
+                        self.enter_network(now, verdict, Addresses::Ask(address));
+                    }
+                }
+                PeerStep::Refused { method, name, message } => {
+                    self.event(Event::AuthenticationFailed {
+                        method,
+                        name,
+                        reason: None,
+                        message,
+                        retry: false,
+                    });
+                    self.terminate(now, Cause::AuthenticationFailed);
+                }
+                PeerStep::ServerNotAuthentic => self.terminate(now, Cause::ServerNotAuthentic),
+                PeerStep::TimedOut(method) => {
+                    self.terminate(now, Cause::AuthenticationTimeout(method));
+                }
+            }
+        }
+    }
+
+    fn report_authenticated(&mut self, verdict: &Authenticated) {
+        if self.network.is_none() {
+            let (method, name) = (verdict.method(), verdict.name().to_vec());
+            self.event(Event::Authenticated { method, name });
+        }
+    }
+
+    fn enter_network(&mut self, now: Instant, verdict: Authenticated, addresses: Addresses) {
+        if self.network.is_some() {
+            return;
+        }
+        let granted = match addresses {
+            Addresses::Give(grant) => grant.mppe,
+            Addresses::Ask(_) => None,
+        };
+        let plan = Plan {
+            addresses,
+            mppe: granted.unwrap_or(self.config.mppe),
+            ipv6: self.config.ipv6,
+            timers: self.config.network_timers,
+            mtu: self.framing.peer_mru.min(self.config.lcp.mtu),
+        };
+        let mut steps = Vec::new();
+        self.network = Some(Network::start(verdict, plan, now, &mut self.random, &mut steps));
+        self.follow_network(now, steps);
+    }
+
+    fn leave_network(&mut self) {
+        let Some(mut network) = self.network.take() else { return };
+        let mut steps = Vec::new();
+        network.stop(&mut steps);
+        for step in steps {
+            if let NetworkStep::Event(event) = step {
+                self.event(event);
+            }
+        }
+    }
+
+    fn handle_network(&mut self, now: Instant, protocol: Protocol, body: &[u8]) {
+        if protocol == Protocol::IPV6CP && !self.config.ipv6 {
+            return self.reject_protocol(protocol, body);
+        }
+        let Ok(packet) = Packet::parse(body) else { return };
+        // Before authentication is over, RFC 1661 §3.4 has these dropped in silence.
+        let Some(network) = &mut self.network else { return };
+        let mut steps = Vec::new();
+        network.handle_packet(now, protocol, &packet, &mut self.random, &mut steps);
+        self.trace(protocol, Party::Peer, &packet);
+        self.follow_network(now, steps);
+    }
+
+    fn run_network_timer(&mut self, now: Instant) {
+        let Some(network) = &mut self.network else { return };
+        if network.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        // A peer that says nothing may have missed our Success, which many never ask for again.
+        let deaf = !network.peer_spoke();
+        let mut steps = Vec::new();
+        network.handle_timeout(now, &mut steps);
+        if deaf && let Auth::Server(authenticator) = &self.auth {
+            let mut again = Vec::new();
+            authenticator.repeat_success(&mut again);
+            self.follow_authenticator(now, again);
+        }
+        self.follow_network(now, steps);
+    }
+
+    fn follow_network(&mut self, now: Instant, steps: Vec<NetworkStep>) {
+        for step in steps {
+            match step {
+                NetworkStep::Send(protocol, packet) => self.send(protocol, &packet),
+                NetworkStep::Event(event) => self.event(event),
+                NetworkStep::Fail(cause) => self.terminate(now, cause),
+            }
+        }
+    }
+
+    fn answer_echo(&mut self, packet: &Packet<'_>) {
+        let Some((magic, rest)) = packet.data.split_first_chunk::<4>() else { return };
+        let own = self.lcp.negotiation.magic();
+        if own != 0 && u32::from_be_bytes(*magic) == own {
+            return self.event(Event::Loopback);
+        }
+        if !self.lcp.is_open() {
+            return;
+        }
+        let mut data = own.to_be_bytes().to_vec();
+        data.extend_from_slice(rest);
+        self.send_packet(Protocol::LCP, Code::ECHO_REPLY, packet.id, &data);
+    }
+
+    fn take_echo_reply(&mut self, now: Instant, packet: &Packet<'_>) {
+        let Some(magic) = packet.data.first_chunk::<4>() else { return };
+        let own = self.lcp.negotiation.magic();
+        if own != 0 && u32::from_be_bytes(*magic) == own {
+            return self.event(Event::Loopback);
+        }
+        if let Some(time) = self.echo.answered(packet.id, now) {
+            self.event(Event::EchoAnswered(time));
+        }
+    }
+
+    fn run_echo_timer(&mut self, now: Instant) {
+        match self.echo.handle_timeout(now) {
+            Due::Nothing => {}
+            Due::Send(missing) => {
+                if missing > 0 {
+                    self.event(Event::EchoMissing(missing));
+                }
+                let id = self.lcp.take_id();
+                self.echo.sent(id, now);
+                let magic = self.lcp.negotiation.magic().to_be_bytes();
+                self.send_packet(Protocol::LCP, Code::ECHO_REQUEST, id, &magic);
+            }
+            Due::Dead(missing) => {
+                self.event(Event::EchoMissing(missing));
+                self.terminate(now, Cause::EchoTimeout);
+            }
+        }
+    }
+
+    /// The peer does not know a protocol (RFC 1661 §5.7).
+    fn handle_protocol_reject(&mut self, now: Instant, data: &[u8]) {
+        let Some(number) = data.first_chunk::<2>() else { return };
+        let protocol = Protocol(u16::from_be_bytes(*number));
+        match protocol {
+            Protocol::LCP => {
+                let mut steps = Vec::new();
+                self.lcp.protocol_rejected(now, &mut steps);
+                self.follow_lcp(now, steps);
+            }
+            _ if !self.lcp.is_open() => {}
+            Protocol::PAP | Protocol::CHAP if self.network.is_none() => {
+                self.terminate(now, Cause::AuthenticationRejected);
+            }
+            _ => {
+                let Some(network) = &mut self.network else { return };
+                let mut steps = Vec::new();
+                network.protocol_rejected(now, protocol, &mut steps);
+                self.follow_network(now, steps);
+            }
+        }
+    }
+
+    fn reject_protocol(&mut self, protocol: Protocol, body: &[u8]) {
+        let mut data = protocol.0.to_be_bytes().to_vec();
+        let room = usize::from(self.framing.peer_mru).saturating_sub(6);
+        data.extend_from_slice(&body[..body.len().min(room)]);
+        let id = self.lcp.take_id();
+        self.send_packet(Protocol::LCP, Code::PROTOCOL_REJECT, id, &data);
+    }
+
+    fn send_packet(&mut self, protocol: Protocol, code: Code, id: u8, data: &[u8]) {
+        let mut packet = Vec::with_capacity(4 + data.len());
+        Packet { code, id, data }.emit(&mut packet);
+        self.send(protocol, &packet);
+    }
+
+    /// Sends a packet. LCP keeps address and control fields whatever was agreed (RFC 1661 §6.6).
+    fn send(&mut self, protocol: Protocol, packet: &[u8]) {
+        if let Ok(parsed) = Packet::parse(packet) {
+            self.trace(protocol, Party::Us, &parsed);
+        }
+        let mut frame = Vec::with_capacity(packet.len() + 4);
+        if protocol == Protocol::LCP || !self.framing.acfc {
+            frame.extend_from_slice(&[0xff, 0x03]);
+        }
+        frame.extend_from_slice(&protocol.0.to_be_bytes());
+        frame.extend_from_slice(packet);
+        self.outputs.push_back(Output::Frame(frame));
+    }
+
+    /// Reports Configure packets of the protocols that have options.
+    fn trace(&mut self, protocol: Protocol, from: Party, packet: &Packet<'_>) {
+        let configures = Code::CONFIGURE_REQUEST.0..=Code::CONFIGURE_REJECT.0;
+        let has_options =
+            matches!(protocol, Protocol::LCP | Protocol::CCP | Protocol::IPCP | Protocol::IPV6CP);
+        if has_options && configures.contains(&packet.code.0) {
+            self.event(Event::Negotiation {
+                protocol,
+                from,
+                code: packet.code,
+                id: packet.id,
+                options: packet.data.to_vec(),
+            });
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn die(&mut self, finish: Finish) {
+        if self.is_dead() {
+            return;
+        }
+        self.phase = Phase::Dead;
+        self.auth = Auth::None;
+        let cause = self.cause.take().unwrap_or(match finish {
+            Finish::TimedOut if !self.heard_lcp => Cause::NoAnswer,
+            Finish::TimedOut | Finish::NotConverging | Finish::Rejected => {
+                Cause::NotConverging(Protocol::LCP)
+            }
+            Finish::Closed => Cause::LowerLayerDown,
+        });
+        self.event(Event::Closed(cause));
+    }
+}
+
+/// Framing before LCP has agreed on anything (RFC 1661 §6).
+const NOTHING_AGREED: Framing =
+    Framing { acfc: false, pfc: false, peer_mru: DEFAULT_MRU, our_mru: DEFAULT_MRU };
+
+/// The text of our Terminate-Request.
+fn goodbye(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Local(text) => text,
+        Cause::NoKeys | Cause::EncryptionRefused => "MPPE required but peer negotiation failed",
+        Cause::AuthenticationFailed | Cause::ServerNotAuthentic => "Authentication failed",
+        Cause::EchoTimeout => "Peer not responding",
+        Cause::AddressRefused(_) | Cause::LocalAddressRefused => "Could not agree on IP addresses",
+        Cause::NoNetworkProtocol => "No network protocols running",
+        Cause::Looped => "Loopback detected",
+        Cause::NoCommonAuthentication | Cause::AuthenticationRejected => {
+            "peer refused to authenticate"
+        }
+        Cause::AuthenticationTimeout(_) => "authentication timed out",
+        Cause::NotConverging(_) | Cause::NoAnswer => "negotiation failed",
+        Cause::PeerTerminated(_) | Cause::LowerLayerDown => "",
+    }
+}

@@ -1,0 +1,1 @@
+//! Links against what real clients send.
