@@ -172,7 +172,10 @@ impl DataPath {
             receiver.newest = seq;
         }
         if let Some(stateful) = &mut receiver.stateful {
-            stateful.awaiting_reset = None;
+            // After a loss only a fresh start of the cipher brings the order back.
+            if header & mppe::FLUSHED != 0 {
+                stateful.awaiting_reset = None;
+            }
             stateful.reorder.opened(header);
         }
         Ok(())
@@ -193,8 +196,6 @@ impl DataPath {
                 self.commit(now, seq, fresh);
                 self.needs_reset(now)
             }
-            // In stateful mode a wrong guess at the place in the key stream shows like this.
-            OpenError::Insane if self.stateful().is_some() => self.needs_reset(now),
             OpenError::Insane => Err(DropReason::Undecryptable),
         }
     }
@@ -266,6 +267,9 @@ fn parse(packet: &[u8]) -> Result<(gre::Header, Option<Frame>), DropReason> {
         return if payload.is_empty() { Ok((header, None)) } else { Err(DropReason::MalformedGre) };
     };
     let (protocol, information) = ppp::split(payload).map_err(|_| DropReason::MalformedPpp)?;
+    if information.is_empty() {
+        return Err(DropReason::MalformedPpp);
+    }
     let start = header.wire_len();
     let end = start + payload.len();
     let frame =
