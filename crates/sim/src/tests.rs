@@ -3,6 +3,7 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use engine::control::{CallEnd, Cause, Config};
+use engine::data::DropReason;
 use engine::ppp::{self, MppeNeed, MppePolicy};
 
 use crate::{Dice, End, Pair, Quality, Settings, Side};
@@ -19,6 +20,9 @@ fn ip_packet(from: Side, number: u16, len: usize) -> Vec<u8> {
     let mut packet = alloc::vec![0x45, 0, (len >> 8) as u8, len as u8, 0, 0, 0x40, 0, 64, 17, 0, 0];
     packet.extend(source.octets());
     packet.extend(destination.octets());
+    let sum: u32 = packet.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
     packet.extend(number.to_be_bytes());
     packet.resize(len, number as u8);
     packet
@@ -154,10 +158,13 @@ fn a_spoofed_source_does_not_come_out() {
     let mut pair = encrypted(Quality::CLEAN, 7);
     pair.run_until(Duration::from_secs(1), Pair::is_open);
     let mut packet = ip_packet(Side::Client, 0, 60);
-    packet[15] = 99;
+    packet[15] -= 1;
+    packet[11] += 1;
     assert!(pair.send_ip(Side::Client, &packet));
     pair.run(Duration::from_secs(1));
     assert_eq!(pair.delivered(Side::Client), 0);
+    let drops = pair.endpoint(Side::Server).stats().unwrap().drops;
+    assert_eq!(drops.get(DropReason::SpoofedSource), 1);
 }
 
 #[test]

@@ -281,11 +281,12 @@ fn parse(packet: &[u8]) -> Result<(gre::Header, Option<Frame>), DropReason> {
 /// taken too.
 fn is_network_packet(plain: &[u8]) -> bool {
     let Ok((protocol, information)) = ppp::split(plain) else { return false };
-    match ip::inspect(information) {
-        Some((_, Source::V4(_))) => protocol == Protocol::IPV4,
-        Some((_, Source::V6(_))) => protocol == Protocol::IPV6,
-        None => false,
-    }
+    let version = match protocol {
+        Protocol::IPV4 => 4,
+        Protocol::IPV6 => 6,
+        _ => return false,
+    };
+    information.first().is_some_and(|first| first >> 4 == version) && ip::is_certain(information)
 }
 
 /// Whether the permit covers a packet of this protocol and source.

@@ -129,7 +129,7 @@ mod tests {
 
     fn segment(flags: u8, options: &[u8]) -> Vec<u8> {
         let mut options = options.to_vec();
-        while options.len() % 4 != 0 {
+        while !options.len().is_multiple_of(4) {
             options.push(OPTION_END);
         }
         let words = (TCP_HEADER + options.len()) as u8 / 4;
@@ -165,7 +165,7 @@ mod tests {
         bytes.extend([0, TCP]);
         bytes.extend((segment.len() as u16).to_be_bytes());
         bytes.extend(segment);
-        if bytes.len() % 2 != 0 {
+        if !bytes.len().is_multiple_of(2) {
             bytes.push(0);
         }
         let sum: u32 =

@@ -13,6 +13,9 @@ pub(super) const MAX_HELD: usize = 16;
 /// How long they wait. Longer than most reordering, shorter than what a loss costs anyway (a Reset-Request's round trip).
 pub(super) const HOLD: Duration = Duration::from_millis(50);
 
+/// A count that is less than this ahead is ahead; otherwise it is behind.
+const HALF: u16 = 0x0800;
+
 /// A short queue of whole GRE packets whose predecessor has not come.
 #[derive(Debug, Default)]
 pub(super) struct Reorder {
@@ -43,7 +46,7 @@ impl Reorder {
     /// Whether a packet with this MPPE header has to wait: one before it is missing.
     pub(super) fn must_wait(&self, header: u16) -> bool {
         let ahead = ahead(header & COUNT_MASK, self.next);
-        ahead != 0 && ahead < (COUNT_MASK + 1) / 2
+        ahead != 0 && ahead < HALF
     }
 
     /// Keeps a copy of a GRE packet.
@@ -64,7 +67,7 @@ impl Reorder {
     pub(super) fn opened(&mut self, header: u16) {
         self.next = (header & COUNT_MASK).wrapping_add(1) & COUNT_MASK;
         let next = self.next;
-        self.held.retain(|held| ahead(held.count, next) < (COUNT_MASK + 1) / 2);
+        self.held.retain(|held| ahead(held.count, next) < HALF);
         if self.held.is_empty() {
             self.until = None;
         }

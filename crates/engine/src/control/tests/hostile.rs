@@ -120,7 +120,7 @@ fn incoming_call_connected_twice_is_ignored_twice() {
         processing_delay: 0,
         framing: 1,
     });
-    feed(&mut connection, at(1), &[connected.clone(), connected]);
+    feed(&mut connection, at(1), &[connected, connected]);
     let ignored = Event::Ignored(Trouble::Unexpected);
     assert_eq!(events(&drain(&mut connection)), [ignored.clone(), ignored]);
 }

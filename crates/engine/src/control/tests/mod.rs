@@ -43,7 +43,7 @@ pub(super) fn connected() -> Connection {
 /// Each message in a piece of its own.
 pub(super) fn feed(connection: &mut Connection, now: Instant, messages: &[Message]) {
     for message in messages {
-        connection.handle_bytes(now, &message.emit().to_vec());
+        connection.handle_bytes(now, &message.emit());
     }
 }
 

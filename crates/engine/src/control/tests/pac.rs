@@ -2,7 +2,7 @@ use super::*;
 
 fn call_reply(outputs: &[Output]) -> control::OutgoingCallReply {
     match messages(outputs).as_slice() {
-        [Message::OutgoingCallReply(reply)] => reply.clone(),
+        [Message::OutgoingCallReply(reply)] => *reply,
         other => panic!("not one Outgoing-Call-Reply: {other:?}"),
     }
 }
@@ -345,7 +345,7 @@ fn android_which_just_closes_the_connection_ends_its_call() {
         events(&outputs)[0],
         Event::CallEnded { reason: CallEnd::ConnectionClosed, .. }
     ));
-    connection.handle_bytes(at(1), &start_request(0x0100).emit().to_vec());
+    connection.handle_bytes(at(1), &start_request(0x0100).emit());
     connection.handle_eof(at(1));
     connection.stop(at(1), 1);
     assert_eq!(drain(&mut connection), []);

@@ -135,12 +135,12 @@ fn clearing_waits_for_the_server_s_disconnect_notify() {
         peer_call_id: Some(PEER_CALL),
         reason: CallEnd::ClearedByUs,
     };
-    assert_eq!(events(&drain(&mut connection)), [ended.clone()]);
+    assert_eq!(event(&drain(&mut connection)), ended);
     let mut unanswered = calling();
     unanswered.clear_call(at(1), OUR_CALL).unwrap();
     drain(&mut unanswered);
     unanswered.handle_timeout(at(6));
-    assert_eq!(events(&drain(&mut unanswered)), [ended]);
+    assert_eq!(event(&drain(&mut unanswered)), ended);
 }
 
 #[test]

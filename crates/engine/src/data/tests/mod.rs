@@ -98,6 +98,8 @@ pub(super) fn ipv4(source: Ipv4Addr, len: usize, mark: u8) -> Vec<u8> {
     ]);
     packet[12..16].copy_from_slice(&source.octets());
     packet[16..20].copy_from_slice(&[192, 168, 0, 1]);
+    let sum = ip::checksum(&packet[..20]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
     packet
 }
 
