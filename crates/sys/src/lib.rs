@@ -1,1 +1,18 @@
-//! Placeholder.
+//! What the operating system has to do for Gretel: TUN devices, raw GRE sockets, netlink, epoll. The only crate with `unsafe` in it;
+//! every block says why it is sound.
+//!
+//! Nothing here knows a protocol above IP, but for the packet filter that sorts GRE packets by call id ([`raw`]).
+
+pub mod event;
+pub mod namespace;
+pub mod netlink;
+pub mod nft;
+pub mod raw;
+pub mod sysctl;
+pub mod tun;
+
+mod random;
+mod time;
+
+pub use random::random_bytes;
+pub use time::monotonic_nanos;

@@ -1,0 +1,1 @@
+//! Tests in network namespaces, with real interfaces.

@@ -1,0 +1,75 @@
+//! Raw sockets for GRE: whole IPv4 packets in, GRE packets out, many with one system call.
+
+mod filter;
+mod receive;
+mod send;
+
+use std::io;
+use std::num::NonZero;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with, sockopt};
+
+pub use receive::RecvBatch;
+pub use send::{NotSent, SendBatch};
+
+/// IP protocol number of GRE.
+const GRE: u32 = 47;
+
+/// What the socket's buffers should hold, in bytes. The default of 208 KiB drops bursts.
+const BUFFER_LEN: usize = 8 << 20;
+
+/// The most packets for one system call.
+pub const BATCH: usize = 64;
+
+/// A raw socket that receives a copy of every GRE packet to this network namespace, or a worker's share of them.
+///
+/// ICMP errors about packets that were sent are not reported on it, and too large packets are fragmented, whatever the path MTU.
+#[derive(Debug)]
+pub struct GreSocket(OwnedFd);
+
+impl GreSocket {
+    /// Opens one in the calling thread's network namespace.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` without `CAP_NET_RAW`.
+    pub fn open() -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let protocol = NonZero::new(GRE).map(Protocol::from_raw);
+        let socket = socket_with(AddressFamily::INET, SocketType::RAW, flags, protocol)?;
+        // Beyond the limit for everybody only with CAP_NET_ADMIN, else up to that limit.
+        sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER_LEN)
+            .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, BUFFER_LEN))?;
+        sockopt::set_socket_send_buffer_size_force(&socket, BUFFER_LEN)
+            .or_else(|_| sockopt::set_socket_send_buffer_size(&socket, BUFFER_LEN))?;
+        // The tunnel's MTU was agreed before; a path that carries less must cost fragments, not connections.
+        sockopt::set_ip_mtu_discover(&socket, sockopt::Ipv4PathMtuDiscovery::DONT)?;
+        Ok(Self(socket))
+    }
+
+    /// Lets through only enhanced GRE packets of PPTP (version 1, protocol type 880b) whose call id modulo `workers` is `index`. Packets
+    /// that have arrived before stay in the socket's queue.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when `workers` is 0; those of the kernel.
+    pub fn attach_worker_filter(&self, index: usize, workers: usize) -> io::Result<()> {
+        filter::attach(self.0.as_fd(), index, workers)
+    }
+
+    /// Takes waiting packets, up to [`BATCH`], and gives how many; 0 when there are none.
+    ///
+    /// # Errors
+    ///
+    /// None that come from the network: those are swallowed.
+    pub fn recv_batch(&self, batch: &mut RecvBatch) -> io::Result<usize> {
+        batch.receive(self.0.as_fd())
+    }
+}
+
+impl AsFd for GreSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

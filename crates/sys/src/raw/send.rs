@@ -1,0 +1,215 @@
+//! Many packets with one `sendmmsg(2)`.
+
+use std::io;
+use std::mem;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ptr;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::{BATCH, GreSocket};
+
+/// How often a flush waits for room in the socket's or the device's queue.
+const MAX_WAITS: u32 = 3;
+/// How long each time.
+const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+
+/// Up to [`BATCH`] GRE packets that leave together.
+#[derive(Debug)]
+pub struct SendBatch {
+    /// [`BATCH`] slots of `packet_len` bytes.
+    buffer: Box<[u8]>,
+    packet_len: usize,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    len: usize,
+    destination: Ipv4Addr,
+    source: Ipv4Addr,
+    tag: u16,
+}
+
+/// A packet that could not be sent.
+#[derive(Debug)]
+pub struct NotSent {
+    /// What it was pushed with.
+    pub tag: u16,
+    /// Why. `EAGAIN` or `ENOBUFS`: a queue stayed full.
+    pub error: io::Error,
+}
+
+impl SendBatch {
+    /// Room for packets of up to `packet_len` bytes, without the IP header.
+    #[must_use]
+    pub fn new(packet_len: usize) -> Self {
+        let packet_len = packet_len.max(1);
+        Self {
+            buffer: vec![0; packet_len * BATCH].into(),
+            packet_len,
+            entries: Vec::with_capacity(BATCH),
+        }
+    }
+
+    /// How many packets wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none wait.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether there is no room for another packet: [`flush`](Self::flush) is wanted.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.entries.len() == BATCH
+    }
+
+    /// The room for the next packet, to be filled from its GRE header on before [`push`](Self::push). Empty when the batch is full.
+    pub fn room(&mut self) -> &mut [u8] {
+        let start = self.entries.len() * self.packet_len;
+        self.buffer.get_mut(start..start + self.packet_len).unwrap_or_default()
+    }
+
+    /// Adds the packet that was written to the first `len` bytes of [`room`](Self::room). It leaves from `source`, so that an answer comes from the
+    /// address that was called; unspecified: from the address that the route has. `tag` comes back when it cannot be sent.
+    ///
+    /// # Panics
+    ///
+    /// When the batch is full or `len` is more than the room.
+    pub fn push(&mut self, len: usize, destination: Ipv4Addr, source: Ipv4Addr, tag: u16) {
+        assert!(!self.is_full() && len <= self.packet_len, "a packet beyond the room for it");
+        self.entries.push(Entry { len, destination, source, tag });
+    }
+
+    /// Adds a copy of a packet. As for [`push`](Self::push).
+    ///
+    /// # Panics
+    ///
+    /// As for [`push`](Self::push).
+    pub fn push_copy(&mut self, packet: &[u8], destination: Ipv4Addr, source: Ipv4Addr, tag: u16) {
+        self.room()[..packet.len()].copy_from_slice(packet);
+        self.push(packet.len(), destination, source, tag);
+    }
+
+    /// Sends all waiting packets in order and gives how many left. Each that cannot be sent is passed to `not_sent` and skipped. Waits
+    /// for a full queue for a few milliseconds at most. The batch is empty after.
+    pub fn flush(&mut self, socket: &GreSocket, mut not_sent: impl FnMut(NotSent)) -> usize {
+        let mut sent = 0;
+        let mut waits = 0;
+        let mut next = 0;
+        while next < self.entries.len() {
+            match self.send_from(next, socket.as_fd()) {
+                Ok(count) => {
+                    sent += count;
+                    next += count;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN | Errno::NOBUFS) if waits < MAX_WAITS => {
+                    waits += 1;
+                    let mut files = [PollFd::new(socket, PollFlags::OUT)];
+                    // Whatever came of waiting, the next try shows it.
+                    let _ = poll(&mut files, Some(&WAIT));
+                }
+                Err(error) => {
+                    not_sent(NotSent { tag: self.entries[next].tag, error: error.into() });
+                    next += 1;
+                }
+            }
+        }
+        self.entries.clear();
+        sent
+    }
+
+    /// Sends the packets from `first` on, up to one that fails. Gives how many left, at least one.
+    fn send_from(&mut self, first: usize, socket: BorrowedFd<'_>) -> Result<usize, Errno> {
+        let count = self.entries.len() - first;
+        let mut headers = Headers::new();
+        for (index, entry) in self.entries[first..].iter().enumerate() {
+            let start = (first + index) * self.packet_len;
+            headers.fill(index, entry, &self.buffer[start..start + entry.len]);
+        }
+        headers.link();
+        // SAFETY: the first `count` (at most BATCH) messages point to addresses, vectors and control data in `headers` and to packets in
+        // `buffer`, with their lengths; both are borrowed here and outlive the call, which only reads them.
+        let sent = unsafe {
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                headers.messages.as_mut_ptr(),
+                count as libc::c_uint,
+                libc::MSG_DONTWAIT as _,
+            )
+        };
+        match usize::try_from(sent) {
+            Ok(0) => Err(Errno::AGAIN),
+            Ok(sent) => Ok(sent),
+            Err(_) => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)),
+        }
+    }
+}
+
+/// A control message of type `IP_PKTINFO`: what leaves from which address. Laid out as `cmsg(3)` asks: header, then data aligned as the header.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct PacketInfo {
+    header: libc::cmsghdr,
+    info: libc::in_pktinfo,
+}
+
+impl PacketInfo {
+    /// Without the padding at the end.
+    const LEN: usize = mem::offset_of!(Self, info) + mem::size_of::<libc::in_pktinfo>();
+}
+
+/// The arguments of `sendmmsg` for a batch.
+struct Headers {
+    addresses: [libc::sockaddr_in; BATCH],
+    vectors: [libc::iovec; BATCH],
+    control: [PacketInfo; BATCH],
+    messages: [libc::mmsghdr; BATCH],
+    filled: usize,
+}
+
+impl Headers {
+    fn new() -> Self {
+        // SAFETY: all of these are integers, and pointers that may be null.
+        unsafe { mem::zeroed() }
+    }
+
+    fn fill(&mut self, index: usize, entry: &Entry, packet: &[u8]) {
+        self.addresses[index].sin_family = libc::AF_INET as libc::sa_family_t;
+        self.addresses[index].sin_addr.s_addr = u32::from_ne_bytes(entry.destination.octets());
+        // The kernel only reads what a sent vector points to.
+        self.vectors[index].iov_base = packet.as_ptr().cast_mut().cast();
+        self.vectors[index].iov_len = packet.len();
+        let control = &mut self.control[index];
+        control.header.cmsg_len = PacketInfo::LEN as _;
+        control.header.cmsg_level = libc::IPPROTO_IP;
+        control.header.cmsg_type = libc::IP_PKTINFO;
+        control.info.ipi_spec_dst.s_addr = u32::from_ne_bytes(entry.source.octets());
+        self.filled = index + 1;
+    }
+
+    /// Makes the messages point to the rest of `self`, which must not move until they have been used.
+    fn link(&mut self) {
+        let parts = self.addresses.iter_mut().zip(&mut self.vectors).zip(&mut self.control);
+        for (message, ((address, vector), control)) in
+            self.messages.iter_mut().zip(parts).take(self.filled)
+        {
+            let header = &mut message.msg_hdr;
+            header.msg_name = ptr::from_mut(address).cast();
+            header.msg_namelen = mem::size_of::<libc::sockaddr_in>() as libc::socklen_t;
+            header.msg_iov = vector;
+            header.msg_iovlen = 1;
+            header.msg_control = ptr::from_mut(control).cast();
+            header.msg_controllen = mem::size_of::<PacketInfo>() as _;
+        }
+    }
+}
