@@ -82,8 +82,8 @@ impl Pair {
         let mut pair = Self {
             now,
             steps_at_once: 0,
-            server: end(server, SERVER_CALL),
-            client: end(client, CLIENT_CALL),
+            server: end(server, Self::call_id(Side::Server)),
+            client: end(client, Self::call_id(Side::Client)),
             encryption_required,
         };
         pair.carry();
@@ -162,6 +162,22 @@ impl Pair {
         let now = self.now;
         self.end_mut(side).endpoint.hang_up(now);
         self.carry();
+    }
+
+    /// Somebody slips a GRE packet in that seems to come from the peer of `at`.
+    pub fn forge(&mut self, at: Side, packet: Vec<u8>) {
+        let now = self.now;
+        self.end_mut(at).endpoint.handle_gre(now, packet);
+        self.carry();
+    }
+
+    /// The call id in GRE packets to an end.
+    #[must_use]
+    pub fn call_id(side: Side) -> u16 {
+        match side {
+            Side::Server => SERVER_CALL,
+            Side::Client => CLIENT_CALL,
+        }
     }
 
     /// From now on no GRE packet passes, or the TCP connection is gone too, without a word.

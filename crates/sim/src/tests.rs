@@ -1,12 +1,17 @@
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
-use engine::control::{CallEnd, Cause, Config};
-use engine::data::DropReason;
-use engine::ppp::{self, MppeNeed, MppePolicy};
+use crypto::mppe::{Mode, StartKey, Strength};
+use engine::Instant;
+use engine::control::{self, CallEnd, Cause};
+use engine::data::{Config, DataPath, DropReason, Inbound};
+use engine::ppp::{self, DirectionKeys, Ipv4Agreed, Keys, MppeNeed, MppePolicy, NetworkPermit};
 
-use crate::{Dice, End, Pair, Quality, Settings, Side};
+use wire::gre::Header;
+
+use crate::{Dice, End, Line, Pair, Quality, Settings, Side};
 
 const SEEDS: u64 = 1_000;
 
@@ -211,7 +216,7 @@ fn a_broken_control_connection_ends_the_tunnel_at_every_stage() {
 #[test]
 fn a_server_without_room_refuses_the_call_and_the_client_says_so() {
     let policy = MppePolicy::REQUIRE_128;
-    let full = Config { max_calls: 0, ..Config::default() };
+    let full = control::Config { max_calls: 0, ..control::Config::default() };
     let server = Settings { control: full, ..Settings::server(policy) };
     let mut pair = Pair::new(server, Settings::client(policy), Quality::CLEAN, true, 11);
     assert!(pair.run_until(Duration::from_secs(10), Pair::is_closed));
@@ -227,4 +232,102 @@ fn an_idle_tunnel_wakes_only_for_keepalives() {
     assert!(next - pair.now() > Duration::from_secs(20), "{:?}", next - pair.now());
     pair.run(Duration::from_secs(3600));
     assert!(pair.is_open());
+}
+
+/// Random control frames are believed, or PPP would not work; but nothing else that is not encrypted changes anything.
+#[test]
+fn a_forger_who_knows_the_call_id_stops_no_packet() {
+    let mut pair = encrypted(Quality::CLEAN, 13);
+    assert!(pair.run_until(Duration::from_secs(1), Pair::is_open));
+    let mut dice = Dice::new(13);
+    for number in 0..100 {
+        for _ in 0..20 {
+            let payload = match dice.percent(70) {
+                true => {
+                    let count = dice.u64() as u8;
+                    [&[0xfd, 0x90 | count & 0x0f, count][..], &dice.seed(), &dice.seed()].concat()
+                }
+                false => [&[0x00, 0x21][..], &ip_packet(Side::Client, 60_000, 60)].concat(),
+            };
+            let seq = Some(number + dice.below(2000) as u32);
+            let header = Header { call_id: Pair::call_id(Side::Server), seq, ack: seq };
+            let mut packet = alloc::vec![0; header.wire_len()];
+            header.emit(payload.len(), &mut packet);
+            packet.extend(payload);
+            pair.forge(Side::Server, packet);
+        }
+        pair.send_ip(Side::Client, &ip_packet(Side::Client, number as u16, 100));
+        pair.run(Duration::from_millis(2));
+    }
+    assert_eq!(pair.delivered(Side::Client), 100);
+    assert_eq!(pair.endpoint(Side::Server).stats().unwrap().drops.total(), 2000);
+}
+
+/// CCP between two engines agrees on stateless MPPE where it can, so that stateful packet paths are run without their links.
+#[test]
+fn stateful_mppe_recovers_from_every_loss_on_bad_lines() {
+    for seed in 0..100 {
+        let mut dice = Dice::new(seed);
+        let quality = Quality { loss: dice.below(4) as u8, ..Quality::random(&mut dice) };
+        let (mut sender, mut receiver) = stateful_paths();
+        let mut line = Line::new(quality, dice);
+        let mut now = Instant::ZERO;
+        let mut reset_at = None;
+        let mut received = BTreeSet::new();
+        let mut buffer = [0; 2000];
+        for number in 0..2000u16 {
+            now += Duration::from_millis(5);
+            if reset_at.is_some_and(|at| at <= now) {
+                reset_at = None;
+                sender.reset_transmit();
+                receiver.receive_reset_acked(now);
+            }
+            let len = sender.outbound_ip(now, &ip_packet(Side::Client, number, 60), &mut buffer);
+            line.send(now, buffer[..len.unwrap()].to_vec());
+            let mut handle = |inbound: Inbound, packet: &[u8]| match inbound {
+                Inbound::Ip(range) => {
+                    let ip = &packet[range];
+                    let number = u16::from_be_bytes([ip[20], ip[21]]);
+                    assert_eq!(ip, ip_packet(Side::Client, number, 60), "seed {seed}");
+                    assert!(received.insert(number), "seed {seed}: {number} came twice");
+                }
+                Inbound::ResetNeeded => {
+                    reset_at.get_or_insert(now + quality.delay * 2);
+                }
+                _ => {}
+            };
+            while let Some(mut packet) = line.receive(now) {
+                let inbound = receiver.inbound(now, &mut packet);
+                handle(inbound, &packet);
+            }
+            while let Some(inbound) = receiver.take_ready(now, &mut buffer) {
+                handle(inbound, &buffer);
+            }
+        }
+        let late = received.range(1500..).count();
+        assert!(late > 50, "seed {seed}: {late} of the last packets, {quality:?}");
+    }
+}
+
+fn stateful_paths() -> (DataPath, DataPath) {
+    let ipv4 = Ipv4Agreed {
+        local: Ipv4Addr::new(192, 168, 1, 1),
+        remote: Ipv4Addr::new(192, 168, 1, 50),
+        dns: [None; 2],
+    };
+    let permit = NetworkPermit::for_tests(Some(ipv4), None, true, 1400);
+    let path = || {
+        let config =
+            Config { our_call_id: 1, peer_call_id: 1, check_source: true, clamp_mss: true };
+        let direction = DirectionKeys {
+            start: StartKey::from_bytes([7; 16]),
+            strength: Strength::Bits128,
+            mode: Mode::Stateful,
+        };
+        let mut path = DataPath::new(config);
+        path.install_keys(&Keys { send: direction.clone(), receive: direction });
+        path.open_network(permit);
+        path
+    };
+    (path(), path())
 }

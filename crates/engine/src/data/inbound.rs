@@ -9,7 +9,9 @@ use wire::ppp::{self, Protocol};
 
 use super::ip::{self, Source};
 use super::reorder::Expired;
-use super::{DataPath, DropReason, Inbound, MRU_SLACK, RESET_INTERVAL, Stateful, clamp_mss};
+use super::{
+    AwaitingReset, DataPath, DropReason, Inbound, MRU_SLACK, RESET_INTERVAL, Stateful, clamp_mss,
+};
 use crate::Instant;
 use crate::gre::Receive;
 use crate::ppp::NetworkPermit;
@@ -111,14 +113,16 @@ impl DataPath {
         if network && self.opener.is_none() && self.permit.is_none() {
             return Ok(self.early(now, frame, fresh));
         }
-        self.commit(now, frame.seq, fresh);
         if !network {
+            self.commit(now, frame.seq, fresh);
             return Ok(Inbound::Control(frame.whole));
         }
         if self.opener.is_some() || self.permit.is_some_and(|permit| permit.encryption_required()) {
             return Err(DropReason::Unencrypted);
         }
-        self.network(packet, frame.protocol, frame.information)
+        let inbound = self.network(packet, frame.protocol, frame.information)?;
+        self.commit(now, frame.seq, fresh);
+        Ok(inbound)
     }
 
     fn early(&mut self, now: Instant, frame: Frame, fresh: bool) -> Inbound {
@@ -235,7 +239,11 @@ impl DataPath {
 
     fn must_wait(&mut self, header: u16) -> bool {
         self.stateful().is_some_and(|stateful| {
-            stateful.awaiting_reset.is_none() && stateful.reorder.must_wait(header)
+            let could_help = match stateful.awaiting_reset {
+                None => true,
+                Some(awaiting) => awaiting.acked && header & mppe::FLUSHED == 0,
+            };
+            could_help && stateful.reorder.must_wait(header)
         })
     }
 
@@ -251,9 +259,11 @@ impl DataPath {
     fn needs_reset(&mut self, now: Instant) -> Result<Inbound, DropReason> {
         let Some(stateful) = self.stateful() else { return Err(DropReason::Undecryptable) };
         match stateful.awaiting_reset {
-            Some(asked) if now - asked < RESET_INTERVAL => Err(DropReason::AwaitingReset),
+            Some(awaiting) if now - awaiting.since < RESET_INTERVAL => {
+                Err(DropReason::AwaitingReset)
+            }
             _ => {
-                stateful.awaiting_reset = Some(now);
+                stateful.awaiting_reset = Some(AwaitingReset { since: now, acked: false });
                 Ok(Inbound::ResetNeeded)
             }
         }

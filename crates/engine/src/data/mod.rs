@@ -83,7 +83,7 @@ pub struct Stats {
 }
 
 /// One call's packets, both ways. Nothing in here allocates for a packet, but for copies of packets out of order in stateful MPPE
-/// mode (at most 16 for at most 50 ms).
+/// mode (at most 32 for at most 50 ms).
 #[derive(Debug)]
 pub struct DataPath {
     config: Config,
@@ -94,6 +94,9 @@ pub struct DataPath {
     opener: Option<Receiver>,
     stats: Stats,
 }
+
+/// What a call costs here, but for keys and packets that are kept for late ones.
+const _: () = assert!(size_of::<DataPath>() <= 1024);
 
 /// MPPE for received packets.
 #[derive(Debug)]
@@ -108,8 +111,16 @@ struct Receiver {
 #[derive(Debug, Default)]
 struct Stateful {
     reorder: Reorder,
-    /// When the last Reset-Request was asked for, until a packet could be opened.
-    awaiting_reset: Option<Instant>,
+    /// From a loss until a fresh start of the cipher.
+    awaiting_reset: Option<AwaitingReset>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct AwaitingReset {
+    /// When the last Reset-Request was asked for, or answered.
+    since: Instant,
+    /// The Reset-Ack has come: packets wait for the fresh start, which they may have overtaken.
+    acked: bool,
 }
 
 impl DataPath {
@@ -162,9 +173,9 @@ impl DataPath {
     /// The peer sent a CCP Reset-Ack: its next packet starts the cipher afresh. When that one is lost, a reset is asked for again.
     pub fn receive_reset_acked(&mut self, now: Instant) {
         if let Some(Receiver { stateful: Some(stateful), .. }) = &mut self.opener
-            && let Some(asked) = &mut stateful.awaiting_reset
+            && let Some(awaiting) = &mut stateful.awaiting_reset
         {
-            *asked = now;
+            *awaiting = AwaitingReset { since: now, acked: true };
         }
     }
 

@@ -8,7 +8,7 @@ use crypto::mppe::{COUNT_MASK, FLUSHED};
 use crate::Instant;
 
 /// How many packets wait for a missing one.
-pub(super) const MAX_HELD: usize = 16;
+pub(super) const MAX_HELD: usize = 32;
 
 /// How long they wait. Longer than most reordering, shorter than what a loss costs anyway (a Reset-Request's round trip).
 pub(super) const HOLD: Duration = Duration::from_millis(50);

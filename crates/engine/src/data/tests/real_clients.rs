@@ -99,6 +99,29 @@ const CAPTURED_KEYS: [(&str, &str, &str, u32); 2] = [
 ];
 
 #[test]
+fn every_captured_packet_is_understood_even_without_keys() {
+    for (name, capture) in fixtures::captures() {
+        for from_client in [true, false] {
+            let mut path: Option<DataPath> = None;
+            for captured in capture.iter().filter(|c| !c.is_control && c.from_client == from_client)
+            {
+                let mut packet = captured.bytes.clone();
+                let (header, _) = wire::gre::parse(&packet).unwrap();
+                let path = path.get_or_insert_with(|| {
+                    DataPath::new(Config { our_call_id: header.call_id, ..config() })
+                });
+                let inbound = path.inbound(NOW, &mut packet);
+                assert!(
+                    !matches!(inbound, Inbound::Drop(reason) if reason != DropReason::Duplicate),
+                    "{name} frame {}: {inbound:?}",
+                    captured.frame
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn captured_windows_traffic_decrypts_in_both_directions_whole() {
     for (name, capture) in fixtures::captures() {
         let Some((_, client_send, server_send, encrypted)) =
