@@ -104,9 +104,9 @@ impl DataPath {
             return Err(DropReason::Oversize);
         }
         if frame.protocol == Protocol::COMPRESSED {
-            return match self.opener {
-                Some(_) => self.encrypted(now, packet, &frame, fresh),
-                None => Ok(self.early(now, frame, fresh)),
+            return match (&self.opener, &self.permit) {
+                (Some(_), Some(_)) => self.encrypted(now, packet, &frame, fresh),
+                _ => Ok(self.early(now, frame, fresh)),
             };
         }
         let network = matches!(frame.protocol, Protocol::IPV4 | Protocol::IPV6);
@@ -161,9 +161,6 @@ impl DataPath {
         let (protocol, information) =
             ppp::split(&packet[body.clone()]).map_err(|_| DropReason::Undecryptable)?;
         let information = body.end - information.len()..body.end;
-        if self.permit.is_none() {
-            return Err(DropReason::NetworkClosed);
-        }
         self.network(packet, protocol, information)
     }
 

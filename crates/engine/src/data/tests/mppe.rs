@@ -163,9 +163,17 @@ fn new_keys_start_anew_in_the_middle_of_a_call() {
 }
 
 #[test]
-fn an_encrypted_packet_whose_network_protocol_is_not_open_is_dropped() {
-    let (mut server, mut client) = encrypted(Mode::Stateless);
-    server.close_network();
-    let packet = send(&mut client, &ipv4(CLIENT, 80, 0));
-    assert_eq!(receive(&mut server, NOW, &packet), dropped(DropReason::NetworkClosed));
+fn an_encrypted_packet_that_overtook_the_end_of_ipcp_is_early_and_opens_later() {
+    for mode in [Mode::Stateless, Mode::Stateful] {
+        let (mut server, mut client) = encrypted(mode);
+        server.close_network();
+        let ip = ipv4(CLIENT, 80, 0);
+        let mut packet = send(&mut client, &ip);
+        let end = packet.len();
+        assert_eq!(server.inbound(NOW, &mut packet), Inbound::Early(12..end));
+        server.open_network(permit(true));
+        assert_eq!(server.reinject(NOW, &mut packet), Inbound::Ip(end - 80..end));
+        let next = ipv4(CLIENT, 80, 1);
+        assert_eq!(receive(&mut server, NOW, &send(&mut client, &next)), Ok(next));
+    }
 }
