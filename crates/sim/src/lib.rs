@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod dice;
 mod endpoint;
+pub mod fuzz;
 mod line;
 mod pair;
 mod settings;
