@@ -1,2 +1,19 @@
-//! Placeholder.
+//! Worker threads that move packets between raw GRE sockets and TUN interfaces.
+//!
+//! A call belongs to one worker for its whole life (its call id modulo the number of workers), and a packet filter gives each worker's socket
+//! that worker's packets, so that no packet takes a lock. The control plane talks to a worker through a mailbox ([`Command`]s, carried out
+//! strictly in order); the worker answers with [`Notice`]s and keeps [`Counters`]. In steady state nothing is allocated for a packet.
 #![forbid(unsafe_code)]
+
+mod command;
+mod counters;
+mod dataplane;
+mod mailbox;
+mod notice;
+mod reaper;
+mod worker;
+
+pub use command::{Command, NewCall};
+pub use counters::{Counters, Snapshot, Totals};
+pub use dataplane::Dataplane;
+pub use notice::{First, Notice};

@@ -1,11 +1,10 @@
 //! Waiting: epoll, and eventfd to wake a thread that waits.
 
-use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
@@ -45,35 +44,20 @@ impl AsFd for EventFd {
 }
 
 /// Waits until some of many files are readable, level-triggered. Each has a token that the caller chose.
-pub struct Epoll {
-    epoll: OwnedFd,
-    events: Vec<epoll::Event>,
-}
+#[derive(Debug)]
+pub struct Epoll(OwnedFd);
 
-impl fmt::Debug for Epoll {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Epoll").field("epoll", &self.epoll).finish_non_exhaustive()
-    }
-}
-
-/// A file that has something to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ready {
-    /// The token it was added with.
-    pub token: u64,
-    /// It has failed or its other end is gone.
-    pub failed: bool,
-}
+/// The most files that one [`Epoll::wait`] gives.
+pub const MAX_READY: usize = 64;
 
 impl Epoll {
-    /// Gives at most `capacity` files at a time.
+    /// One that waits for nothing yet.
     ///
     /// # Errors
     ///
     /// When there are no file descriptors left.
-    pub fn new(capacity: usize) -> io::Result<Self> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Self { epoll, events: Vec::with_capacity(capacity.max(1)) })
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(epoll::create(CreateFlags::CLOEXEC)?))
     }
 
     /// Adds a file to wait for.
@@ -82,7 +66,7 @@ impl Epoll {
     ///
     /// When it is there already or cannot be waited for.
     pub fn add(&self, file: impl AsFd, token: u64) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, file, EventData::new_u64(token), EventFlags::IN)?)
+        Ok(epoll::add(&self.0, file, EventData::new_u64(token), EventFlags::IN)?)
     }
 
     /// Removes a file. Needed even before closing it when another descriptor of it stays open.
@@ -91,40 +75,30 @@ impl Epoll {
     ///
     /// When it is not there.
     pub fn remove(&self, file: impl AsFd) -> io::Result<()> {
-        Ok(epoll::delete(&self.epoll, file)?)
+        Ok(epoll::delete(&self.0, file)?)
     }
 
-    /// Waits until a file is readable or `timeout` has passed (`None`: for ever), and gives how many are; see [`ready`](Self::ready).
-    /// An interruption by a signal gives 0.
+    /// Waits until a file is readable or has failed, or `timeout` has passed (`None`: for ever), and puts the tokens of those files into
+    /// `tokens`, at most [`MAX_READY`], in place of what it held. An interruption by a signal gives none.
     ///
     /// # Errors
     ///
     /// Only when the caller's use of it is wrong.
-    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+    pub fn wait(&self, timeout: Option<Duration>, tokens: &mut Vec<u64>) -> io::Result<()> {
         let timeout = timeout.map(|timeout| Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
         });
-        self.events.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), timeout.as_ref()) {
-            Ok(count) => Ok(count),
-            Err(Errno::INTR) => Ok(0),
+        tokens.clear();
+        let mut room = [const { MaybeUninit::<epoll::Event>::uninit() }; MAX_READY];
+        match epoll::wait(&self.0, &mut room[..], timeout.as_ref()) {
+            Ok((events, _)) => {
+                tokens.extend(events.iter().map(|event| event.data.u64()));
+                Ok(())
+            }
+            Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// The file at `index` of what [`wait`](Self::wait) has found.
-    ///
-    /// # Panics
-    ///
-    /// When `index` is not below what `wait` gave.
-    #[must_use]
-    pub fn ready(&self, index: usize) -> Ready {
-        // A packed struct: its fields are copied out before they are used.
-        let event = self.events[index];
-        let (flags, data) = (event.flags, event.data);
-        let failed = flags.intersects(EventFlags::ERR | EventFlags::HUP);
-        Ready { token: data.u64(), failed }
     }
 }
 
@@ -135,19 +109,23 @@ mod tests {
     #[test]
     fn a_signal_is_seen_until_it_is_cleared() {
         let event = EventFd::new().unwrap();
-        let mut epoll = Epoll::new(4).unwrap();
+        let epoll = Epoll::new().unwrap();
+        let waited = |timeout| {
+            let mut tokens = vec![9];
+            epoll.wait(timeout, &mut tokens).unwrap();
+            tokens
+        };
         epoll.add(&event, 7).unwrap();
-        assert_eq!(epoll.wait(Some(Duration::ZERO)).unwrap(), 0);
+        assert_eq!(waited(Some(Duration::ZERO)), []);
         event.signal();
         event.signal();
         for _ in 0..2 {
-            assert_eq!(epoll.wait(None).unwrap(), 1);
-            assert_eq!(epoll.ready(0), Ready { token: 7, failed: false });
+            assert_eq!(waited(None), [7]);
         }
         event.clear();
-        assert_eq!(epoll.wait(Some(Duration::from_micros(200))).unwrap(), 0);
+        assert_eq!(waited(Some(Duration::from_micros(200))), []);
         event.signal();
         epoll.remove(&event).unwrap();
-        assert_eq!(epoll.wait(Some(Duration::ZERO)).unwrap(), 0);
+        assert_eq!(waited(Some(Duration::ZERO)), []);
     }
 }

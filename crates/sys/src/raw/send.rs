@@ -3,6 +3,7 @@
 use std::io;
 use std::mem;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 
@@ -25,9 +26,10 @@ pub struct SendBatch {
     entries: Vec<Entry>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
-    len: usize,
+    /// Where it lies in the buffer.
+    packet: Range<usize>,
     destination: Ipv4Addr,
     source: Ipv4Addr,
     tag: u16,
@@ -78,15 +80,24 @@ impl SendBatch {
         self.buffer.get_mut(start..start + self.packet_len).unwrap_or_default()
     }
 
-    /// Adds the packet that was written to the first `len` bytes of [`room`](Self::room). It leaves from `source`, so that an answer comes from the
+    /// Adds the packet that was written to `packet` in [`room`](Self::room). It leaves from `source`, so that an answer comes from the
     /// address that was called; unspecified: from the address that the route has. `tag` comes back when it cannot be sent.
     ///
     /// # Panics
     ///
-    /// When the batch is full or `len` is more than the room.
-    pub fn push(&mut self, len: usize, destination: Ipv4Addr, source: Ipv4Addr, tag: u16) {
-        assert!(!self.is_full() && len <= self.packet_len, "a packet beyond the room for it");
-        self.entries.push(Entry { len, destination, source, tag });
+    /// When the batch is full or `packet` is not in the room.
+    pub fn push(
+        &mut self,
+        packet: Range<usize>,
+        destination: Ipv4Addr,
+        source: Ipv4Addr,
+        tag: u16,
+    ) {
+        let fits = packet.start <= packet.end && packet.end <= self.packet_len;
+        assert!(fits && !self.is_full(), "a packet beyond the room for it");
+        let start = self.entries.len() * self.packet_len;
+        let packet = start + packet.start..start + packet.end;
+        self.entries.push(Entry { packet, destination, source, tag });
     }
 
     /// Adds a copy of a packet. As for [`push`](Self::push).
@@ -96,7 +107,7 @@ impl SendBatch {
     /// As for [`push`](Self::push).
     pub fn push_copy(&mut self, packet: &[u8], destination: Ipv4Addr, source: Ipv4Addr, tag: u16) {
         self.room()[..packet.len()].copy_from_slice(packet);
-        self.push(packet.len(), destination, source, tag);
+        self.push(0..packet.len(), destination, source, tag);
     }
 
     /// Sends all waiting packets in order and gives how many left. Each that cannot be sent is passed to `not_sent` and skipped. Waits
@@ -133,8 +144,7 @@ impl SendBatch {
         let count = self.entries.len() - first;
         let mut headers = Headers::new();
         for (index, entry) in self.entries[first..].iter().enumerate() {
-            let start = (first + index) * self.packet_len;
-            headers.fill(index, entry, &self.buffer[start..start + entry.len]);
+            headers.fill(index, entry, &self.buffer[entry.packet.clone()]);
         }
         headers.link();
         // SAFETY: the first `count` (at most BATCH) messages point to addresses, vectors and control data in `headers` and to packets in

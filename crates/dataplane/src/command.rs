@@ -1,0 +1,50 @@
+//! What the control plane tells a worker.
+
+use std::net::Ipv4Addr;
+
+use engine::data::Config;
+use engine::ppp::{Framing, Keys, NetworkPermit};
+use sys::tun::Tun;
+
+/// A call that has been connected: GRE packets flow from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewCall {
+    /// A number of the control plane's that no other call ever has; it comes back in every notice, so that a notice about an earlier call
+    /// with the same call id is told apart.
+    pub generation: u64,
+    /// The control connection's other end: GRE packets are taken from this address only, and sent to it.
+    pub peer: Ipv4Addr,
+    /// The control connection's address here, from which GRE packets are sent.
+    pub local: Ipv4Addr,
+    /// The call ids and rules of the packet path.
+    pub path: Config,
+}
+
+/// What to do with a call. Commands for one call are carried out in the order in which they were given.
+#[derive(Debug)]
+pub enum Command {
+    /// Send this whole PPP frame.
+    Frame(Vec<u8>),
+    /// LCP is open: write frames like this from now on.
+    Framing(Framing),
+    /// CCP is open: encrypt and decrypt with these keys from now on.
+    Keys(Keys),
+    /// CCP is no longer open.
+    KeysGone,
+    /// The peer sent a CCP Reset-Request.
+    ResetTransmit,
+    /// The peer sent a CCP Reset-Ack.
+    ReceiveResetAcked,
+    /// Network packets may pass. A later permit replaces an earlier one.
+    OpenNetwork {
+        /// What may pass.
+        permit: NetworkPermit,
+        /// The interface, which the worker reads, writes and finally closes. `None` keeps the present one; without any, packets from the
+        /// peer are counted and dropped.
+        tun: Option<Tun>,
+    },
+    /// No network packet passes any more. The interface stays; what is sent to it is dropped.
+    CloseNetwork,
+    /// The call has ended: forget it and close its interface. [`Notice::Removed`](crate::Notice::Removed) follows.
+    Remove,
+}

@@ -1,0 +1,131 @@
+//! The control plane's side: starting workers, sending commands.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread::{self, JoinHandle};
+
+use sys::event::Epoll;
+use sys::raw::GreSocket;
+
+use crate::counters::WorkerTotals;
+use crate::mailbox::{Letter, Mailbox};
+use crate::reaper::{self, Remains};
+use crate::worker::Worker;
+use crate::{Command, Counters, NewCall, Notice, Totals};
+
+/// Takes a notice, or gives it back when there is no room for it.
+pub(crate) type Notify = dyn Fn(Notice) -> Result<(), Notice> + Send + Sync;
+
+/// All workers. Dropping it ends them and closes every call's interface.
+pub struct Dataplane {
+    workers: Vec<Handle>,
+    /// Lives on the last sender; the workers have the others.
+    reaper: Option<Sender<Remains>>,
+    reaper_thread: Option<JoinHandle<()>>,
+}
+
+struct Handle {
+    mailbox: Arc<Mailbox>,
+    totals: Arc<WorkerTotals>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Dataplane {
+    /// Starts `workers` threads (at least one), each with a raw GRE socket in the calling thread's network namespace. They call `notify` with
+    /// what the control plane has to know; it must not block, and gives a notice back that it has no room for. Such notices are counted
+    /// and lost, but for [`Notice::Removed`], which is offered again for some seconds.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` without `CAP_NET_RAW`; when there are no file descriptors or threads left.
+    pub fn start(
+        workers: usize,
+        notify: impl Fn(Notice) -> Result<(), Notice> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let notify: Arc<Notify> = Arc::new(notify);
+        let (reaper, reaper_thread) = reaper::start(Arc::clone(&notify))?;
+        let mut dataplane = Self {
+            workers: Vec::new(),
+            reaper: Some(reaper.clone()),
+            reaper_thread: Some(reaper_thread),
+        };
+        let workers = workers.max(1);
+        for index in 0..workers {
+            let handle = start_worker(index, workers, &notify, &reaper)?;
+            dataplane.workers.push(handle);
+        }
+        Ok(dataplane)
+    }
+
+    /// Adds a call, under `call.path.our_call_id`. An earlier call of that id is removed first. Gives its figures.
+    pub fn add(&self, call: NewCall) -> Arc<Counters> {
+        let counters = Arc::new(Counters::default());
+        let letter = Letter::Add(call, Arc::clone(&counters));
+        self.worker(call.path.our_call_id).mailbox.post(letter);
+        counters
+    }
+
+    /// Has a command carried out for a call, after all earlier ones. For a call that does not exist it is ignored.
+    pub fn send(&self, our_call_id: u16, command: Command) {
+        self.worker(our_call_id).mailbox.post(Letter::Command(our_call_id, command));
+    }
+
+    /// The figures that belong to no call.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for worker in &self.workers {
+            worker.totals.add_to(&mut totals);
+        }
+        totals
+    }
+
+    fn worker(&self, our_call_id: u16) -> &Handle {
+        &self.workers[usize::from(our_call_id) % self.workers.len()]
+    }
+}
+
+impl Drop for Dataplane {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            worker.mailbox.post(Letter::Stop);
+        }
+        // A thread that panicked has said so already.
+        for worker in &mut self.workers {
+            let _ = worker.thread.take().map(JoinHandle::join);
+        }
+        self.reaper = None;
+        let _ = self.reaper_thread.take().map(JoinHandle::join);
+    }
+}
+
+impl std::fmt::Debug for Dataplane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dataplane").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
+fn start_worker(
+    index: usize,
+    workers: usize,
+    notify: &Arc<Notify>,
+    reaper: &Sender<Remains>,
+) -> io::Result<Handle> {
+    let socket = GreSocket::open()?;
+    socket.attach_worker_filter(index, workers)?;
+    let mailbox = Arc::new(Mailbox::new()?);
+    let totals = Arc::new(WorkerTotals::default());
+    let worker = Worker::new(
+        (index, workers),
+        socket,
+        Epoll::new()?,
+        Arc::clone(&mailbox),
+        Arc::clone(&totals),
+        Arc::clone(notify),
+        reaper.clone(),
+    )?;
+    let builder = thread::Builder::new().name(format!("gretel-data-{index}"));
+    let thread = Some(builder.spawn(move || worker.run())?);
+    Ok(Handle { mailbox, totals, thread })
+}

@@ -1,0 +1,43 @@
+//! Closing interfaces: some 20 ms each, which no worker has.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use sys::tun::Tun;
+
+use crate::Notice;
+use crate::dataplane::Notify;
+
+/// How often a refused notice is offered again, and after how long.
+const OFFERS: u32 = 500;
+const OFFER_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What is to be closed, and what is to be said then.
+pub(crate) struct Remains {
+    pub(crate) tun: Option<Tun>,
+    pub(crate) notice: Option<Notice>,
+}
+
+/// Starts the thread. It ends when all senders are gone and everything is closed.
+pub(crate) fn start(notify: Arc<Notify>) -> io::Result<(Sender<Remains>, JoinHandle<()>)> {
+    let (sender, remains) = channel();
+    let builder = thread::Builder::new().name("gretel-reaper".to_owned());
+    let thread = builder.spawn(move || reap(&remains, &*notify))?;
+    Ok((sender, thread))
+}
+
+fn reap(remains: &Receiver<Remains>, notify: &Notify) {
+    while let Ok(Remains { tun, notice }) = remains.recv() {
+        drop(tun);
+        // This notice ends a session: it is worth waiting for the control plane.
+        let mut refused = notice.and_then(|notice| notify(notice).err());
+        for _ in 0..OFFERS {
+            let Some(notice) = refused.take() else { break };
+            thread::sleep(OFFER_INTERVAL);
+            refused = notify(notice).err();
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! One worker: its loop, and where each packet goes.
+
+mod limit;
+mod session;
+mod timers;
+
+use std::io;
+use std::mem;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::Duration;
+
+use engine::Instant;
+use sys::event::{Epoll, MAX_READY};
+use sys::raw::{BATCH, GreSocket, NotSent, RecvBatch, SendBatch};
+use sys::tun::Tun;
+use wire::gre::Outer;
+
+use crate::counters::{WorkerTotals, count};
+use crate::dataplane::Notify;
+use crate::mailbox::{Letter, Mailbox};
+use crate::reaper::Remains;
+use crate::{Command, Counters, NewCall, Notice};
+use limit::OncePerSecond;
+use session::Session;
+use timers::Timers;
+
+/// The longest packet, in bytes: pppd's largest MRU (16,384) and all headers. Not a multiple of the page size, so that the beginnings of
+/// the slots in a batch do not fall on the same cache lines.
+const PACKET_LEN: usize = 16_384 + 128;
+
+/// How many batches are received in one wake-up before the interfaces get their turn.
+const RECEIVE_BUDGET: usize = 4;
+
+/// How many packets of one interface are taken in one wake-up before the others get their turn.
+const TUN_BUDGET: usize = BATCH;
+
+/// How long to wait after an error of the kernel's that only time can help against.
+const ERROR_PAUSE: Duration = Duration::from_millis(10);
+
+/// Tokens of the files that belong to no call. A call's interface has its call id.
+const SOCKET: u64 = 1 << 32;
+const MAILBOX: u64 = SOCKET + 1;
+
+/// A worker thread's state.
+pub(crate) struct Worker {
+    index: usize,
+    /// How many workers there are: a packet whose call id leaves another remainder than `index` is another's.
+    workers: usize,
+    epoll: Epoll,
+    /// Tokens of the files that are ready.
+    ready: Vec<u64>,
+    mailbox: Arc<Mailbox>,
+    letters: Vec<Letter>,
+    /// By our call id.
+    sessions: Box<[Option<Box<Session>>]>,
+    /// Calls whose figures or deadlines have changed in this wake-up.
+    touched: Vec<u16>,
+    incoming: RecvBatch,
+    timers: Timers,
+    unknown_calls: OncePerSecond,
+    wrong_peers: OncePerSecond,
+    io: Io,
+}
+
+/// What a session needs of its worker.
+struct Io {
+    now: Instant,
+    socket: GreSocket,
+    outgoing: SendBatch,
+    /// Calls of packets that could not be sent, with the kernel's answer.
+    not_sent: Vec<NotSent>,
+    /// For a packet that had to wait for another.
+    scratch: Box<[u8]>,
+    notify: Arc<Notify>,
+    totals: Arc<WorkerTotals>,
+    reaper: Sender<Remains>,
+}
+
+impl Worker {
+    /// `place`: which worker of how many.
+    pub(crate) fn new(
+        place: (usize, usize),
+        socket: GreSocket,
+        epoll: Epoll,
+        mailbox: Arc<Mailbox>,
+        totals: Arc<WorkerTotals>,
+        notify: Arc<Notify>,
+        reaper: Sender<Remains>,
+    ) -> io::Result<Self> {
+        epoll.add(&socket, SOCKET)?;
+        epoll.add(&mailbox.bell, MAILBOX)?;
+        let io = Io {
+            now: now(),
+            socket,
+            outgoing: SendBatch::new(PACKET_LEN),
+            not_sent: Vec::with_capacity(BATCH),
+            scratch: vec![0; PACKET_LEN].into(),
+            notify,
+            totals,
+            reaper,
+        };
+        Ok(Self {
+            index: place.0,
+            workers: place.1,
+            epoll,
+            ready: Vec::with_capacity(MAX_READY),
+            mailbox,
+            letters: Vec::with_capacity(BATCH),
+            sessions: (0..=u16::MAX).map(|_| None).collect(),
+            touched: Vec::with_capacity(BATCH),
+            incoming: RecvBatch::new(PACKET_LEN),
+            timers: Timers::default(),
+            unknown_calls: OncePerSecond::default(),
+            wrong_peers: OncePerSecond::default(),
+            io,
+        })
+    }
+
+    /// Works until it is told to stop.
+    pub(crate) fn run(mut self) {
+        loop {
+            let timeout = self.timers.next().map(|deadline| deadline - now());
+            if let Err(error) = self.epoll.wait(timeout, &mut self.ready) {
+                self.io.notify(Notice::WorkerFailed { worker: self.index, error });
+                return;
+            }
+            self.io.now = now();
+            if !self.read_mailbox() {
+                return;
+            }
+            for event in 0..self.ready.len() {
+                let token = self.ready[event];
+                match token {
+                    SOCKET if !self.read_socket() => return,
+                    SOCKET | MAILBOX => {}
+                    _ => self.read_interface(token),
+                }
+            }
+            self.run_timers();
+            self.finish();
+        }
+    }
+
+    /// Carries out what the control plane has sent. `false`: stop.
+    fn read_mailbox(&mut self) -> bool {
+        let mut letters = mem::take(&mut self.letters);
+        self.mailbox.take(&mut letters);
+        let mut go_on = true;
+        for letter in letters.drain(..) {
+            match letter {
+                Letter::Add(call, counters) => self.add(call, counters),
+                Letter::Command(call, Command::Remove) => self.remove(call),
+                Letter::Command(call, command) => self.carry_out(call, command),
+                Letter::Stop => go_on = false,
+            }
+        }
+        self.letters = letters;
+        go_on
+    }
+
+    fn add(&mut self, call: NewCall, counters: Arc<Counters>) {
+        let id = call.path.our_call_id;
+        self.remove(id);
+        self.sessions[usize::from(id)] = Some(Box::new(Session::new(call, counters)));
+    }
+
+    fn carry_out(&mut self, call: u16, command: Command) {
+        let Some(session) = &mut self.sessions[usize::from(call)] else {
+            // An interface for a call that is gone is closed like any other.
+            if let Command::OpenNetwork { tun: Some(tun), .. } = command {
+                self.io.bury(Some(tun), None);
+            }
+            return;
+        };
+        if let Command::OpenNetwork { tun: Some(tun), .. } = &command {
+            let token = u64::from(call);
+            if let Some(previous) = session.tun.take() {
+                close(&self.epoll, &self.io, previous);
+            }
+            if let Err(error) = self.epoll.add(tun, token) {
+                session.interface_gone(&mut self.io, error);
+            }
+        }
+        session.carry_out(&mut self.io, command);
+        session.touch(&mut self.touched);
+    }
+
+    fn remove(&mut self, call: u16) {
+        let Some(mut session) = self.sessions[usize::from(call)].take() else { return };
+        // What was sent just before, a Terminate-Ack for instance, leaves first.
+        self.io.flush();
+        let tun = session.tun.take();
+        if let Some(tun) = &tun {
+            // It fails only for an interface that was never added.
+            let _ = self.epoll.remove(tun);
+        }
+        let notice = session.removed();
+        self.io.bury(tun, Some(notice));
+    }
+
+    /// Takes the packets from the network. `false`: stop.
+    fn read_socket(&mut self) -> bool {
+        for _ in 0..RECEIVE_BUDGET {
+            let received = match self.io.socket.recv_batch(&mut self.incoming) {
+                Ok(received) => received,
+                Err(_) => {
+                    count(&self.io.totals.receive_errors);
+                    thread::sleep(ERROR_PAUSE);
+                    return true;
+                }
+            };
+            // What the control plane said before a packet could be provoked by it (a call added before its reply, keys before the last
+            // Configure-Ack) is in the mailbox before the packet arrives: read now, it is heard first.
+            if received > 0 && !self.read_mailbox() {
+                return false;
+            }
+            self.io.now = now();
+            for index in 0..received {
+                self.take_packet(index);
+            }
+            if received < BATCH {
+                break;
+            }
+        }
+        true
+    }
+
+    fn take_packet(&mut self, index: usize) {
+        let is_truncated = self.incoming.is_truncated(index);
+        let packet = self.incoming.packet(index);
+        let parsed = Outer::parse(packet).ok().filter(|_| !is_truncated);
+        let Some((outer, call)) = parsed.and_then(|outer| {
+            let call_id = packet.get(outer.start + 6..outer.start + 8)?;
+            Some((outer, u16::from_be_bytes(call_id.try_into().ok()?)))
+        }) else {
+            count(&self.io.totals.malformed);
+            return;
+        };
+        // Between opening the socket and setting its filter.
+        if usize::from(call) % self.workers != self.index {
+            return;
+        }
+        let Some(session) = &mut self.sessions[usize::from(call)] else {
+            return self.unknown_call(outer.source, call);
+        };
+        if session.peer != outer.source {
+            session.counters.wrong_peer().add_one();
+            count(&self.io.totals.wrong_peers);
+            if let Some(suppressed) = self.wrong_peers.allow(self.io.now) {
+                let generation = session.generation;
+                let from = outer.source;
+                self.io.notify(Notice::WrongPeer { call, generation, from, suppressed });
+            }
+            return;
+        }
+        if let Some(error) = session.receive(&mut self.io, &mut packet[outer.start..outer.end]) {
+            self.interface_gone(call, error);
+            return;
+        }
+        session.touch(&mut self.touched);
+    }
+
+    fn unknown_call(&mut self, from: Ipv4Addr, call_id: u16) {
+        count(&self.io.totals.unknown_calls);
+        if let Some(suppressed) = self.unknown_calls.allow(self.io.now) {
+            self.io.notify(Notice::UnknownCall { from, call_id, suppressed });
+        }
+    }
+
+    /// Takes packets that the network sends to a call's interface.
+    fn read_interface(&mut self, token: u64) {
+        let Ok(call) = u16::try_from(token) else { return };
+        let Some(session) = &mut self.sessions[usize::from(call)] else { return };
+        for _ in 0..TUN_BUDGET {
+            match session.send_next(&mut self.io) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return self.interface_gone(call, error),
+            }
+        }
+        session.touch(&mut self.touched);
+    }
+
+    fn interface_gone(&mut self, call: u16, error: io::Error) {
+        let Some(session) = &mut self.sessions[usize::from(call)] else { return };
+        if let Some(tun) = session.tun.take() {
+            close(&self.epoll, &self.io, tun);
+            session.interface_gone(&mut self.io, error);
+        }
+        session.touch(&mut self.touched);
+    }
+
+    fn run_timers(&mut self) {
+        while let Some((deadline, call)) = self.timers.take_due(self.io.now) {
+            let Some(session) = &mut self.sessions[usize::from(call)] else { continue };
+            if session.armed != Some(deadline) {
+                continue;
+            }
+            session.armed = None;
+            if let Some(error) = session.handle_timeout(&mut self.io) {
+                self.interface_gone(call, error);
+                continue;
+            }
+            session.touch(&mut self.touched);
+        }
+    }
+
+    /// The end of a wake-up: sends what is to be sent, sets timers, publishes figures.
+    fn finish(&mut self) {
+        for index in 0..self.touched.len() {
+            let call = self.touched[index];
+            let Some(session) = &mut self.sessions[usize::from(call)] else { continue };
+            session.touched = false;
+            if let Some(deadline) = session.deadline(&mut self.io)
+                && session.armed.is_none_or(|armed| deadline < armed)
+            {
+                session.armed = Some(deadline);
+                self.timers.add(deadline, call);
+            }
+            session.counters.publish(&session.path);
+        }
+        self.touched.clear();
+        self.io.flush();
+        for NotSent { tag: call, error } in self.io.not_sent.drain(..) {
+            let Some(session) = &mut self.sessions[usize::from(call)] else { continue };
+            if let Some(notice) = session.not_sent(error)
+                && (self.io.notify)(notice).is_err()
+            {
+                count(&self.io.totals.notices_refused);
+            }
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.io.flush();
+        for session in &mut self.sessions {
+            if let Some(session) = session.take() {
+                let tun = session.tun;
+                self.io.bury(tun, None);
+            }
+        }
+    }
+}
+
+impl Io {
+    /// Tells the control plane; whether it was heard.
+    fn notify(&self, notice: Notice) -> bool {
+        let taken = (self.notify)(notice).is_ok();
+        if !taken {
+            count(&self.totals.notices_refused);
+        }
+        taken
+    }
+
+    fn flush(&mut self) {
+        let not_sent = &mut self.not_sent;
+        self.outgoing.flush(&self.socket, |failure| {
+            // One batch's worth is remembered; the figures of a call miss the rest, which only a dead network makes.
+            if not_sent.len() < BATCH {
+                not_sent.push(failure);
+            }
+        });
+    }
+
+    fn flush_if_full(&mut self) {
+        if self.outgoing.is_full() {
+            self.flush();
+        }
+    }
+
+    /// Has an interface closed, and the control plane told then.
+    fn bury(&self, tun: Option<Tun>, notice: Option<Notice>) {
+        // The thread lives as long as this sender.
+        let _ = self.reaper.send(Remains { tun, notice });
+    }
+}
+
+fn close(epoll: &Epoll, io: &Io, tun: Tun) {
+    // It fails only for an interface that was never added.
+    let _ = epoll.remove(&tun);
+    io.bury(Some(tun), None);
+}
+
+fn now() -> Instant {
+    Instant::from_nanos(sys::monotonic_nanos())
+}

@@ -1,0 +1,256 @@
+//! One call in its worker.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::Instant;
+use engine::data::{DataPath, HEADROOM, Inbound};
+use sys::tun::{self, Tun};
+
+use super::Io;
+use super::limit::Bucket;
+use crate::{Command, Counters, First, NewCall, Notice};
+
+/// How many packets are kept that came before their keys or network protocol.
+const MAX_EARLY: usize = 8;
+/// How long they are kept.
+const EARLY_LIFETIME: Duration = Duration::from_secs(1);
+
+/// One call: the packet path, the interface, the figures.
+pub(super) struct Session {
+    call: u16,
+    pub(super) generation: u64,
+    pub(super) peer: Ipv4Addr,
+    local: Ipv4Addr,
+    pub(super) path: DataPath,
+    pub(super) tun: Option<Tun>,
+    pub(super) counters: Arc<Counters>,
+    /// Whole GRE packets that came too early, and when.
+    early: VecDeque<(Instant, Vec<u8>)>,
+    control_frames: Bucket,
+    /// The deadline that is set in the worker's timers.
+    pub(super) armed: Option<Instant>,
+    /// Whether it is among the worker's touched calls.
+    pub(super) touched: bool,
+    /// By [`First`].
+    happened: [bool; 4],
+    has_failed_to_send: bool,
+}
+
+impl Session {
+    pub(super) fn new(call: NewCall, counters: Arc<Counters>) -> Self {
+        Self {
+            call: call.path.our_call_id,
+            generation: call.generation,
+            peer: call.peer,
+            local: call.local,
+            path: DataPath::new(call.path),
+            tun: None,
+            counters,
+            early: VecDeque::new(),
+            control_frames: Bucket::new(),
+            armed: None,
+            touched: false,
+            happened: [false; 4],
+            has_failed_to_send: false,
+        }
+    }
+
+    /// Puts it among the touched calls, once.
+    pub(super) fn touch(&mut self, touched: &mut Vec<u16>) {
+        if !mem::replace(&mut self.touched, true) {
+            touched.push(self.call);
+        }
+    }
+
+    /// Carries out any command but [`Command::Remove`], which is the worker's.
+    pub(super) fn carry_out(&mut self, io: &mut Io, command: Command) {
+        match command {
+            Command::Frame(frame) => return self.send_frame(io, &frame),
+            Command::Framing(framing) => self.path.set_framing(framing),
+            Command::Keys(keys) => self.path.install_keys(&keys),
+            Command::KeysGone => self.path.remove_keys(),
+            Command::ResetTransmit => self.path.reset_transmit(),
+            Command::ReceiveResetAcked => self.path.receive_reset_acked(io.now),
+            Command::OpenNetwork { permit, tun } => {
+                self.path.open_network(permit);
+                self.tun = tun.or(self.tun.take());
+            }
+            Command::CloseNetwork => self.path.close_network(),
+            Command::Remove => return,
+        }
+        self.replay_early(io);
+    }
+
+    /// Takes a GRE packet from the peer. An error is that of the interface, which is gone.
+    pub(super) fn receive(&mut self, io: &mut Io, packet: &mut [u8]) -> Option<io::Error> {
+        self.first(io, First::GreReceived);
+        let inbound = self.path.inbound(io.now, packet);
+        let mut gone = match inbound {
+            Inbound::Early(_) => {
+                self.keep_early(io.now, packet);
+                None
+            }
+            inbound => self.deliver(io, packet, inbound),
+        };
+        gone = self.take_ready(io).or(gone);
+        gone
+    }
+
+    /// Does what is due. An error is that of the interface, which is gone.
+    pub(super) fn handle_timeout(&mut self, io: &mut Io) -> Option<io::Error> {
+        if self.path.ack_deadline().is_some_and(|deadline| deadline <= io.now) {
+            self.send_ack(io);
+        }
+        self.take_ready(io)
+    }
+
+    /// The next deadline. Sends an acknowledgement that is due already.
+    pub(super) fn deadline(&mut self, io: &mut Io) -> Option<Instant> {
+        if self.path.ack_deadline().is_some_and(|deadline| deadline <= io.now) {
+            self.send_ack(io);
+        }
+        [self.path.ack_deadline(), self.path.held_deadline()].into_iter().flatten().min()
+    }
+
+    /// Reads the next packet from the interface and sends it to the peer. `false`: there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of the interface, which is gone.
+    pub(super) fn send_next(&mut self, io: &mut Io) -> io::Result<bool> {
+        let Some(tun) = &self.tun else { return Ok(false) };
+        let room = io.outgoing.room();
+        let len = match tun.read(&mut room[HEADROOM..]) {
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        // Refused packets are counted by the packet path.
+        if let Ok(packet) = self.path.outbound_ip_in_place(io.now, room, HEADROOM..HEADROOM + len) {
+            io.outgoing.push(packet, self.peer, self.local, self.call);
+            self.counters.last_activity().set(io.now.as_nanos());
+            self.first(io, First::GreSent);
+            self.first(io, First::PacketSent);
+            io.flush_if_full();
+        }
+        Ok(true)
+    }
+
+    /// A packet of this call could not be sent.
+    pub(super) fn not_sent(&mut self, error: io::Error) -> Option<Notice> {
+        self.counters.not_sent().add_one();
+        if mem::replace(&mut self.has_failed_to_send, true) {
+            return None;
+        }
+        Some(Notice::NotSent { call: self.call, generation: self.generation, error })
+    }
+
+    /// Tells that the interface has been lost.
+    pub(super) fn interface_gone(&mut self, io: &mut Io, error: io::Error) {
+        io.notify(Notice::InterfaceGone { call: self.call, generation: self.generation, error });
+    }
+
+    /// The last notice about this call.
+    pub(super) fn removed(&self) -> Notice {
+        self.counters.publish(&self.path);
+        let counters = Box::new(self.counters.snapshot());
+        Notice::Removed { call: self.call, generation: self.generation, counters }
+    }
+
+    fn send_frame(&mut self, io: &mut Io, frame: &[u8]) {
+        // A frame that does not fit is counted by the packet path.
+        if let Ok(len) = self.path.outbound_frame(io.now, frame, io.outgoing.room()) {
+            io.outgoing.push(0..len, self.peer, self.local, self.call);
+            self.first(io, First::GreSent);
+            io.flush_if_full();
+        }
+    }
+
+    fn send_ack(&mut self, io: &mut Io) {
+        if let Some(len) = self.path.ack_frame(io.outgoing.room()) {
+            io.outgoing.push(0..len, self.peer, self.local, self.call);
+            io.flush_if_full();
+        }
+    }
+
+    /// What becomes of a received packet. An error is that of the interface, which is gone.
+    fn deliver(&mut self, io: &mut Io, packet: &[u8], inbound: Inbound) -> Option<io::Error> {
+        match inbound {
+            Inbound::Ip(range) => return self.deliver_ip(io, &packet[range]),
+            Inbound::Control(range) => self.deliver_frame(io, &packet[range]),
+            Inbound::ResetNeeded => {
+                io.notify(Notice::ResetNeeded { call: self.call, generation: self.generation });
+            }
+            Inbound::Early(_) | Inbound::Held | Inbound::AckOnly | Inbound::Drop(_) => {}
+        }
+        None
+    }
+
+    fn deliver_ip(&mut self, io: &mut Io, packet: &[u8]) -> Option<io::Error> {
+        self.counters.last_activity().set(io.now.as_nanos());
+        self.first(io, First::PacketReceived);
+        let Some(tun) = &self.tun else {
+            self.counters.no_interface().add_one();
+            return None;
+        };
+        let error = tun.write(packet).err()?;
+        self.counters.no_interface().add_one();
+        tun::is_gone(&error).then_some(error)
+    }
+
+    fn deliver_frame(&mut self, io: &mut Io, frame: &[u8]) {
+        let (call, generation) = (self.call, self.generation);
+        let taken = self.control_frames.take(io.now)
+            && io.notify(Notice::Frame { call, generation, frame: frame.to_vec() });
+        if !taken {
+            self.counters.frames_refused().add_one();
+        }
+    }
+
+    /// Packets that waited for another which has come, or waited long enough.
+    fn take_ready(&mut self, io: &mut Io) -> Option<io::Error> {
+        let mut gone = None;
+        let mut scratch = mem::take(&mut io.scratch);
+        while let Some(inbound) = self.path.take_ready(io.now, &mut scratch) {
+            gone = self.deliver(io, &scratch, inbound).or(gone);
+        }
+        io.scratch = scratch;
+        gone
+    }
+
+    fn keep_early(&mut self, now: Instant, packet: &[u8]) {
+        if self.early.len() < MAX_EARLY {
+            self.early.push_back((now, packet.to_vec()));
+        } else {
+            self.counters.early_dropped().add_one();
+        }
+    }
+
+    /// Gives the packets that came too early another chance. An interface that is gone shows again with the next packet.
+    fn replay_early(&mut self, io: &mut Io) {
+        for _ in 0..self.early.len() {
+            let Some((came, mut packet)) = self.early.pop_front() else { break };
+            if io.now - came > EARLY_LIFETIME {
+                self.counters.early_dropped().add_one();
+                continue;
+            }
+            match self.path.reinject(io.now, &mut packet) {
+                Inbound::Early(_) => self.early.push_back((came, packet)),
+                inbound => {
+                    self.deliver(io, &packet, inbound);
+                }
+            }
+        }
+    }
+
+    fn first(&mut self, io: &Io, what: First) {
+        if !mem::replace(&mut self.happened[what as usize], true) {
+            io.notify(Notice::First { call: self.call, generation: self.generation, what });
+        }
+    }
+}
