@@ -1,0 +1,180 @@
+//! What is to be said about a file: where, what, and what to write instead.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// It works, but hardly as meant.
+    Warning,
+    /// It cannot work.
+    Error,
+}
+
+/// One thing to be said about a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file.
+    pub file: PathBuf,
+    /// The line, counted from 1; 0 when it concerns the file as a whole.
+    pub line: usize,
+    /// The bytes of the line that it concerns.
+    pub span: Range<usize>,
+    /// The line's text; `None` where it must not be shown, as it holds secrets.
+    pub text: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Diagnostic {
+    /// The column, counted from 1.
+    pub fn column(&self) -> usize {
+        self.span.start + 1
+    }
+
+    /// The diagnostic with the line that it concerns and a caret under the fault, several lines long.
+    pub fn render(&self) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
+        };
+        let Some(text) = self.text.as_deref().filter(|_| self.line > 0) else {
+            return self.to_string();
+        };
+        let end = self.span.end.min(text.len());
+        let start = self.span.start.min(end);
+        let path = self.file.display().to_string();
+        let snippet = Snippet::source(text)
+            .line_start(self.line)
+            .path(path)
+            .annotation(AnnotationKind::Primary.span(start..end));
+        let mut report = level.primary_title(&self.message).element(snippet);
+        if !self.remedy.is_empty() {
+            report = report.element(Level::HELP.message(&self.remedy));
+        }
+        Renderer::plain().render(&[report])
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if self.line > 0 {
+            write!(f, "{}:{}:", self.line, self.column())?;
+        }
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        };
+        write!(f, " {severity}: {}", self.message)?;
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, " ({})", self.remedy) }
+    }
+}
+
+/// Diagnostics as they are found.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics(pub Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Whether any of them is an error.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// All of them, rendered.
+    pub fn render(&self) -> String {
+        self.0.iter().map(Diagnostic::render).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A file that is being read, for saying things about it.
+pub(crate) struct File<'a> {
+    pub(crate) path: &'a Path,
+    /// Whether its lines may be shown.
+    pub(crate) secret: bool,
+    pub(crate) diagnostics: &'a mut Diagnostics,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Counted from 1.
+    pub(crate) line: usize,
+    pub(crate) span: Range<usize>,
+    pub(crate) text: String,
+}
+
+impl File<'_> {
+    pub(crate) fn say(
+        &mut self,
+        severity: Severity,
+        place: &Place,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.diagnostics.0.push(Diagnostic {
+            severity,
+            file: self.path.to_owned(),
+            line: place.line,
+            span: place.span.clone(),
+            text: (!self.secret).then(|| place.text.clone()),
+            message: message.into(),
+            remedy: remedy.into(),
+        });
+    }
+
+    pub(crate) fn error(
+        &mut self,
+        place: &Place,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.say(Severity::Error, place, message, remedy);
+    }
+
+    pub(crate) fn warn(
+        &mut self,
+        place: &Place,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.say(Severity::Warning, place, message, remedy);
+    }
+}
+
+/// The word of `known` that is most like `word`, if any is like it at all.
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|candidate| (distance(word, candidate), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein distance, of the first 64 bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (&a.as_bytes()[..a.len().min(64)], &b.as_bytes()[..b.len().min(64)]);
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut corner = i;
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = change.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
