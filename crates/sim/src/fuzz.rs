@@ -35,7 +35,7 @@ pub fn connection(bytes: &[u8]) {
             }
             2 => {
                 let peer_call_id = witness.requested.pop().unwrap_or(id);
-                drop(connection.accept_call(peer_call_id, witness.next_call_id()));
+                let _ = connection.accept_call(peer_call_id, witness.next_call_id());
             }
             3 => drop(connection.refuse_call(now, witness.requested.pop().unwrap_or(id), 2, 4)),
             4 => drop(connection.disconnect_call(now, 0x100 | id, 1)),

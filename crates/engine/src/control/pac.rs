@@ -167,11 +167,9 @@ impl Connection {
         }));
     }
 
-    /// The id is the one that the peer gave the call. The connection stays: the peer may place another.
+    /// The id is the one that the peer gave the call. The connection stays: the peer may place another. Windows servers send this
+    /// too, which RFC 2637 leaves to clients.
     pub(super) fn call_clear_request(&mut self, now: Instant, peer_call_id: u16) {
-        if self.role == Role::Pns {
-            return self.ignore(Trouble::Unexpected);
-        }
         let Some(call) = self.calls.take(|call| call.peers == Some(peer_call_id)) else {
             return self.ignore(Trouble::UnknownCall(peer_call_id));
         };

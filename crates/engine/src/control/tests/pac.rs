@@ -194,6 +194,34 @@ fn clear_request_and_disconnect_notify_merged_in_one_segment_end_the_call_once()
 }
 
 #[test]
+fn a_windows_teardown_ends_the_call_once_and_the_connection_cleanly() {
+    let mut connection = connected();
+    let stop = Message::StopRequest(control::StopRequest { reason: 1 });
+    feed(&mut connection, at(1), &[link_info(OUR_CALL), clear_request(PEER_CALL), stop]);
+    let outputs = drain(&mut connection);
+    assert!(matches!(
+        messages(&outputs)[..],
+        [Message::CallDisconnectNotify(_), Message::StopReply(_)]
+    ));
+    assert_eq!(closed_with(&outputs), Some(Cause::PeerStopped { reason: 1 }));
+    let ends =
+        events(&outputs).into_iter().filter(|e| matches!(e, Event::CallEnded { .. })).count();
+    assert_eq!(ends, 1);
+    connection.handle_eof(at(1));
+    assert_eq!(drain(&mut connection), []);
+}
+
+#[test]
+fn pptp_linux_clears_its_call_and_closes_without_stop() {
+    let mut connection = connected();
+    feed(&mut connection, at(1), &[clear_request(PEER_CALL)]);
+    connection.handle_eof(at(1));
+    let outputs = drain(&mut connection);
+    assert!(matches!(message(&outputs), Message::CallDisconnectNotify(_)));
+    assert_eq!(closed_with(&outputs), Some(Cause::PeerClosed));
+}
+
+#[test]
 fn rras_s_disconnect_notify_with_result_0_ends_the_call() {
     let mut connection = connected();
     feed(&mut connection, at(1), &[disconnect_notify(PEER_CALL)]);

@@ -175,19 +175,34 @@ fn a_call_that_the_server_ends_is_reported_with_its_result() {
 #[test]
 fn the_server_s_own_requests_are_refused_or_ignored() {
     let mut connection = calling();
-    feed(
-        &mut connection,
-        at(1),
-        &[start_request(0x0100), call_request(9), clear_request(PEER_CALL)],
-    );
+    feed(&mut connection, at(1), &[start_request(0x0100), call_request(9)]);
     let outputs = drain(&mut connection);
     let Message::OutgoingCallReply(reply) = message(&outputs) else { panic!() };
     assert_eq!((reply.peer_call_id, reply.result), (9, 7));
-    assert_eq!(
-        events(&outputs),
-        [Event::Ignored(Trouble::Unexpected), Event::Ignored(Trouble::Unexpected)]
-    );
+    assert_eq!(event(&outputs), Event::Ignored(Trouble::Unexpected));
     assert_eq!(connection.clear_call(at(1), OUR_CALL), Ok(()));
+}
+
+#[test]
+fn rras_as_a_server_swaps_its_speed_sends_link_info_with_garbage_and_may_clear_the_call_itself() {
+    let mut connection = client();
+    connection.place_call(Instant::ZERO, OUR_CALL).unwrap();
+    let Message::OutgoingCallReply(mut reply) = call_reply(1) else { panic!() };
+    reply.connect_speed = 13_277_755;
+    reply.receive_window = 16_384;
+    feed(&mut connection, at(1), &[start_reply(1), Message::OutgoingCallReply(reply)]);
+    drain(&mut connection);
+    let mut info = link_info(OUR_CALL).emit().to_vec();
+    info[14..16].copy_from_slice(&[0xa1, 0x96]);
+    connection.handle_bytes(at(1), &info);
+    assert!(matches!(event(&drain(&mut connection)), Event::LinkInfo { .. }));
+    feed(&mut connection, at(2), &[clear_request(PEER_CALL)]);
+    let outputs = drain(&mut connection);
+    assert!(matches!(
+        event(&outputs),
+        Event::CallEnded { our_call_id: Some(OUR_CALL), reason: CallEnd::ClearedByPeer, .. }
+    ));
+    assert!(matches!(message(&outputs), Message::CallDisconnectNotify(_)));
 }
 
 #[test]
