@@ -12,8 +12,8 @@ extern crate std;
 pub mod auth;
 pub mod control;
 pub mod data;
-pub mod ppp;
 pub mod gre;
+pub mod ppp;
 
 #[cfg(test)]
 mod fixtures;
