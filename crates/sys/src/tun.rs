@@ -139,3 +139,121 @@ fn request(name_pattern: &str, flags: i32) -> io::Result<libc::ifreq> {
     request.ifr_ifru.ifru_flags = i16::try_from(flags).map_err(|_| invalid())?;
     Ok(request)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, UdpSocket};
+    use std::time::Instant;
+
+    use super::*;
+    use crate::namespace;
+    use crate::netlink::Netlink;
+
+    const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+    const REMOTE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+
+    fn isolated(test: impl FnOnce(Netlink) + Send) {
+        if let Err(error) = namespace::run_in_new(|| test(Netlink::open().unwrap())) {
+            eprintln!("skipped: no network namespace: {error}");
+        }
+    }
+
+    /// An IPv4 packet with UDP from REMOTE to LOCAL, without UDP checksum.
+    fn datagram(port: u16, payload: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(28 + payload.len()).unwrap().to_be_bytes();
+        let udp_len = u16::try_from(8 + payload.len()).unwrap().to_be_bytes();
+        let mut packet = vec![0x45, 0, len[0], len[1], 0, 1, 0, 0, 64, 17, 0, 0];
+        packet.extend_from_slice(&REMOTE.octets());
+        packet.extend_from_slice(&LOCAL.octets());
+        let sum: u32 = packet.chunks(2).map(|it| u32::from(it[0]) << 8 | u32::from(it[1])).sum();
+        let checksum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+        packet.extend_from_slice(&[
+            0,
+            99,
+            (port >> 8) as u8,
+            port as u8,
+            udp_len[0],
+            udp_len[1],
+            0,
+            0,
+        ]);
+        packet.extend_from_slice(payload);
+        packet
+    }
+
+    fn read_udp(tun: &Tun) -> Vec<u8> {
+        let give_up = Instant::now() + Duration::from_secs(5);
+        let mut buffer = [0; 2048];
+        loop {
+            match tun.read(&mut buffer) {
+                Ok(len) if buffer[9] == 17 => return buffer[..len].to_vec(),
+                Ok(_) => {}
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+            assert!(Instant::now() < give_up, "no packet came");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn packets_pass_both_ways() {
+        isolated(|mut netlink| {
+            let tun = Tun::create("ppp%d").unwrap();
+            assert_eq!(tun.name(), "ppp0");
+            netlink.set_up(tun.index(), true).unwrap();
+            netlink.add_peer_address(tun.index(), LOCAL, REMOTE).unwrap();
+            let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+
+            socket.send_to(b"down", (REMOTE, 9)).unwrap();
+            let packet = read_udp(&tun);
+            assert_eq!((&packet[16..20], &packet[28..]), (&REMOTE.octets()[..], &b"down"[..]));
+
+            tun.write(&datagram(socket.local_addr().unwrap().port(), b"up")).unwrap();
+            let mut buffer = [0; 64];
+            let (len, from) = socket.recv_from(&mut buffer).unwrap();
+            assert_eq!((&buffer[..len], from.ip()), (&b"up"[..], REMOTE.into()));
+        });
+    }
+
+    #[test]
+    fn an_interface_that_is_down_refuses_packets_but_is_not_gone() {
+        isolated(|_| {
+            let tun = Tun::create("ppp%d").unwrap();
+            let error = tun.write(&datagram(9, b"up")).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EIO));
+            assert!(!is_gone(&error));
+        });
+    }
+
+    #[test]
+    fn an_interface_that_somebody_deletes_is_gone() {
+        isolated(|mut netlink| {
+            let tun = Tun::create("ppp%d").unwrap();
+            netlink.delete_link(tun.index()).unwrap();
+            assert!(is_gone(&tun.read(&mut [0; 64]).unwrap_err()));
+            assert!(is_gone(&tun.write(&datagram(9, b"up")).unwrap_err()));
+        });
+    }
+
+    #[test]
+    fn a_name_is_free_again_after_closing_and_busy_before() {
+        isolated(|mut netlink| {
+            let tun = Tun::create("vpn-ann").unwrap();
+            let error = Tun::create("vpn-ann").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+            drop(tun);
+            let tun = Tun::create("vpn-ann").unwrap();
+            assert_eq!(netlink.index_of("vpn-ann").unwrap(), tun.index());
+        });
+    }
+
+    #[test]
+    fn names_that_cannot_be_are_refused() {
+        for name in ["", "sixteen-letters-", "a b", "a/b", "ppp\0", "ppp:1", "é"] {
+            let error = Tun::create(name).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name:?}");
+        }
+    }
+}

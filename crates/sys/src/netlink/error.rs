@@ -88,8 +88,8 @@ pub(super) fn outcome(flags: u16, payload: &[u8]) -> Result<(), Failure> {
     }
     let mut failure = Failure::from(io::Error::from_raw_os_error(number.wrapping_neg()));
     if flags & HAS_ATTRIBUTES != 0 {
-        let extra = attributes(payload.get(ATTRIBUTES_AT..).unwrap_or_default());
-        let message = extra.filter(|attribute| attribute.kind == MESSAGE).next();
+        let mut extra = attributes(payload.get(ATTRIBUTES_AT..).unwrap_or_default());
+        let message = extra.find(|attribute| attribute.kind == MESSAGE);
         failure.explanation = message.map(|message| message.text());
     }
     Err(failure)

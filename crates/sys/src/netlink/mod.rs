@@ -107,8 +107,7 @@ impl Netlink {
         }
     }
 
-    /// Asks for a list and gives the payload of each message of type `kind` to `each`, which may see it more than once when the list changes
-    /// meanwhile: `restart` is called before each new beginning.
+    /// Asks for a list, anew when it changes meanwhile, and gives what `each` makes of the payloads of the messages of type `kind`.
     fn dump<T>(
         &mut self,
         question: &RouteNetlinkMessage,

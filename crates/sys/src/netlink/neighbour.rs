@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::NLM_F_CREATE;
 use netlink_packet_route::neighbour::{
     NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
@@ -30,17 +30,18 @@ pub struct ProxyNeighbour {
 }
 
 impl Netlink {
-    /// Answers ARP requests for `address` on an interface from now on, until it is deleted or the interface goes.
+    /// Answers ARP requests for `address` on an interface from now on, until it is deleted or the interface goes. Where
+    /// it is answered for already, whoever set that, it succeeds and makes the entry ours.
     ///
     /// # Errors
     ///
-    /// What the kernel says; one that [`already_exists`](Error::already_exists).
+    /// What the kernel says.
     pub fn add_proxy_neighbour(&mut self, interface: u32, address: Ipv4Addr) -> Result<(), Error> {
         let mut message = proxy(interface, address);
         message.header.state = NeighbourState::Permanent;
         message.attributes.push(NeighbourAttribute::Protocol(PROTOCOL.into()));
         let message = RouteNetlinkMessage::NewNeighbour(message);
-        self.request(message, NLM_F_CREATE | NLM_F_EXCL, || {
+        self.request(message, NLM_F_CREATE, || {
             format!("set proxy ARP for {address} on interface {interface}")
         })
     }

@@ -73,3 +73,6 @@ impl AsFd for GreSocket {
         self.0.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests;
