@@ -1,3 +1,39 @@
-//! The command line.
+//! `gretel`: a PPTP VPN server and client in one process.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod logging;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A PPTP VPN server and client for Linux in one process.
+///
+/// PPTP is broken as cryptography: who listens to a connection can find the password in a day. Use it for devices that speak nothing
+/// else, and for nothing that must stay secret.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve clients, in the foreground, until SIGTERM.
+    Serve(serve::Arguments),
+    /// Read the configuration, say what is wrong with it, and exit: 0 fine, 1 errors.
+    Check(serve::FileArguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Check(arguments) => serve::check(&arguments),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("gretel: {error:#}");
+        ExitCode::FAILURE
+    })
+}

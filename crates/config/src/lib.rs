@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use options::{MppeOptions, PppOptions, TimerOptions};
-pub use secrets::{AddressRule, AddressSet, Entry, Secrets, SecretsFile};
+pub use secrets::{AddressRule, AddressRules, AddressSet, Entry, Secrets, SecretsFile};
 
 use diagnostic::{File, Place};
 use pptpd_conf::{PptpdConf, Value};

@@ -93,13 +93,24 @@ impl Entry {
             .ok_or_else(|| format!("indirect secret file {} is empty", path.display()))
     }
 
+    /// The rules of the entry without its secret.
+    pub fn rules(&self) -> AddressRules {
+        AddressRules(self.addresses.clone())
+    }
+}
+
+/// Which addresses a client may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressRules(pub Vec<AddressRule>);
+
+impl AddressRules {
     /// The client's address: `suggested` if the rules allow it, else the first single address that they allow; `None` when they
     /// allow neither. `unit` is the session's number.
     pub fn choose_address(&self, suggested: Ipv4Addr, unit: u32) -> Option<Ipv4Addr> {
         if self.allows(suggested, unit) {
             return Some(suggested);
         }
-        self.addresses
+        self.0
             .iter()
             .filter(|rule| !rule.deny)
             .filter_map(|rule| match &rule.what {
@@ -116,7 +127,7 @@ impl Entry {
         if never || address.is_unspecified() {
             return false;
         }
-        for rule in &self.addresses {
+        for rule in &self.0 {
             let hit = match &rule.what {
                 AddressSet::Any => true,
                 AddressSet::None => return false,
@@ -403,7 +414,7 @@ mod tests {
         );
         let choose = |client: &str, suggested: &str, unit| {
             let entry = secrets.find(client.as_bytes(), b"s").unwrap();
-            entry.choose_address(suggested.parse().unwrap(), unit).map(|a| a.to_string())
+            entry.rules().choose_address(suggested.parse().unwrap(), unit).map(|a| a.to_string())
         };
         assert_eq!(choose("a", "10.0.0.8", 0).unwrap(), "10.0.0.8");
         assert_eq!(choose("a", "10.0.0.7", 0), None);

@@ -1,2 +1,20 @@
-//! Placeholder.
+//! The control plane: listeners, sessions, authentication, addresses, what a session needs of the host, and events.
 #![forbid(unsafe_code)]
+
+pub mod auth;
+mod connection;
+pub mod event;
+mod files;
+pub mod host;
+pub mod leases;
+mod listener;
+pub mod log;
+mod mailbox;
+mod server;
+mod session;
+mod settings;
+mod shared;
+
+pub use files::Files;
+pub use server::{Options, Source, run};
+pub use settings::{Challenges, Limits, Settings};

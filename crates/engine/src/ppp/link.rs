@@ -37,6 +37,8 @@ pub struct Link {
     /// Why the link is ending, once that is decided.
     cause: Option<Cause>,
     heard_lcp: bool,
+    /// The newest proof was wrong.
+    refused: bool,
     outputs: VecDeque<Output>,
 }
 
@@ -91,6 +93,7 @@ impl Link {
             echo: Echo::default(),
             cause: None,
             heard_lcp: false,
+            refused: false,
             outputs: VecDeque::new(),
             config,
             random,
@@ -140,6 +143,7 @@ impl Link {
         if !authenticator.accept(now, &verdict, &mut steps) {
             return;
         }
+        self.refused = false;
         self.report_authenticated(&verdict);
         self.follow_authenticator(now, steps);
         self.enter_network(now, verdict, Addresses::Give(grant));
@@ -153,6 +157,7 @@ impl Link {
         let mut steps = Vec::new();
         let refused = authenticator.refuse(now, verdict, &mut self.random, &mut steps);
         let Some((message, retry)) = refused else { return };
+        self.refused = true;
         self.event(Event::AuthenticationFailed {
             method,
             name: name.to_vec(),
@@ -271,7 +276,11 @@ impl Link {
         let opened = self.lcp.is_open();
         let ends = packet.code == Code::TERMINATE_REQUEST;
         if ends {
-            self.cause.get_or_insert_with(|| Cause::PeerTerminated(packet.data.to_vec()));
+            // A client that was refused and leaves does so for that reason, whatever it says.
+            self.cause.get_or_insert_with(|| match self.refused {
+                true => Cause::AuthenticationFailed,
+                false => Cause::PeerTerminated(packet.data.to_vec()),
+            });
         }
         let mut steps = Vec::new();
         self.lcp.handle_packet(now, packet, &mut self.random, &mut steps);

@@ -1,0 +1,98 @@
+//! Who may come in, and with which address.
+
+use std::net::Ipv4Addr;
+
+use crypto::{Password, Secret};
+use engine::auth::{Authenticated, Denied, DenyReason, Request};
+
+/// Where users are kept.
+pub trait Users {
+    /// The user that this name means to this server, read anew if the file changed. An `Err` is for the log.
+    fn find(&mut self, name: &[u8]) -> Result<Option<User>, String>;
+}
+
+/// One user.
+#[derive(Debug)]
+pub struct User {
+    /// What the user knows.
+    pub secret: Secret,
+    /// Which addresses the user may have.
+    pub addresses: Box<dyn Addresses>,
+}
+
+/// Which addresses a user may have.
+pub trait Addresses: std::fmt::Debug {
+    /// The address for this user: `suggested`, the user's own, or none.
+    fn choose(&self, suggested: Ipv4Addr, unit: u32) -> Option<Ipv4Addr>;
+}
+
+/// Any address.
+#[derive(Debug)]
+pub struct AnyAddress;
+
+impl Addresses for AnyAddress {
+    fn choose(&self, suggested: Ipv4Addr, _unit: u32) -> Option<Ipv4Addr> {
+        Some(suggested)
+    }
+}
+
+/// What became of a login.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Welcome, with this address.
+    Welcome(Authenticated, Ipv4Addr),
+    /// The proof is right, but the user may not have the address.
+    NoAddress(Denied),
+    /// Refused.
+    Refused(Denied),
+}
+
+/// Judges a login. `suggested` is the pool's address for it, `unit` the session's number among the slots.
+///
+/// An unknown user costs the same work as a known one and is told the same, so that names cannot be probed.
+pub fn judge(
+    users: &mut dyn Users,
+    request: &Request,
+    strip_domain: bool,
+    suggested: Ipv4Addr,
+    unit: u32,
+) -> (Verdict, Option<String>) {
+    let name = if strip_domain { without_domain(request.name()) } else { request.name() };
+    let (user, trouble) = match users.find(name) {
+        Ok(user) => (user, None),
+        Err(trouble) => (None, Some(trouble)),
+    };
+    let Some(user) = user else {
+        let nobody = Secret::Password(Password::new(b"no such user".to_vec()));
+        // The result does not matter, only that it was computed.
+        let _ = request.verify(&nobody);
+        return (Verdict::Refused(request.refuse(DenyReason::UnknownUser)), trouble);
+    };
+    let verdict = match request.verify(&user.secret) {
+        Ok(authenticated) => match user.addresses.choose(suggested, unit) {
+            Some(address) => Verdict::Welcome(authenticated, address),
+            None => Verdict::NoAddress(
+                request.refuse(DenyReason::NotAllowed("not authorized to use a remote address")),
+            ),
+        },
+        Err(denied) => Verdict::Refused(denied),
+    };
+    (verdict, trouble)
+}
+
+/// The part behind the last backslash (pppd's `chapms-strip-domain`).
+fn without_domain(name: &[u8]) -> &[u8] {
+    name.rsplit(|byte| *byte == b'\\').next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_domain_ends_at_the_last_backslash() {
+        assert_eq!(without_domain(b"OFFICE\\scott"), b"scott");
+        assert_eq!(without_domain(b"a\\b\\scott"), b"scott");
+        assert_eq!(without_domain(b"scott"), b"scott");
+    }
+}

@@ -1,0 +1,350 @@
+//! The task of one control connection: TCP on one side, the calls' sessions on the other.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use dataplane::NewCall;
+use engine::Instant;
+use engine::control::{self, CallEnd, CallRequest, Connection, Output, Role};
+use engine::data;
+use engine::ppp::Cause;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::event::{Event, Source};
+use crate::mailbox::{Mail, Mailbox};
+use crate::session::Session;
+use crate::shared::Shared;
+
+/// Result codes of an Outgoing-Call-Reply (RFC 2637 §2.8).
+const CALL_GENERAL_ERROR: u8 = 2;
+const CALL_BUSY: u8 = 4;
+/// General error code: no resource (RFC 2637 §2.16).
+const ERROR_NO_RESOURCE: u8 = 4;
+/// Result codes of a Call-Disconnect-Notify (RFC 2637 §2.13).
+const DISCONNECT_ADMIN: u8 = 3;
+/// Reason code of a Stop-Control-Connection-Request: shut down (RFC 2637 §2.3).
+const STOP_LOCAL_SHUTDOWN: u8 = 3;
+/// How long sessions may take to say goodbye when the server stops.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// Bytes read from TCP at once.
+const READ_BUFFER: usize = 2048;
+
+/// Serves one control connection until its end. `authenticated` is called once, when the first of its sessions has been let in.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    local: Ipv4Addr,
+    shared: Rc<Shared>,
+    source: Source,
+    stop: watch::Receiver<bool>,
+    authenticated: impl FnOnce(),
+) {
+    let settings = shared.settings();
+    let config =
+        control::Config { setup_timeout: settings.setup_timeout, ..control::Config::default() };
+    let now = shared.now();
+    let task = Task {
+        stream,
+        local,
+        control: Connection::new(Role::Pac, config, now),
+        source,
+        sessions: Vec::new(),
+        mailbox: Mailbox::default(),
+        unsent: VecDeque::new(),
+        unsent_limit: settings.limits.unsent,
+        state: State::Serving,
+        shared,
+    };
+    task.run(stop, authenticated).await;
+}
+
+struct Task {
+    stream: TcpStream,
+    local: Ipv4Addr,
+    control: Connection,
+    source: Source,
+    sessions: Vec<(u16, Session)>,
+    mailbox: Mailbox,
+    /// Bytes of messages that TCP has not taken yet.
+    unsent: VecDeque<u8>,
+    unsent_limit: usize,
+    state: State,
+    shared: Rc<Shared>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Serving,
+    /// The server stops: sessions say goodbye until then.
+    Stopping(Instant),
+    /// The control connection says goodbye.
+    Leaving,
+    /// Over, once everything has been sent.
+    Closing,
+    Dead,
+}
+
+/// What woke the task.
+enum Wake {
+    Readable,
+    Writable,
+    Mail,
+    Time,
+    Stop,
+}
+
+impl Task {
+    async fn run(mut self, mut stop: watch::Receiver<bool>, authenticated: impl FnOnce()) {
+        let mut authenticated = Some(authenticated);
+        loop {
+            self.pump();
+            if authenticated.is_some() && self.sessions.iter().any(|(_, s)| s.is_authenticated()) {
+                authenticated.take().map(|tell| tell());
+            }
+            if self.state == State::Dead {
+                break;
+            }
+            match self.wait(&mut stop).await {
+                Wake::Readable => self.read(),
+                Wake::Writable => self.flush(),
+                Wake::Mail => self.read_mail(),
+                Wake::Time => self.handle_timeout(),
+                Wake::Stop => self.begin_stop(),
+            }
+        }
+        let now = self.shared.now();
+        for (call_id, session) in std::mem::take(&mut self.sessions) {
+            self.end_session(now, call_id, session, Some(CallEnd::ConnectionClosed));
+        }
+        self.source.publish(Event::Disconnected);
+    }
+
+    async fn wait(&self, stop: &mut watch::Receiver<bool>) -> Wake {
+        let deadline = self.deadline().map(|at| self.shared.at(at));
+        let serving = self.state == State::Serving;
+        tokio::select! {
+            _ = self.stream.readable(), if self.state != State::Closing => Wake::Readable,
+            _ = self.stream.writable(), if !self.unsent.is_empty() => Wake::Writable,
+            () = self.mailbox.arrived() => Wake::Mail,
+            () = sleep_until(deadline) => Wake::Time,
+            _ = stop.wait_for(|stop| *stop), if serving => Wake::Stop,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let control = self.control.poll_timeout().map(|(at, _)| at);
+        let sessions = self.sessions.iter().filter_map(|(_, session)| session.deadline()).min();
+        let goodbye = match self.state {
+            State::Stopping(until) => Some(until),
+            _ => None,
+        };
+        [control, sessions, goodbye].into_iter().flatten().min()
+    }
+
+    fn read(&mut self) {
+        let mut buffer = [0; READ_BUFFER];
+        let now = self.shared.now();
+        match self.stream.try_read(&mut buffer) {
+            Ok(0) => self.control.handle_eof(now),
+            Ok(length) => self.control.handle_bytes(now, &buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.control.handle_eof(now),
+        }
+    }
+
+    fn read_mail(&mut self) {
+        let now = self.shared.now();
+        while let Some(mail) = self.mailbox.take() {
+            match mail {
+                Mail::Notice { call, notice } => {
+                    if let Some((_, session)) = self.sessions.iter_mut().find(|(id, _)| *id == call)
+                    {
+                        session.handle_notice(now, notice);
+                    }
+                }
+                Mail::Replaced { session: number } => {
+                    if let Some((_, session)) =
+                        self.sessions.iter_mut().find(|(_, session)| session.number() == number)
+                    {
+                        session.replaced(now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self) {
+        let now = self.shared.now();
+        self.control.handle_timeout(now);
+        for (_, session) in &mut self.sessions {
+            if session.deadline().is_some_and(|deadline| now >= deadline) {
+                session.handle_timeout(now);
+            }
+        }
+        if matches!(self.state, State::Stopping(until) if now >= until) {
+            self.leave(now);
+        }
+    }
+
+    /// The server stops: every session says goodbye in PPP first, then the calls and the connection are taken down.
+    fn begin_stop(&mut self) {
+        let now = self.shared.now();
+        self.state = State::Stopping(now + GOODBYE);
+        for (_, session) in &mut self.sessions {
+            session.terminate(now, Cause::Local("Server is shutting down"));
+        }
+        if self.sessions.is_empty() {
+            self.leave(now);
+        }
+    }
+
+    fn leave(&mut self, now: Instant) {
+        self.state = State::Leaving;
+        self.control.stop(now, STOP_LOCAL_SHUTDOWN);
+    }
+
+    /// Carries out what the engines want until nothing is left to do.
+    fn pump(&mut self) {
+        let now = self.shared.now();
+        self.reap(now);
+        while let Some(output) = self.control.poll_output() {
+            match output {
+                Output::Message(message) => self.send(&message),
+                Output::Event(event) => self.take(now, event),
+                Output::Close => {
+                    if !matches!(self.state, State::Dead) {
+                        self.state = State::Closing;
+                    }
+                }
+            }
+            self.reap(now);
+        }
+        if self.state == State::Closing && self.unsent.is_empty() {
+            self.state = State::Dead;
+        }
+    }
+
+    /// Takes down the calls whose PPP has ended.
+    fn reap(&mut self, now: Instant) {
+        while let Some(at) = self.sessions.iter().position(|(_, session)| session.ended().is_some())
+        {
+            let (call_id, session) = self.sessions.remove(at);
+            // The call may be gone already; then there is nobody to tell.
+            let _ = self.control.disconnect_call(now, call_id, DISCONNECT_ADMIN);
+            self.end_session(now, call_id, session, None);
+        }
+        if self.sessions.is_empty() && matches!(self.state, State::Stopping(_)) {
+            self.leave(now);
+        }
+    }
+
+    fn take(&mut self, now: Instant, event: control::Event) {
+        match &event {
+            control::Event::CallRequested(request) => self.answer_call(now, *request),
+            control::Event::LinkInfo { our_call_id, .. } => {
+                if let Some((_, session)) =
+                    self.sessions.iter_mut().find(|(id, _)| id == our_call_id)
+                {
+                    session.link_info(now);
+                }
+            }
+            control::Event::CallEnded { our_call_id: Some(call_id), reason, .. } => {
+                if let Some(at) = self.sessions.iter().position(|(id, _)| id == call_id) {
+                    let (call_id, session) = self.sessions.remove(at);
+                    self.end_session(now, call_id, session, Some(*reason));
+                }
+            }
+            _ => {}
+        }
+        self.source.publish(Event::Control(event));
+    }
+
+    fn answer_call(&mut self, now: Instant, request: CallRequest) {
+        let peer_call_id = request.peer_call_id;
+        if self.state != State::Serving {
+            let _ = self.control.refuse_call(now, peer_call_id, CALL_BUSY, 0);
+            return;
+        }
+        let lease = self.shared.slots().take();
+        let call_id = lease.is_some().then(|| self.shared.allocate_call_id()).flatten();
+        let (Some(lease), Some(our_call_id), Ok(seed)) = (lease, call_id, sys::random_bytes())
+        else {
+            self.source.publish(Event::NoFreeSlot);
+            let _ =
+                self.control.refuse_call(now, peer_call_id, CALL_GENERAL_ERROR, ERROR_NO_RESOURCE);
+            return;
+        };
+        let source = self.source.new_session();
+        let number = source.session().unwrap_or_default();
+        let counters = self.shared.dataplane.add(NewCall {
+            generation: number,
+            peer: *self.source.peer().ip(),
+            local: self.local,
+            path: data::Config { our_call_id, peer_call_id, check_source: true, clamp_mss: true },
+        });
+        let session = Session::new(
+            self.shared.clone(),
+            source.clone(),
+            number,
+            our_call_id,
+            lease,
+            counters,
+            seed,
+            now,
+        );
+        self.shared.register(our_call_id, number, self.mailbox.clone());
+        self.sessions.push((our_call_id, session));
+        if self.control.accept_call(peer_call_id, our_call_id).is_ok() {
+            source.publish(Event::CallStarted { our_call_id, peer_call_id });
+        }
+    }
+
+    fn end_session(&self, now: Instant, call_id: u16, session: Session, call: Option<CallEnd>) {
+        let number = session.number();
+        session.finish(now, call);
+        self.shared.unregister(call_id, number);
+    }
+
+    /// Sends a message with one write, or the rest of it as soon as TCP takes more.
+    fn send(&mut self, message: &[u8]) {
+        let sent = if self.unsent.is_empty() { self.write(message) } else { Ok(0) };
+        match sent {
+            Ok(sent) => self.unsent.extend(&message[sent..]),
+            Err(_) => return self.die(),
+        }
+        if self.unsent.len() > self.unsent_limit {
+            self.source.publish(Event::PeerNotReading);
+            self.die();
+        }
+    }
+
+    fn flush(&mut self) {
+        let bytes = self.unsent.make_contiguous().to_vec();
+        match self.write(&bytes) {
+            Ok(sent) => drop(self.unsent.drain(..sent)),
+            Err(_) => self.die(),
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.stream.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            result => result,
+        }
+    }
+
+    fn die(&mut self) {
+        self.unsent.clear();
+        self.state = State::Dead;
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

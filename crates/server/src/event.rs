@@ -1,0 +1,212 @@
+//! Everything that happens, as data. Log lines are one view of it; nothing is logged beside it.
+
+use std::cell::Cell;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use crypto::mppe::{Mode, Strength};
+use engine::auth::{DenyReason, Method};
+use engine::control;
+use engine::ppp::{Cause, Framing, NetworkPermit, Party};
+use wire::ppp::{Code, Protocol};
+
+/// One thing that happened, when, and to whom.
+#[derive(Debug)]
+pub struct Record {
+    /// When.
+    pub at: SystemTime,
+    /// The control connection's or session's peer, when it concerns one.
+    pub peer: Option<SocketAddrV4>,
+    /// The session's number, counted from 1 since the server's start, when it concerns one.
+    pub session: Option<u64>,
+    /// What.
+    pub event: Event,
+}
+
+/// What can happen.
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub enum Event {
+    /// The server listens.
+    Started { listening: Vec<SocketAddr>, connections: usize },
+    /// The server was told to stop.
+    Stopping { sessions: usize },
+    /// Options and secrets were read again.
+    Reloaded,
+    /// Options or secrets could not be read again; the old ones stay. A rendered diagnostic.
+    ReloadFailed(String),
+    /// A warning or note about a file, rendered on one line.
+    Diagnostic(String),
+    /// A change to this host was found left over from a run that did not end properly, and undone.
+    LeftoverUndone(String),
+    /// A connection could not be accepted.
+    AcceptFailed(String),
+    /// A connection was closed before it began: a limit was reached.
+    ConnectionRefused { peer: SocketAddr, limit: &'static str },
+    /// A control connection began.
+    Connected { local: SocketAddr },
+    /// Something on the control connection.
+    Control(control::Event),
+    /// The peer does not read what we send.
+    PeerNotReading,
+    /// The control connection is over.
+    Disconnected,
+    /// A call was refused: no slot or no address is free.
+    NoFreeSlot,
+    /// A call is up; PPP begins.
+    CallStarted { our_call_id: u16, peer_call_id: u16 },
+    /// A PPP frame went by (only with `debug`).
+    Frame { from: Party, frame: Vec<u8> },
+    /// Options were asked for, granted or refused.
+    Negotiation { protocol: Protocol, from: Party, code: Code, id: u8, options: Vec<u8> },
+    /// The peer named its software.
+    Identification(Vec<u8>),
+    /// LCP is open.
+    LinkUp(Framing),
+    /// LCP is no longer open.
+    LinkDown,
+    /// The peer is who it says.
+    Authenticated { method: Option<Method>, name: Vec<u8> },
+    /// The peer is not who it says.
+    AuthenticationFailed { method: Method, name: Vec<u8>, reason: Option<DenyReason>, retry: bool },
+    /// The user may not use the address; says which.
+    AddressNotAllowed { name: Vec<u8>, address: Ipv4Addr },
+    /// MPPE is in use.
+    Encrypted { strength: Strength, mode: Mode },
+    /// MPPE is no longer in use.
+    NotEncrypted,
+    /// Network packets may flow.
+    NetworkUp(NetworkPermit),
+    /// Network packets may flow no longer.
+    NetworkDown,
+    /// The session's interface is up.
+    InterfaceUp { name: String, mtu: u16 },
+    /// The peer's address is answered for on this interface.
+    ProxyArp { interface: String },
+    /// No interface of ours has the peer's address in its network.
+    NoProxyArpInterface,
+    /// The host refused a change that a session needs.
+    HostFailed { what: &'static str, error: String },
+    /// Something happened for the first time in the session.
+    First(dataplane::First),
+    /// A GRE packet for one of our calls came from another address.
+    WrongPeer { from: Ipv4Addr, call_id: u16 },
+    /// A GRE packet for a call that is not there.
+    UnknownCall { from: Ipv4Addr, call_id: u16 },
+    /// The peer answered an LCP Echo-Request.
+    EchoAnswered(Duration),
+    /// So many LCP Echo-Requests are unanswered.
+    EchoMissing(u32),
+    /// The peer's packets are our own.
+    Loopback,
+    /// No traffic for as long as the configuration allows.
+    Idle,
+    /// The session lasted as long as the configuration allows.
+    TimeUp,
+    /// The same user logged in again with the same address.
+    Replaced,
+    /// The session is over.
+    SessionEnded(Summary),
+}
+
+/// A session, when it is over.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The user, if it got so far.
+    pub user: Option<Vec<u8>>,
+    /// The address in the tunnel, if it got so far.
+    pub address: Option<Ipv4Addr>,
+    /// From the call's beginning to its end.
+    pub duration: Duration,
+    /// How long network packets could flow, if ever.
+    pub connected: Option<Duration>,
+    /// Bytes of IP packets to the peer.
+    pub sent: u64,
+    /// Bytes of IP packets from the peer.
+    pub received: u64,
+    /// Packets dropped, by reason, where there were any.
+    pub drops: Vec<(&'static str, u64)>,
+    /// Why.
+    pub cause: Ended,
+}
+
+/// Why a session is over.
+#[derive(Clone, Debug)]
+pub enum Ended {
+    /// PPP ended.
+    Link(Cause),
+    /// The call ended on the control connection.
+    Call(control::CallEnd),
+}
+
+/// Takes events.
+pub trait Subscriber {
+    /// Called for each event, in order, on the control plane's thread: must not block.
+    fn take(&self, record: &Record);
+}
+
+/// Where events go.
+#[derive(Clone)]
+pub struct Bus(Rc<Inner>);
+
+struct Inner {
+    subscribers: Vec<Box<dyn Subscriber>>,
+    sessions: Cell<u64>,
+}
+
+impl Bus {
+    /// A bus with these subscribers.
+    pub fn new(subscribers: Vec<Box<dyn Subscriber>>) -> Self {
+        Self(Rc::new(Inner { subscribers, sessions: Cell::new(0) }))
+    }
+
+    /// Tells every subscriber about something that concerns the server as a whole.
+    pub fn server(&self, event: Event) {
+        self.publish(None, None, event);
+    }
+
+    /// A source of events of one control connection.
+    pub fn connection(&self, peer: SocketAddrV4) -> Source {
+        Source { bus: self.clone(), peer, session: None }
+    }
+
+    fn publish(&self, peer: Option<SocketAddrV4>, session: Option<u64>, event: Event) {
+        let record = Record { at: SystemTime::now(), peer, session, event };
+        for subscriber in &self.0.subscribers {
+            subscriber.take(&record);
+        }
+    }
+}
+
+/// A control connection or session as a source of events.
+#[derive(Clone)]
+pub struct Source {
+    bus: Bus,
+    peer: SocketAddrV4,
+    session: Option<u64>,
+}
+
+impl Source {
+    /// A new session on this connection.
+    pub fn new_session(&self) -> Self {
+        let number = self.bus.0.sessions.get() + 1;
+        self.bus.0.sessions.set(number);
+        Self { session: Some(number), ..self.clone() }
+    }
+
+    /// The session's number, unless this is a whole connection's source.
+    pub fn session(&self) -> Option<u64> {
+        self.session
+    }
+
+    /// The peer's address.
+    pub fn peer(&self) -> SocketAddrV4 {
+        self.peer
+    }
+
+    /// Tells every subscriber about something that concerns this connection or session.
+    pub fn publish(&self, event: Event) {
+        self.bus.publish(Some(self.peer), self.session, event);
+    }
+}

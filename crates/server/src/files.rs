@@ -1,0 +1,178 @@
+//! Settings and users from the Debian files.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use config::{
+    AddressRules, Config, Diagnostics, Paths, PppOptions, SecretsFile, TimerOptions, seconds,
+};
+use crypto::{Password, Secret};
+use engine::auth::Method;
+use engine::ppp::{EchoConfig, LcpConfig, MppeNeed, MppePolicy, Timers};
+
+use crate::auth::{Addresses, User, Users};
+use crate::leases::Slot;
+use crate::server::Source;
+use crate::settings::{Challenges, Settings};
+
+/// The Debian files as a source of settings and users.
+#[derive(Debug)]
+pub struct Files {
+    /// Where they are.
+    pub paths: Paths,
+    /// This host's name: the server's when no option gives one.
+    pub host_name: Vec<u8>,
+    /// Addresses to listen on in place of those of the files.
+    pub listen: Option<std::net::SocketAddr>,
+}
+
+impl Files {
+    /// Reads everything, and gives what there is to say about it too.
+    ///
+    /// # Errors
+    ///
+    /// All diagnostics, when one of them is an error.
+    #[allow(clippy::type_complexity)]
+    pub fn read(&self) -> Result<(Settings, Box<dyn Users>, Diagnostics), Diagnostics> {
+        let (config, mut diagnostics) = Config::load(&self.paths, &self.host_name)?;
+        let mut users = ChapSecrets {
+            file: SecretsFile::new(&config.chap_secrets),
+            server: config.name.clone(),
+        };
+        // What is wrong with the secrets is worth a word before the first login.
+        if let Ok((_, found)) = users.file.refresh(&config::resolve_host) {
+            diagnostics.0.extend(found.0);
+        }
+        let mut settings = settings(&config);
+        if let Some(listen) = self.listen {
+            settings.listen = vec![listen];
+        }
+        Ok((settings, Box::new(users), diagnostics))
+    }
+}
+
+impl Source for Files {
+    fn load(&mut self) -> Result<(Settings, Box<dyn Users>), String> {
+        match self.read() {
+            Ok((settings, users, _)) => Ok((settings, users)),
+            Err(diagnostics) => {
+                let lines: Vec<String> = diagnostics.0.iter().map(ToString::to_string).collect();
+                Err(lines.join("; "))
+            }
+        }
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let options = &config.options;
+    let slots = config.slots.iter().map(|(local, remote)| Slot {
+        local: options.local.unwrap_or(*local),
+        remote: options.remote.unwrap_or(*remote),
+    });
+    let methods = [
+        (config.mschap_v2, Method::MsChapV2),
+        (config.mschap, Method::MsChapV1),
+        (config.chap_md5, Method::ChapMd5),
+        (config.pap, Method::Pap),
+    ];
+    let server = |servers: &[Ipv4Addr], at: usize| servers.get(at).copied();
+    Settings {
+        listen: config.listen.clone(),
+        setup_timeout: config.setup_timeout,
+        name: config.name.clone(),
+        methods: methods
+            .into_iter()
+            .filter(|(allowed, _)| config.auth && *allowed)
+            .map(|(_, method)| method)
+            .collect(),
+        strip_domain: options.strip_domain,
+        challenges: Challenges {
+            interval: seconds(options.chap_restart),
+            max: options.chap_max_challenge.map(|max| max.clamp(1, 255) as u8),
+            again: seconds(options.chap_interval),
+        },
+        lcp: lcp(options),
+        network_timers: timers(options.ipcp),
+        mppe: mppe(options),
+        dns: [server(&options.dns, 0), server(&options.dns, 1)],
+        nbns: [server(&options.nbns, 0), server(&options.nbns, 1)],
+        proxy_arp: options.proxyarp,
+        ipv6: options.ipv6.unwrap_or(true),
+        interface: options.ifname.clone().unwrap_or_else(|| "ppp%d".into()),
+        idle: seconds(options.idle),
+        max_connect: seconds(options.maxconnect),
+        debug: config.debug,
+        ..Settings::new(slots.collect())
+    }
+}
+
+fn lcp(options: &PppOptions) -> LcpConfig {
+    let defaults = LcpConfig::default();
+    let echo = seconds(options.lcp_echo_interval).map(|interval| EchoConfig {
+        interval,
+        failures: options.lcp_echo_failure.unwrap_or(0),
+        adaptive: options.lcp_echo_adaptive,
+    });
+    LcpConfig {
+        mru: options.mru.unwrap_or(defaults.mru),
+        mtu: options.mtu.unwrap_or(defaults.mtu),
+        accm: Some(options.asyncmap.unwrap_or(0)),
+        pfc: !options.no_pfc,
+        acfc: !options.no_acfc,
+        magic: !options.no_magic,
+        timers: timers(options.lcp),
+        echo,
+        ..defaults
+    }
+}
+
+fn timers(options: TimerOptions) -> Timers {
+    let defaults = Timers::default();
+    Timers {
+        restart: options.restart.map(|s| Duration::from_secs(u64::from(s.max(1)))),
+        max_configure: options.max_configure.unwrap_or(defaults.max_configure),
+        max_terminate: options.max_terminate.unwrap_or(defaults.max_terminate),
+        max_failure: options.max_failure.unwrap_or(defaults.max_failure),
+    }
+}
+
+/// `require-mppe` alone allows every length; naming one allows that one.
+fn mppe(options: &PppOptions) -> MppePolicy {
+    let mppe = &options.mppe;
+    if mppe.off {
+        return MppePolicy::OFF;
+    }
+    let named = mppe.bits40.is_some() || mppe.bits128.is_some();
+    MppePolicy {
+        need: if mppe.required { MppeNeed::Required } else { MppeNeed::Allowed },
+        bits40: mppe.bits40 == Some(true),
+        bits56: mppe.bits40 == Some(true) && mppe.bits128 == Some(true),
+        bits128: mppe.bits128.unwrap_or(!named),
+        stateful: mppe.stateful,
+    }
+}
+
+/// Users in `chap-secrets`, read anew at a login when the file has changed.
+#[derive(Debug)]
+struct ChapSecrets {
+    file: SecretsFile,
+    server: Vec<u8>,
+}
+
+impl Users for ChapSecrets {
+    fn find(&mut self, name: &[u8]) -> Result<Option<User>, String> {
+        let (secrets, _) = self.file.refresh(&config::resolve_host)?;
+        let Some(entry) = secrets.find(name, &self.server) else { return Ok(None) };
+        let secret = entry.secret()?;
+        Ok(Some(User {
+            secret: Secret::Password(Password::new(secret.to_vec())),
+            addresses: Box::new(entry.rules()),
+        }))
+    }
+}
+
+impl Addresses for AddressRules {
+    fn choose(&self, suggested: Ipv4Addr, unit: u32) -> Option<Ipv4Addr> {
+        self.choose_address(suggested, unit)
+    }
+}

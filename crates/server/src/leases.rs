@@ -1,0 +1,155 @@
+//! Slots: a pair of addresses for each session that may be up at once.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+
+/// The two addresses of a session, as `localip` and `remoteip` of `pptpd.conf` pair them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Our address in the tunnel.
+    pub local: Ipv4Addr,
+    /// The peer's address in the tunnel.
+    pub remote: Ipv4Addr,
+}
+
+/// All slots of the server. The one that has been free for longest goes first, so that a client that comes back does not meet
+/// what is left of somebody else's connections.
+#[derive(Clone, Debug)]
+pub struct Slots(Rc<RefCell<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    free: VecDeque<Slot>,
+    total: usize,
+    /// Addresses that sessions use, slot or not, with the session's number.
+    in_use: HashMap<Ipv4Addr, u64>,
+}
+
+/// A slot taken by a session; given back when dropped.
+#[derive(Debug)]
+pub struct Lease {
+    slots: Slots,
+    slot: Slot,
+}
+
+/// An address that a session uses; given back when dropped.
+#[derive(Debug)]
+pub struct AddressInUse {
+    slots: Slots,
+    address: Ipv4Addr,
+    session: u64,
+}
+
+impl Slots {
+    /// Slots, handed out in this order at first.
+    pub fn new(slots: impl IntoIterator<Item = Slot>) -> Self {
+        let free: VecDeque<Slot> = slots.into_iter().collect();
+        let total = free.len();
+        Self(Rc::new(RefCell::new(Inner { free, total, in_use: HashMap::new() })))
+    }
+
+    /// How many there are, free or taken.
+    pub fn total(&self) -> usize {
+        self.0.borrow().total
+    }
+
+    /// Takes a slot. `None`: the server is full.
+    pub fn take(&self) -> Option<Lease> {
+        let mut inner = self.0.borrow_mut();
+        let at = inner.free.iter().position(|slot| !inner.in_use.contains_key(&slot.remote))?;
+        let slot = inner.free.remove(at)?;
+        Some(Lease { slots: self.clone(), slot })
+    }
+
+    /// Marks an address as used by a session. An `Err` gives the session that uses it already.
+    pub fn use_address(&self, address: Ipv4Addr, session: u64) -> Result<AddressInUse, u64> {
+        let mut inner = self.0.borrow_mut();
+        match inner.in_use.get(&address) {
+            Some(other) => Err(*other),
+            None => {
+                inner.in_use.insert(address, session);
+                Ok(AddressInUse { slots: self.clone(), address, session })
+            }
+        }
+    }
+
+    /// Hands the address over from the session that uses it now.
+    pub fn take_over(&self, address: Ipv4Addr, session: u64) -> AddressInUse {
+        self.0.borrow_mut().in_use.insert(address, session);
+        AddressInUse { slots: self.clone(), address, session }
+    }
+}
+
+impl Lease {
+    /// The addresses.
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.slots.0.borrow_mut().free.push_back(self.slot);
+    }
+}
+
+impl AddressInUse {
+    /// The address.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+}
+
+impl Drop for AddressInUse {
+    fn drop(&mut self) {
+        let mut inner = self.slots.0.borrow_mut();
+        // Another session may have taken it over.
+        if inner.in_use.get(&self.address) == Some(&self.session) {
+            inner.in_use.remove(&self.address);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(last: u8) -> Slot {
+        Slot { local: Ipv4Addr::new(10, 0, 0, 1), remote: Ipv4Addr::new(10, 0, 0, last) }
+    }
+
+    #[test]
+    fn slots_go_out_in_order_and_the_longest_free_one_first() {
+        let slots = Slots::new([slot(2), slot(3)]);
+        let first = slots.take().unwrap();
+        let second = slots.take().unwrap();
+        assert_eq!((first.slot(), second.slot()), (slot(2), slot(3)));
+        assert!(slots.take().is_none());
+        drop(second);
+        drop(first);
+        assert_eq!(slots.take().unwrap().slot(), slot(3));
+    }
+
+    #[test]
+    fn a_slot_whose_address_is_used_as_a_static_one_is_passed_over() {
+        let slots = Slots::new([slot(2), slot(3)]);
+        let used = slots.use_address(slot(2).remote, 7).unwrap();
+        assert_eq!(slots.use_address(slot(2).remote, 8).unwrap_err(), 7);
+        assert_eq!(slots.take().unwrap().slot(), slot(3));
+        drop(used);
+        assert!(slots.use_address(slot(2).remote, 8).is_ok());
+    }
+
+    #[test]
+    fn an_address_that_was_taken_over_is_not_freed_by_its_old_user() {
+        let slots = Slots::new([slot(2)]);
+        let old = slots.use_address(slot(2).remote, 1).unwrap();
+        let new = slots.take_over(slot(2).remote, 2);
+        drop(old);
+        assert_eq!(slots.use_address(slot(2).remote, 3).unwrap_err(), 2);
+        drop(new);
+        assert!(slots.use_address(slot(2).remote, 3).is_ok());
+    }
+}

@@ -1,0 +1,184 @@
+//! Accepts control connections, within limits.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::connection;
+use crate::event::Event;
+use crate::settings::Limits;
+use crate::shared::Shared;
+
+/// Connections that the kernel keeps for us while we are busy.
+const BACKLOG: u32 = 1024;
+/// How long to wait after the kernel refused to give us a connection (out of files, out of memory).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Opens a listening socket.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts until the server stops, then waits for the connections to say goodbye.
+pub(crate) async fn accept_all(
+    listener: TcpListener,
+    shared: Rc<Shared>,
+    census: Census,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    let for_connections = stop.clone();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    begin(stream, peer, &shared, &census, &for_connections, &mut connections);
+                }
+                Err(error) => {
+                    shared.bus.server(Event::AcceptFailed(error.to_string()));
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+fn begin(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &Rc<Shared>,
+    census: &Census,
+    stop: &watch::Receiver<bool>,
+    connections: &mut JoinSet<()>,
+) {
+    let (Some(client), Some(local)) = (v4(peer), stream.local_addr().ok().and_then(v4)) else {
+        let limit = "PPTP works over IPv4 only";
+        return shared.bus.server(Event::ConnectionRefused { peer, limit });
+    };
+    let limits = shared.settings().limits;
+    let ticket = match census.enter(*client.ip(), &limits) {
+        Ok(ticket) => ticket,
+        Err(limit) => return shared.bus.server(Event::ConnectionRefused { peer, limit }),
+    };
+    // Small messages answer one another: waiting to fill a segment only delays the call.
+    let _ = stream.set_nodelay(true);
+    let source = shared.bus.connection(client);
+    source.publish(Event::Connected { local: SocketAddr::V4(local) });
+    let (shared, stop) = (shared.clone(), stop.clone());
+    connections.spawn_local(async move {
+        let authenticated = || ticket.finished();
+        connection::serve(stream, *local.ip(), shared, source, stop, authenticated).await;
+        drop(ticket);
+    });
+}
+
+fn v4(address: SocketAddr) -> Option<SocketAddrV4> {
+    match address.ip() {
+        IpAddr::V4(ip) => Some(SocketAddrV4::new(ip, address.port())),
+        IpAddr::V6(ip) => ip.to_ipv4_mapped().map(|ip| SocketAddrV4::new(ip, address.port())),
+    }
+}
+
+/// Counts connections.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Census(Rc<RefCell<Counts>>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    connections: usize,
+    unfinished: usize,
+    /// Connections without an authenticated session, by client.
+    by_address: HashMap<Ipv4Addr, usize>,
+}
+
+/// A counted connection; counted out when dropped.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    census: Census,
+    client: Ipv4Addr,
+    unfinished: std::cell::Cell<bool>,
+}
+
+impl Census {
+    fn enter(&self, client: Ipv4Addr, limits: &Limits) -> Result<Ticket, &'static str> {
+        let mut counts = self.0.borrow_mut();
+        if counts.connections >= limits.connections {
+            return Err("too many connections");
+        }
+        if counts.unfinished >= limits.unfinished {
+            return Err("too many unfinished connections");
+        }
+        let here = counts.by_address.entry(client).or_default();
+        if *here >= limits.unfinished_per_address {
+            return Err("too many unfinished connections from this address");
+        }
+        *here += 1;
+        counts.connections += 1;
+        counts.unfinished += 1;
+        Ok(Ticket { census: self.clone(), client, unfinished: std::cell::Cell::new(true) })
+    }
+}
+
+impl Ticket {
+    /// The connection has a session that was let in: it no longer counts as unfinished.
+    fn finished(&self) {
+        if !self.unfinished.replace(false) {
+            return;
+        }
+        let mut counts = self.census.0.borrow_mut();
+        counts.unfinished -= 1;
+        if let Some(here) = counts.by_address.get_mut(&self.client) {
+            *here -= 1;
+            if *here == 0 {
+                counts.by_address.remove(&self.client);
+            }
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.finished();
+        self.census.0.borrow_mut().connections -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_cannot_take_every_place_and_gives_its_own_back() {
+        let limits = Limits { unfinished_per_address: 2, unfinished: 3, ..Limits::default() };
+        let (greedy, other) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
+        let census = Census::default();
+        let first = census.enter(greedy, &limits).unwrap();
+        let _second = census.enter(greedy, &limits).unwrap();
+        assert!(census.enter(greedy, &limits).is_err());
+        let third = census.enter(other, &limits).unwrap();
+        assert!(census.enter(other, &limits).is_err());
+        first.finished();
+        let _fourth = census.enter(greedy, &limits).unwrap();
+        drop(third);
+        drop(first);
+        assert_eq!(census.0.borrow().connections, 2);
+        assert_eq!(census.0.borrow().unfinished, 2);
+    }
+}

@@ -1,0 +1,387 @@
+//! The log: a view of the events, in the words that administrators of `pptpd` and `pppd` know and grep for.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use crypto::mppe::{Mode, Strength};
+use dataplane::First;
+use engine::control::{self, Direction};
+use engine::ppp::{Cause, Party};
+use tracing::Level;
+use wire::Escaped;
+
+use crate::event::{Ended, Event, Record, Subscriber, Summary};
+
+/// Writes events to the log through `tracing`.
+#[derive(Debug, Default)]
+pub struct Log;
+
+impl Subscriber for Log {
+    fn take(&self, record: &Record) {
+        let peer = record.peer.map(|peer| *peer.ip());
+        for line in lines(record) {
+            let ident = line.ident;
+            macro_rules! write_line {
+                ($level:expr) => {
+                    tracing::event!(
+                        target: "gretel",
+                        $level,
+                        ident,
+                        session = record.session,
+                        peer = peer.map(tracing::field::display),
+                        "{}",
+                        line.text
+                    )
+                };
+            }
+            match line.level {
+                Level::ERROR => write_line!(Level::ERROR),
+                Level::WARN => write_line!(Level::WARN),
+                Level::INFO => write_line!(Level::INFO),
+                Level::DEBUG => write_line!(Level::DEBUG),
+                Level::TRACE => write_line!(Level::TRACE),
+            }
+        }
+    }
+}
+
+/// One line of the log.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    level: Level,
+    /// Which of the two old programs would have written it.
+    ident: &'static str,
+    text: String,
+}
+
+const PPTPD: &str = "pptpd";
+const PPPD: &str = "pppd";
+
+fn line(level: Level, ident: &'static str, text: impl fmt::Display) -> Line {
+    Line { level, ident, text: text.to_string() }
+}
+
+fn info(ident: &'static str, text: impl fmt::Display) -> Vec<Line> {
+    vec![line(Level::INFO, ident, text)]
+}
+
+fn warn(ident: &'static str, text: impl fmt::Display) -> Vec<Line> {
+    vec![line(Level::WARN, ident, text)]
+}
+
+fn debug(ident: &'static str, text: impl fmt::Display) -> Vec<Line> {
+    vec![line(Level::DEBUG, ident, text)]
+}
+
+fn lines(record: &Record) -> Vec<Line> {
+    let peer = record.peer.map(|peer| peer.ip().to_string()).unwrap_or_default();
+    match &record.event {
+        Event::Control(event) => control_lines(&peer, event),
+        Event::Started { listening, connections } => {
+            let mut lines = vec![
+                line(Level::INFO, PPTPD, "MGR: Manager process started"),
+                line(
+                    Level::INFO,
+                    PPTPD,
+                    format!("MGR: Maximum of {connections} connections available"),
+                ),
+            ];
+            for address in listening {
+                lines.push(line(Level::INFO, PPTPD, format!("MGR: Listening on {address}")));
+            }
+            lines
+        }
+        Event::Stopping { sessions } => {
+            info(PPTPD, format!("MGR: Stopping, {sessions} sessions to end"))
+        }
+        Event::Reloaded => info(PPTPD, "MGR: Options and secrets read again"),
+        Event::ReloadFailed(text) => {
+            vec![line(
+                Level::ERROR,
+                PPTPD,
+                format!("MGR: Not reloaded, the old options stay: {text}"),
+            )]
+        }
+        Event::Diagnostic(text) => warn(PPTPD, text),
+        Event::LeftoverUndone(what) => {
+            warn(PPTPD, format!("MGR: Undid what an earlier run left: {what}"))
+        }
+        Event::AcceptFailed(error) => {
+            warn(PPTPD, format!("MGR: Cannot accept a connection: {error}"))
+        }
+        Event::ConnectionRefused { peer, limit } => {
+            warn(PPTPD, format!("MGR: Connection from {} refused: {limit}", peer.ip()))
+        }
+        Event::Connected { .. } => {
+            info(PPTPD, format!("CTRL: Client {peer} control connection started"))
+        }
+        Event::PeerNotReading => {
+            warn(PPTPD, format!("CTRL: Client {peer} does not read our messages, closing"))
+        }
+        Event::Disconnected => {
+            info(PPTPD, format!("CTRL: Client {peer} control connection finished"))
+        }
+        Event::NoFreeSlot => warn(
+            PPTPD,
+            format!(
+                "MGR: No free connection slots or IPs - no more clients can connect! Call from {peer} refused"
+            ),
+        ),
+        Event::CallStarted { our_call_id, peer_call_id } => {
+            let mut lines = info(PPTPD, "CTRL: Starting call (launching pppd, opening GRE)");
+            lines.extend(debug(
+                PPTPD,
+                format!("CTRL: Our call id {our_call_id}, client's call id {peer_call_id}"),
+            ));
+            lines
+        }
+        Event::UnknownCall { from, call_id } => {
+            debug(PPTPD, format!("GRE: packet from {from} for unknown call id {call_id}"))
+        }
+        Event::WrongPeer { from, call_id } => warn(
+            PPTPD,
+            format!(
+                "GRE: packet for call id {call_id} came from {from} and not from the client, dropped"
+            ),
+        ),
+        Event::First(First::GreReceived) => debug(PPTPD, format!("GRE: first packet from {peer}")),
+        event => session_lines(&peer, event),
+    }
+}
+
+fn control_lines(peer: &str, event: &control::Event) -> Vec<Line> {
+    match event {
+        control::Event::Message { direction, message } => {
+            let verb = match direction {
+                Direction::Received => "Received",
+                Direction::Sent => "Sent",
+            };
+            debug(PPTPD, format!("CTRL: {verb} {message}"))
+        }
+        control::Event::Started(about) => info(
+            PPTPD,
+            format!(
+                "CTRL: Client {peer} is \"{}\" by \"{}\", firmware {}",
+                about.host_name, about.vendor, about.firmware
+            ),
+        ),
+        control::Event::CallEnded { reason, .. } => {
+            debug(PPTPD, format!("CTRL: Call ended: {reason}"))
+        }
+        control::Event::CallRefused { result, error, .. } => {
+            warn(PPTPD, format!("CTRL: Call refused: result {result}, error {error}"))
+        }
+        control::Event::EchoMissing => warn(
+            PPTPD,
+            format!("CTRL: Session timed out, ending call: {peer} does not answer Echo-Requests"),
+        ),
+        control::Event::Ignored(trouble) => {
+            debug(PPTPD, format!("CTRL: Ignored a message: {trouble}"))
+        }
+        control::Event::Closed(control::Cause::PeerClosed) => {
+            debug(PPTPD, "CTRL: EOF or bad error reading ctrl packet length.")
+        }
+        control::Event::Closed(control::Cause::SetupTimeout) => {
+            warn(PPTPD, "MGR: dropped slow initial connection")
+        }
+        control::Event::Closed(
+            cause @ (control::Cause::PeerStopped { .. } | control::Cause::Stopped { .. }),
+        ) => debug(PPTPD, format!("CTRL: {cause}")),
+        control::Event::Closed(cause) => warn(PPTPD, format!("CTRL: Client {peer}: {cause}")),
+        control::Event::LinkInfo { .. }
+        | control::Event::CallRequested(_)
+        | control::Event::CallConnected { .. }
+        | control::Event::WanErrors { .. }
+        | control::Event::EchoAnswered(_) => Vec::new(),
+    }
+}
+
+fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
+    match event {
+        Event::Frame { from, frame } => {
+            let verb = if *from == Party::Us { "sent" } else { "rcvd" };
+            debug(PPPD, format!("{verb} {}", wire::ppp::describe(frame)))
+        }
+        Event::Identification(text) => debug(PPPD, format!("Peer is {}", Escaped(text))),
+        Event::Authenticated { method: Some(method), name } => {
+            info(PPPD, format!("peer {} authenticated with {method}", Escaped(name)))
+        }
+        Event::Authenticated { method: None, .. } => {
+            warn(PPPD, format!("peer {peer} was not asked to authenticate"))
+        }
+        Event::AuthenticationFailed { method, name, reason, retry } => {
+            failed_login_lines(peer, method, name, *reason, *retry)
+        }
+        Event::AddressNotAllowed { name, address } => warn(
+            PPPD,
+            format!("Peer {} is not authorized to use remote address {address}", Escaped(name)),
+        ),
+        Event::Encrypted { strength, mode } => {
+            let bits = match strength {
+                Strength::Bits40 => 40,
+                Strength::Bits56 => 56,
+                Strength::Bits128 => 128,
+            };
+            let mode = if *mode == Mode::Stateless { "stateless" } else { "stateful" };
+            info(PPPD, format!("MPPE {bits}-bit {mode} compression enabled"))
+        }
+        Event::NetworkUp(permit) => {
+            let mut lines = Vec::new();
+            if let Some(ipv4) = permit.ipv4() {
+                lines.extend(info(PPPD, format!("local  IP address {}", ipv4.local)));
+                lines.extend(info(PPPD, format!("remote IP address {}", ipv4.remote)));
+            }
+            if let Some(ipv6) = permit.ipv6() {
+                lines
+                    .extend(info(PPPD, format!("local  LL address {}", link_local(ipv6.local_id))));
+                lines.extend(info(
+                    PPPD,
+                    format!("remote LL address {}", link_local(ipv6.remote_id)),
+                ));
+            }
+            lines
+        }
+        Event::InterfaceUp { name, mtu } => {
+            info(PPPD, format!("Using interface {name}, MTU {mtu}"))
+        }
+        Event::ProxyArp { interface } => {
+            info(PPPD, format!("found interface {interface} for proxy arp"))
+        }
+        Event::NoProxyArpInterface => warn(PPPD, "Cannot determine ethernet address for proxy ARP"),
+        Event::HostFailed { what, error } => {
+            vec![line(Level::ERROR, PPPD, format!("Cannot {what}: {error}"))]
+        }
+        Event::EchoMissing(count) => info(PPPD, format!("No response to {count} echo-requests")),
+        Event::Loopback => warn(PPPD, "appears to be looped back"),
+        Event::Idle => info(PPPD, "Terminating connection due to lack of activity."),
+        Event::TimeUp => info(PPPD, "Connect time expired"),
+        Event::Replaced => info(PPPD, "The user logged in again: this older session ends"),
+        Event::SessionEnded(summary) => ended_lines(peer, summary),
+        _ => Vec::new(),
+    }
+}
+
+fn failed_login_lines(
+    peer: &str,
+    method: &engine::auth::Method,
+    name: &[u8],
+    reason: Option<engine::auth::DenyReason>,
+    retry: bool,
+) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let name = Escaped(name);
+    if reason == Some(engine::auth::DenyReason::UnknownUser) {
+        lines.extend(warn(PPPD, format!("No CHAP secret found for authenticating {name}")));
+    }
+    let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let retry = if retry { ", may try again" } else { "" };
+    let family = if *method == engine::auth::Method::Pap { "PAP" } else { "CHAP" };
+    lines.extend(warn(
+        PPPD,
+        format!("Peer {name} failed {family} authentication ({method} from {peer}{why}{retry})"),
+    ));
+    lines
+}
+
+fn ended_lines(peer: &str, summary: &Summary) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let cause = match &summary.cause {
+        Ended::Link(cause) => cause.to_string(),
+        Ended::Call(reason) => format!("call {reason}"),
+    };
+    if let Some(connected) = summary.connected {
+        let minutes = connected.as_secs_f64() / 60.0;
+        lines.extend(info(PPPD, format!("Connect time {minutes:.1} minutes.")));
+        let (sent, received) = (summary.sent, summary.received);
+        lines.extend(info(PPPD, format!("Sent {sent} bytes, received {received} bytes.")));
+    }
+    let user = match &summary.user {
+        Some(user) => format!("user {}", Escaped(user)),
+        None => "no user".to_string(),
+    };
+    let failed = summary.connected.is_none();
+    let level = if failed { Level::WARN } else { Level::INFO };
+    let verdict = if failed { "did not connect" } else { "ended" };
+    let mut text = format!("Session of {peer} ({user}) {verdict}: {cause}");
+    for (reason, count) in &summary.drops {
+        text.push_str(&format!(", {count} packets dropped ({reason})"));
+    }
+    lines.push(line(level, PPPD, text));
+    if matches!(summary.cause, Ended::Link(Cause::EchoTimeout)) {
+        lines.extend(info(PPPD, "Modem hangup"));
+    }
+    lines.extend(info(PPPD, "Connection terminated."));
+    lines
+}
+
+fn link_local(id: [u8; 8]) -> Ipv6Addr {
+    let mut octets = [0; 16];
+    octets[..2].copy_from_slice(&[0xfe, 0x80]);
+    octets[8..].copy_from_slice(&id);
+    Ipv6Addr::from(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, SocketAddrV4};
+    use std::time::{Duration, SystemTime};
+
+    fn texts(event: Event) -> Vec<String> {
+        let peer = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 7), 40000);
+        let record =
+            Record { at: SystemTime::UNIX_EPOCH, peer: Some(peer), session: Some(1), event };
+        lines(&record).into_iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn the_known_phrases_are_kept() {
+        let local = "127.0.0.1:1723".parse().unwrap();
+        assert_eq!(
+            texts(Event::Connected { local }),
+            ["CTRL: Client 192.0.2.7 control connection started"]
+        );
+        assert_eq!(
+            texts(Event::Encrypted { strength: Strength::Bits128, mode: Mode::Stateless }),
+            ["MPPE 128-bit stateless compression enabled"]
+        );
+        assert_eq!(
+            texts(Event::ProxyArp { interface: "eth0".into() }),
+            ["found interface eth0 for proxy arp"]
+        );
+    }
+
+    #[test]
+    fn a_failed_login_names_user_address_and_reason_and_nothing_can_forge_a_line() {
+        let lines = texts(Event::AuthenticationFailed {
+            method: engine::auth::Method::MsChapV2,
+            name: b"evil\nroot".to_vec(),
+            reason: Some(engine::auth::DenyReason::UnknownUser),
+            retry: false,
+        });
+        assert_eq!(lines[0], r"No CHAP secret found for authenticating evil\nroot");
+        assert!(
+            lines[1].starts_with(
+                r"Peer evil\nroot failed CHAP authentication (MS-CHAPv2 from 192.0.2.7"
+            )
+        );
+    }
+
+    #[test]
+    fn a_session_that_never_connected_says_why_on_one_line() {
+        let lines = texts(Event::SessionEnded(Summary {
+            user: None,
+            address: None,
+            duration: Duration::from_secs(3),
+            connected: None,
+            sent: 0,
+            received: 0,
+            drops: vec![],
+            cause: Ended::Link(Cause::EncryptionRefused),
+        }));
+        assert_eq!(
+            lines[0],
+            "Session of 192.0.2.7 (no user) did not connect: MPPE required but peer negotiation failed"
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! The server as a whole: its start, its signals, its end.
+
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use dataplane::{Dataplane, Notice};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+
+use crate::auth::Users;
+use crate::event::{Bus, Event};
+use crate::host::Host;
+use crate::listener::{self, Census};
+use crate::settings::Settings;
+use crate::shared::Shared;
+
+/// Notices from workers that may wait; more are dropped and counted by the worker.
+const NOTICES: usize = 65_536;
+
+/// How a server is run, beside its [`Settings`].
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where changes to the host are noted until they are undone.
+    pub state_dir: PathBuf,
+    /// Worker threads for packets.
+    pub workers: usize,
+}
+
+/// Where settings and users come from; asked at the start and on reload.
+pub trait Source {
+    /// Reads everything. An `Err` is a rendered diagnostic; the old settings stay.
+    fn load(&mut self) -> Result<(Settings, Box<dyn Users>), String>;
+}
+
+/// Runs a server until SIGTERM or SIGINT; SIGHUP reads options and secrets again.
+///
+/// # Errors
+///
+/// What keeps it from starting: a listening address in use, no raw sockets, no TUN.
+pub fn run(
+    mut source: impl Source,
+    settings: Settings,
+    users: Box<dyn Users>,
+    options: Options,
+    bus: Bus,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, async move {
+        let host = Host::open(&options.state_dir, &bus)?;
+        let (notify, notices) = mpsc::channel(NOTICES);
+        let dataplane = Dataplane::start(options.workers, move |notice| {
+            notify.try_send(notice).map_err(TrySendError::into_inner)
+        })?;
+        let mut listeners = Vec::new();
+        for address in &settings.listen {
+            let listener =
+                listener::bind(*address).map_err(|error| cannot_listen(*address, &error))?;
+            listeners.push(listener);
+        }
+        let listening = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
+        let connections = settings.slots.len();
+        let shared = Rc::new(Shared::new(
+            bus.clone(),
+            dataplane,
+            host,
+            settings,
+            users,
+            sys::random_bytes()?,
+        ));
+        tokio::task::spawn_local(route_notices(shared.clone(), notices));
+
+        let (stop, stopped) = watch::channel(false);
+        let census = Census::default();
+        let accepting: Vec<_> = listeners
+            .into_iter()
+            .map(|listener| {
+                let work =
+                    listener::accept_all(listener, shared.clone(), census.clone(), stopped.clone());
+                tokio::task::spawn_local(work)
+            })
+            .collect();
+        let mut signals = Signals::listen()?;
+        bus.server(Event::Started { listening, connections });
+        while let Order::Reload = signals.next().await {
+            reload(&mut source, &shared);
+        }
+        bus.server(Event::Stopping { sessions: shared.session_count() });
+        // Nobody left to hear it is as good as heard.
+        let _ = stop.send(true);
+        for task in accepting {
+            let _ = task.await;
+        }
+        Ok(())
+    })
+}
+
+fn cannot_listen(address: std::net::SocketAddr, error: &io::Error) -> io::Error {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another PPTP server runs here: stop it, or use another address"
+        }
+        io::ErrorKind::AddrNotAvailable => "; this host does not have that address",
+        io::ErrorKind::PermissionDenied => "; run as root or with CAP_NET_BIND_SERVICE",
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}{hint}"))
+}
+
+fn reload(source: &mut impl Source, shared: &Shared) {
+    match source.load() {
+        Ok((settings, users)) => {
+            shared.replace_settings(settings, users);
+            shared.bus.server(Event::Reloaded);
+        }
+        Err(diagnostic) => shared.bus.server(Event::ReloadFailed(diagnostic)),
+    }
+}
+
+async fn route_notices(shared: Rc<Shared>, mut notices: mpsc::Receiver<Notice>) {
+    while let Some(notice) = notices.recv().await {
+        shared.route(notice);
+    }
+}
+
+/// What a signal tells the server.
+enum Order {
+    Reload,
+    Stop,
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Order {
+        tokio::select! {
+            _ = self.hangup.recv() => Order::Reload,
+            _ = self.terminate.recv() => Order::Stop,
+            _ = self.interrupt.recv() => Order::Stop,
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! One call's session: its PPP link, what it holds of the pool and of the host, and its end.
+
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataplane::{Command, Counters, Notice};
+use engine::Instant;
+use engine::auth::Request;
+use engine::data::DropReason;
+use engine::ppp::{Cause, Event as LinkEvent, Grant, Link, NetworkPermit, Output, Party};
+
+use crate::auth::{Verdict, judge};
+use crate::event::{Ended, Event, Source, Summary};
+use crate::host::Interface;
+use crate::leases::{AddressInUse, Lease};
+use crate::mailbox::Mail;
+use crate::settings::Settings;
+use crate::shared::Shared;
+
+/// A session.
+pub(crate) struct Session {
+    shared: Rc<Shared>,
+    settings: Rc<Settings>,
+    source: Source,
+    number: u64,
+    our_call_id: u16,
+    link: Link,
+    lease: Lease,
+    address: Option<AddressInUse>,
+    user: Option<Vec<u8>>,
+    interface: Option<Interface>,
+    counters: Arc<Counters>,
+    started: Instant,
+    connected: Option<Instant>,
+    /// When to look whether the session has been idle, or has lasted long enough.
+    check: Option<Instant>,
+    ended: Option<Cause>,
+}
+
+impl Session {
+    /// A session for a call that has just been accepted.
+    pub(crate) fn new(
+        shared: Rc<Shared>,
+        source: Source,
+        number: u64,
+        our_call_id: u16,
+        lease: Lease,
+        counters: Arc<Counters>,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Self {
+        let settings = shared.settings();
+        let slot = lease.slot();
+        let grant = grant(&settings, slot.local, slot.remote);
+        let link = Link::new(settings.link(grant), seed, now);
+        Self {
+            shared,
+            settings,
+            source,
+            number,
+            our_call_id,
+            link,
+            lease,
+            address: None,
+            user: None,
+            interface: None,
+            counters,
+            started: now,
+            connected: None,
+            check: None,
+            ended: None,
+        }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Why PPP ended, once it has.
+    pub(crate) fn ended(&self) -> Option<&Cause> {
+        self.ended.as_ref()
+    }
+
+    /// Whether the peer has been let in.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.address.is_some()
+    }
+
+    /// The client's PPP listens now.
+    pub(crate) fn link_info(&mut self, now: Instant) {
+        self.link.start(now);
+        self.pump(now);
+    }
+
+    pub(crate) fn handle_notice(&mut self, now: Instant, notice: Notice) {
+        match notice {
+            Notice::Frame { frame, .. } => {
+                if self.settings.debug {
+                    self.source.publish(Event::Frame { from: Party::Peer, frame: frame.clone() });
+                }
+                self.link.handle_frame(now, &frame);
+            }
+            Notice::ResetNeeded { .. } => self.link.request_reset(now),
+            Notice::First { what, .. } => self.source.publish(Event::First(what)),
+            Notice::WrongPeer { call, from, .. } => {
+                self.source.publish(Event::WrongPeer { from, call_id: call });
+            }
+            Notice::NotSent { error, .. } => {
+                self.host_failed("send GRE packets to the client", error.to_string());
+            }
+            Notice::InterfaceGone { error, .. } => {
+                self.host_failed("use the session's interface", error.to_string());
+                self.terminate(now, Cause::Local("the server's interface was removed"));
+            }
+            Notice::UnknownCall { .. } | Notice::WorkerFailed { .. } | Notice::Removed { .. } => {}
+        }
+        self.pump(now);
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let link = self.link.poll_timeout().map(|(at, _)| at);
+        [link, self.check].into_iter().flatten().min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.link.handle_timeout(now);
+        if self.check.is_some_and(|check| now >= check) {
+            self.check_limits(now);
+        }
+        self.pump(now);
+    }
+
+    /// Ends PPP with a word to the peer.
+    pub(crate) fn terminate(&mut self, now: Instant, cause: Cause) {
+        self.link.terminate(now, cause);
+        self.pump(now);
+    }
+
+    /// Another session of the same user takes the address.
+    pub(crate) fn replaced(&mut self, now: Instant) {
+        self.source.publish(Event::Replaced);
+        self.interface = None;
+        self.terminate(now, Cause::Local("logged in again"));
+    }
+
+    /// Releases everything and reports the end. `call` is how the call ended, when it did before PPP.
+    pub(crate) fn finish(mut self, now: Instant, call: Option<engine::control::CallEnd>) {
+        if let Some(call) = call {
+            self.link.lower_layer_down();
+            self.pump(now);
+            self.ended = match self.ended.take() {
+                Some(Cause::LowerLayerDown) | None => None,
+                told => told,
+            };
+            self.report(now, Ended::Call(call));
+        } else {
+            self.report(now, Ended::Link(Cause::LowerLayerDown));
+        }
+        self.interface = None;
+        self.shared.dataplane.send(self.our_call_id, Command::Remove);
+    }
+
+    fn report(&mut self, now: Instant, otherwise: Ended) {
+        let figures = self.counters.snapshot();
+        let summary = Summary {
+            user: self.user.take(),
+            address: self.address.as_ref().map(AddressInUse::address),
+            duration: now - self.started,
+            connected: self.connected.map(|connected| now - connected),
+            sent: figures.sent_bytes,
+            received: figures.received_bytes,
+            drops: DropReason::ALL
+                .into_iter()
+                .map(|reason| (reason.as_str(), figures.dropped(reason)))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
+            cause: self.ended.take().map_or(otherwise, Ended::Link),
+        };
+        self.source.publish(Event::SessionEnded(summary));
+    }
+
+    /// Carries out what the link wants, in its order.
+    fn pump(&mut self, now: Instant) {
+        while let Some(output) = self.link.poll_output() {
+            match output {
+                Output::Frame(frame) => {
+                    if self.settings.debug {
+                        self.source.publish(Event::Frame { from: Party::Us, frame: frame.clone() });
+                    }
+                    self.command(Command::Frame(frame));
+                }
+                Output::Event(event) => self.take(now, event),
+            }
+        }
+    }
+
+    fn take(&mut self, now: Instant, event: LinkEvent) {
+        match event {
+            LinkEvent::Negotiation { protocol, from, code, id, options } => {
+                self.source.publish(Event::Negotiation { protocol, from, code, id, options });
+            }
+            LinkEvent::Identification(text) => self.source.publish(Event::Identification(text)),
+            LinkEvent::LinkUp(framing) => {
+                self.command(Command::Framing(framing));
+                self.source.publish(Event::LinkUp(framing));
+            }
+            LinkEvent::LinkDown => self.source.publish(Event::LinkDown),
+            LinkEvent::Authenticate(request) => self.authenticate(now, &request),
+            LinkEvent::Authenticated { method, name } => {
+                if method.is_none() {
+                    self.use_address(self.lease.slot().remote, &name);
+                }
+                self.source.publish(Event::Authenticated { method, name });
+            }
+            LinkEvent::AuthenticationFailed { method, name, reason, retry, .. } => {
+                self.source.publish(Event::AuthenticationFailed { method, name, reason, retry });
+            }
+            LinkEvent::Keys(keys) => {
+                let (strength, mode) = (keys.send.strength, keys.send.mode);
+                self.command(Command::Keys(keys));
+                self.source.publish(Event::Encrypted { strength, mode });
+            }
+            LinkEvent::KeysGone => {
+                self.command(Command::KeysGone);
+                self.source.publish(Event::NotEncrypted);
+            }
+            LinkEvent::ResetTransmit => self.command(Command::ResetTransmit),
+            LinkEvent::ResetAcked => self.command(Command::ReceiveResetAcked),
+            LinkEvent::NetworkUp(permit) => self.network_up(now, permit),
+            LinkEvent::NetworkDown => {
+                self.command(Command::CloseNetwork);
+                self.source.publish(Event::NetworkDown);
+            }
+            LinkEvent::EchoAnswered(time) => self.source.publish(Event::EchoAnswered(time)),
+            LinkEvent::EchoMissing(count) => self.source.publish(Event::EchoMissing(count)),
+            LinkEvent::Loopback => self.source.publish(Event::Loopback),
+            LinkEvent::Closed(cause) => self.ended = Some(cause),
+        }
+    }
+
+    fn authenticate(&mut self, now: Instant, request: &Request) {
+        let slot = self.lease.slot();
+        let (verdict, trouble) = judge(
+            self.shared.users().as_mut(),
+            request,
+            self.settings.strip_domain,
+            slot.remote,
+            u32::from(self.our_call_id),
+        );
+        if let Some(trouble) = trouble {
+            self.source.publish(Event::Diagnostic(trouble));
+        }
+        match verdict {
+            Verdict::Welcome(authenticated, address) => {
+                if let Some(denied) = self.use_address(address, request.name()) {
+                    self.source.publish(Event::AddressNotAllowed {
+                        name: request.name().to_vec(),
+                        address,
+                    });
+                    return self.link.deny(now, request.name(), request.refuse(denied));
+                }
+                let grant = grant(&self.settings, slot.local, address);
+                self.link.authenticated(now, authenticated, grant);
+            }
+            Verdict::NoAddress(denied) => {
+                self.source.publish(Event::AddressNotAllowed {
+                    name: request.name().to_vec(),
+                    address: slot.remote,
+                });
+                self.link.deny(now, request.name(), denied);
+            }
+            Verdict::Refused(denied) => self.link.deny(now, request.name(), denied),
+        }
+    }
+
+    /// Takes the address for this session; a session of the same user that has it gives it up, as a client that lost its
+    /// connection without our notice comes back that way. Another user's keeps it: the reason is given.
+    fn use_address(&mut self, address: Ipv4Addr, name: &[u8]) -> Option<engine::auth::DenyReason> {
+        if self.address.as_ref().is_some_and(|used| used.address() == address) {
+            return None;
+        }
+        let slots = self.shared.slots();
+        self.address = Some(match slots.use_address(address, self.number) {
+            Ok(used) => used,
+            Err(other) => {
+                if self.shared.user_of(other).as_deref() != Some(name) {
+                    return Some(engine::auth::DenyReason::NotAllowed(
+                        "the address belongs to another user's session",
+                    ));
+                }
+                let used = slots.take_over(address, self.number);
+                self.shared.post_to_session(other, Mail::Replaced { session: other });
+                used
+            }
+        });
+        self.user = Some(name.to_vec());
+        self.shared.set_user(self.number, name);
+        None
+    }
+
+    fn network_up(&mut self, now: Instant, permit: NetworkPermit) {
+        self.source.publish(Event::NetworkUp(permit));
+        self.connected.get_or_insert(now);
+        let mut tun = None;
+        let done = match &mut self.interface {
+            Some(interface) => interface.update(&permit).map_err(|error| error.to_string()),
+            None => Interface::open(
+                &self.shared.host,
+                &self.settings.interface,
+                self.settings.proxy_arp,
+                &permit,
+                &self.source,
+            )
+            .map(|(interface, new)| {
+                self.interface = Some(interface);
+                tun = Some(new);
+            }),
+        };
+        if let Err(error) = done {
+            self.host_failed("set up the session's interface", error);
+            return self
+                .link
+                .terminate(now, Cause::Local("the server cannot set up its interface"));
+        }
+        self.command(Command::OpenNetwork { permit, tun });
+        self.check_limits(now);
+    }
+
+    /// Looks whether the session may go on, and when to look again.
+    fn check_limits(&mut self, now: Instant) {
+        let Some(connected) = self.connected else { return };
+        let mut next: Option<Instant> = None;
+        if let Some(max) = self.settings.max_connect {
+            if now >= connected + max {
+                self.source.publish(Event::TimeUp);
+                self.check = None;
+                return self.link.terminate(now, Cause::Local("Connect time expired"));
+            }
+            next = Some(connected + max);
+        }
+        if let Some(idle) = self.settings.idle {
+            let quiet = quiet_for(&self.counters).min(now - connected);
+            if quiet >= idle {
+                self.source.publish(Event::Idle);
+                self.check = None;
+                return self.link.terminate(now, Cause::Local("Link inactive"));
+            }
+            let at = now + (idle - quiet).max(Duration::from_millis(10));
+            next = Some(next.map_or(at, |next| next.min(at)));
+        }
+        self.check = next;
+    }
+
+    fn host_failed(&self, what: &'static str, error: String) {
+        self.source.publish(Event::HostFailed { what, error });
+    }
+
+    fn command(&self, command: Command) {
+        self.shared.dataplane.send(self.our_call_id, command);
+    }
+}
+
+/// How long no network packet has gone either way; without end when none ever has.
+fn quiet_for(counters: &Counters) -> Duration {
+    match counters.snapshot().last_activity {
+        0 => Duration::MAX,
+        last => Duration::from_nanos(sys::monotonic_nanos().saturating_sub(last)),
+    }
+}
+
+fn grant(settings: &Settings, local: Ipv4Addr, remote: Ipv4Addr) -> Grant {
+    Grant { local, remote, dns: settings.dns, nbns: settings.nbns, mppe: None }
+}

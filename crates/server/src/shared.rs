@@ -1,0 +1,154 @@
+//! What all connections of the server share. One thread, so plain cells.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time;
+
+use dataplane::{Dataplane, Notice};
+use engine::control::CallIds;
+use engine::{Instant, Random};
+
+use crate::auth::Users;
+use crate::event::{Bus, Event};
+use crate::host::Host;
+use crate::leases::Slots;
+use crate::mailbox::{Mail, Mailbox};
+use crate::settings::Settings;
+
+/// How long a call id rests after use: late GRE packets of the old call must not reach a new one.
+const CALL_ID_QUARANTINE: time::Duration = time::Duration::from_secs(300);
+
+pub(crate) struct Shared {
+    pub(crate) bus: Bus,
+    pub(crate) dataplane: Dataplane,
+    pub(crate) host: Rc<Host>,
+    settings: RefCell<Rc<Settings>>,
+    users: RefCell<Box<dyn Users>>,
+    slots: RefCell<Slots>,
+    call_ids: RefCell<CallIds>,
+    /// Which task carries a call, by our call id.
+    routes: RefCell<HashMap<u16, Mailbox>>,
+    /// Which task carries a session, and whose it is.
+    sessions: RefCell<HashMap<u64, (Mailbox, Option<Vec<u8>>)>>,
+    start: time::Instant,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        bus: Bus,
+        dataplane: Dataplane,
+        host: Host,
+        settings: Settings,
+        users: Box<dyn Users>,
+        seed: [u8; 32],
+    ) -> Self {
+        let slots = Slots::new(settings.slots.iter().copied());
+        let random = Random::new(seed);
+        Self {
+            bus,
+            dataplane,
+            host: Rc::new(host),
+            settings: RefCell::new(Rc::new(settings)),
+            users: RefCell::new(users),
+            slots: RefCell::new(slots),
+            call_ids: RefCell::new(CallIds::new(random, CALL_ID_QUARANTINE)),
+            routes: RefCell::default(),
+            sessions: RefCell::default(),
+            start: time::Instant::now(),
+        }
+    }
+
+    /// The engines' clock.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::ZERO + self.start.elapsed()
+    }
+
+    /// The engines' time as the runtime's.
+    pub(crate) fn at(&self, instant: Instant) -> tokio::time::Instant {
+        tokio::time::Instant::from_std(self.start + (instant - Instant::ZERO))
+    }
+
+    pub(crate) fn settings(&self) -> Rc<Settings> {
+        self.settings.borrow().clone()
+    }
+
+    /// New sessions follow these settings; those that are up keep theirs. Slots in use stay with their sessions.
+    pub(crate) fn replace_settings(&self, settings: Settings, users: Box<dyn Users>) {
+        if settings.slots != self.settings.borrow().slots {
+            *self.slots.borrow_mut() = Slots::new(settings.slots.iter().copied());
+        }
+        *self.settings.borrow_mut() = Rc::new(settings);
+        *self.users.borrow_mut() = users;
+    }
+
+    pub(crate) fn users(&self) -> RefMut<'_, Box<dyn Users>> {
+        self.users.borrow_mut()
+    }
+
+    pub(crate) fn slots(&self) -> Ref<'_, Slots> {
+        self.slots.borrow()
+    }
+
+    pub(crate) fn allocate_call_id(&self) -> Option<u16> {
+        let now = self.now();
+        self.call_ids.borrow_mut().allocate(now)
+    }
+
+    /// A session begins: its call's notices and its own letters go to `mailbox`.
+    pub(crate) fn register(&self, call_id: u16, session: u64, mailbox: Mailbox) {
+        self.routes.borrow_mut().insert(call_id, mailbox.clone());
+        self.sessions.borrow_mut().insert(session, (mailbox, None));
+    }
+
+    /// A session has ended.
+    pub(crate) fn unregister(&self, call_id: u16, session: u64) {
+        let now = self.now();
+        self.routes.borrow_mut().remove(&call_id);
+        self.sessions.borrow_mut().remove(&session);
+        self.call_ids.borrow_mut().release(now, call_id);
+    }
+
+    pub(crate) fn session_count(&self) -> usize {
+        self.sessions.borrow().len()
+    }
+
+    pub(crate) fn set_user(&self, session: u64, name: &[u8]) {
+        if let Some((_, user)) = self.sessions.borrow_mut().get_mut(&session) {
+            *user = Some(name.to_vec());
+        }
+    }
+
+    pub(crate) fn user_of(&self, session: u64) -> Option<Vec<u8>> {
+        self.sessions.borrow().get(&session).and_then(|(_, user)| user.clone())
+    }
+
+    pub(crate) fn post_to_session(&self, session: u64, mail: Mail) {
+        if let Some((mailbox, _)) = self.sessions.borrow().get(&session) {
+            mailbox.post(mail);
+        }
+    }
+
+    /// Passes a worker's notice on to the task that carries the call.
+    pub(crate) fn route(&self, notice: Notice) {
+        let call = match &notice {
+            Notice::UnknownCall { from, call_id, .. } => {
+                return self.bus.server(Event::UnknownCall { from: *from, call_id: *call_id });
+            }
+            Notice::WorkerFailed { worker, error } => {
+                let error = format!("worker {worker} gave up: {error}");
+                return self.bus.server(Event::HostFailed { what: "carry packets", error });
+            }
+            Notice::Frame { call, .. }
+            | Notice::First { call, .. }
+            | Notice::ResetNeeded { call, .. }
+            | Notice::WrongPeer { call, .. }
+            | Notice::NotSent { call, .. }
+            | Notice::InterfaceGone { call, .. }
+            | Notice::Removed { call, .. } => *call,
+        };
+        if let Some(mailbox) = self.routes.borrow().get(&call) {
+            mailbox.post(Mail::Notice { call, notice });
+        }
+    }
+}

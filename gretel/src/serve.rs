@@ -1,0 +1,101 @@
+//! `gretel serve` and `gretel check`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use server::event::{Bus, Event};
+use server::{Files, Options};
+
+/// Which files to read.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct FileArguments {
+    /// pptpd's file: addresses, connections, which options file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/pptpd.conf")]
+    pptpd_conf: PathBuf,
+    /// pppd's system-wide options, read first.
+    #[arg(long, value_name = "FILE", default_value = "/etc/ppp/options")]
+    ppp_options: PathBuf,
+    /// Users.
+    #[arg(long, value_name = "FILE", default_value = "/etc/ppp/chap-secrets")]
+    chap_secrets: PathBuf,
+    /// Users of PAP.
+    #[arg(long, value_name = "FILE", default_value = "/etc/ppp/pap-secrets")]
+    pap_secrets: PathBuf,
+}
+
+/// How to serve.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    files: FileArguments,
+    /// Where changes to this host are noted until they are undone.
+    #[arg(long, value_name = "DIR", default_value = "/run/gretel")]
+    state_dir: PathBuf,
+    /// Threads that carry packets [default: one for each processor].
+    #[arg(long, value_name = "NUMBER")]
+    workers: Option<usize>,
+    /// Listen here in place of where the files say.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Log every control message and PPP frame.
+    #[arg(long)]
+    debug: bool,
+}
+
+impl FileArguments {
+    fn files(&self, listen: Option<SocketAddr>) -> Files {
+        let host_name = rustix::system::uname().nodename().to_bytes().to_vec();
+        let paths = config::Paths {
+            pptpd_conf: self.pptpd_conf.clone(),
+            ppp_options: self.ppp_options.clone(),
+            chap_secrets: self.chap_secrets.clone(),
+            pap_secrets: self.pap_secrets.clone(),
+        };
+        Files { paths, host_name, listen }
+    }
+}
+
+/// Reads the configuration and says what there is to say about it.
+pub(crate) fn check(arguments: &FileArguments) -> anyhow::Result<ExitCode> {
+    Ok(match arguments.files(None).read() {
+        Ok((_, _, diagnostics)) => {
+            if !diagnostics.0.is_empty() {
+                eprintln!("{}", diagnostics.render());
+            }
+            eprintln!("{}: fine", arguments.pptpd_conf.display());
+            ExitCode::SUCCESS
+        }
+        Err(diagnostics) => {
+            eprintln!("{}", diagnostics.render());
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// Serves until told to stop.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let files = arguments.files.files(arguments.listen);
+    let (mut settings, users, diagnostics) = match files.read() {
+        Ok(read) => read,
+        Err(diagnostics) => {
+            eprintln!("{}", diagnostics.render());
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    settings.debug |= arguments.debug;
+    crate::logging::start(settings.debug);
+    let bus = Bus::new(vec![Box::new(server::log::Log)]);
+    for diagnostic in &diagnostics.0 {
+        bus.server(Event::Diagnostic(diagnostic.to_string()));
+    }
+    let options = Options { state_dir: arguments.state_dir.clone(), workers: workers(arguments) };
+    server::run(files, settings, users, options, bus).context("cannot serve")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn workers(arguments: &Arguments) -> usize {
+    let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    arguments.workers.unwrap_or_else(processors).max(1)
+}
