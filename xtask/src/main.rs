@@ -1,3 +1,57 @@
-//! The lab and the benchmarks.
+//! The project's own commands, run as `cargo xtask COMMAND`.
+//!
+//! * `test`: everything that must hold, with one closing line `N passed, N failed`.
+//! * `lab [FILTER]`: `gretel` and the real `pptpd` against real clients, in namespaces and guests.
+//! * `bench`: set-up rate, throughput and memory of a running server.
 #![forbid(unsafe_code)]
-fn main() {}
+#![allow(clippy::print_stdout, reason = "a command line tool prints its results")]
+
+mod bench;
+mod lab;
+mod packages;
+mod report;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs one command; `false` when something it tests does not hold.
+fn dispatch(arguments: &[String]) -> Result<bool> {
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", arguments),
+    };
+    match command {
+        "test" => test::run(),
+        "lab" => lab::run(rest),
+        "bench" => bench::run(),
+        lab::INSIDE => lab::run_inside(rest),
+        bench::INSIDE => bench::run_inside(),
+        lab::SYSLOG => lab::write_syslog(rest),
+        "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(true)
+        }
+        other => bail!("no command {other:?}\n{HELP}"),
+    }
+}
+
+const HELP: &str = "\
+cargo xtask test           everything that must hold (installs the packages it needs)
+cargo xtask lab [FILTER]   real clients and servers; FILTER is a part of a scenario's name
+cargo xtask lab --list     the scenarios
+cargo xtask bench          set-up rate, throughput, memory";

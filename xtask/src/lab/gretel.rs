@@ -1,0 +1,99 @@
+//! `gretel serve`, in a namespace of this machine.
+
+use std::{
+    fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use super::{
+    network::{Namespace, Process},
+    segment::Segment,
+    server::{Files, Server, wait_for_log},
+};
+use crate::workspace;
+
+/// Gretel as a server.
+#[derive(Debug)]
+pub(crate) struct Gretel {
+    pub(crate) namespace: Namespace,
+    pub(crate) process: Option<Process>,
+    folder: PathBuf,
+    starts: usize,
+}
+
+impl Gretel {
+    pub(crate) fn new(segment: &Segment) -> Result<Self> {
+        let folder = segment.folder.join("gretel");
+        fs::create_dir_all(folder.join("state"))?;
+        Ok(Self { namespace: segment.server_host()?, process: None, folder, starts: 0 })
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.starts))
+    }
+
+    pub(crate) fn running(&self) -> Result<&Process> {
+        self.process.as_ref().context("gretel is not running")
+    }
+}
+
+impl Server for Gretel {
+    fn name(&self) -> &'static str {
+        "gretel"
+    }
+
+    fn start(&mut self, files: &Files) -> Result<()> {
+        self.starts += 1;
+        let path = |name: &str| self.folder.join(name);
+        let options = path("pptpd-options");
+        fs::write(path("pptpd.conf"), files.pptpd_conf(&options.display().to_string()))?;
+        fs::write(&options, files.options())?;
+        fs::write(path("ppp-options"), "")?;
+        fs::write(path("secrets"), files.secrets)?;
+        let mut command = self.namespace.command(workspace::gretel());
+        command.arg("serve");
+        for (option, file) in [
+            ("--pptpd-conf", "pptpd.conf"),
+            ("--ppp-options", "ppp-options"),
+            ("--chap-secrets", "secrets"),
+            ("--pap-secrets", "secrets"),
+            ("--state-dir", "state"),
+        ] {
+            command.arg(option).arg(path(file));
+        }
+        self.process = Some(self.namespace.spawn(&mut command, &self.log_file())?);
+        wait_for_log(self, "MGR: Manager process started", Duration::from_secs(10))
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        process.signal("TERM")?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some(status) = process.child.try_wait()? {
+                ensure!(status.success(), "gretel ended with {status}:\n{}", self.log()?);
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "gretel does not end:\n{}", self.log()?);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn log(&mut self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.log_file())?).into_owned())
+    }
+
+    fn sh(&mut self, script: &str) -> Result<String> {
+        self.namespace.sh(script)
+    }
+
+    fn open_files(&mut self) -> Result<Option<usize>> {
+        let Some(process) = &self.process else { return Ok(None) };
+        let folder = format!("/proc/{}/fd", process.pid());
+        Ok(Some(fs::read_dir(&folder).context(folder)?.count()))
+    }
+}

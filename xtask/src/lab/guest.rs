@@ -1,0 +1,208 @@
+//! Guests: Linux kernels with PPP that run as ordinary processes (User-Mode Linux).
+//!
+//! A guest sees the machine's own files, read-only, so that every installed program runs in it
+//! unchanged; what programs write is covered by memory. The lab gives it work over its console: a
+//! script lies in the guest's folder, the console names it, and the guest puts the output beside it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::network::{Namespace, plug};
+
+/// How long a guest may take to start; two seconds are usual.
+const BOOT: Duration = Duration::from_secs(60);
+
+/// A running guest; powered off when dropped.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    name: &'static str,
+    folder: PathBuf,
+    child: Child,
+    console: Receiver<String>,
+    scripts: usize,
+}
+
+/// A network interface of a guest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Interface {
+    /// The tap interface at the outer end.
+    pub(crate) tap: &'static str,
+    /// The switch that the tap is plugged into.
+    pub(crate) bridge: &'static str,
+    /// Address and prefix length inside the guest.
+    pub(crate) address: &'static str,
+}
+
+impl Guest {
+    /// Starts a guest whose interfaces `vec0`, `vec1`, … are plugged into switches of `namespace`,
+    /// and waits until it takes work.
+    pub(crate) fn start(
+        name: &'static str,
+        folder: &Path,
+        namespace: &Namespace,
+        interfaces: &[Interface],
+    ) -> Result<Self> {
+        let folder = folder.join(name);
+        fs::create_dir_all(&folder)?;
+        let init = folder.join("init");
+        fs::write(&init, init_script(&folder, interfaces))?;
+        fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
+
+        let mut command = namespace.command("linux.uml");
+        command.args(["mem=192M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"]);
+        command.args(["con=null", "con0=fd:0,fd:1", "quiet"]);
+        command.arg(format!("init={}", init.display()));
+        for (index, interface) in interfaces.iter().enumerate() {
+            let tap = interface.tap;
+            namespace
+                .sh(&format!("ip link show {tap} 2>/dev/null || ip tuntap add {tap} mode tap"))?;
+            plug(namespace, interface.bridge, tap)?;
+            command.arg(format!("vec{index}:transport=tap,ifname={tap}"));
+        }
+        let mut child = command
+            .env("HOME", &folder)
+            .env("TMPDIR", "/dev/shm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(folder.join("kernel.log"))?)
+            .process_group(0)
+            .spawn()
+            .context("cannot start linux.uml")?;
+        let console = read_console(&mut child, folder.join("console.log"))?;
+        let mut guest = Self { name, folder, child, console, scripts: 0 };
+        guest.wait_for("LAB-READY", BOOT)?;
+        Ok(guest)
+    }
+
+    /// Runs a shell script in the guest and gives what it printed, on both channels; an error when
+    /// it fails or takes longer than `seconds`.
+    pub(crate) fn sh(&mut self, seconds: u32, script: &str) -> Result<String> {
+        let number = self.scripts;
+        self.scripts += 1;
+        fs::write(self.folder.join(format!("{number}.sh")), script)?;
+        let input = self.child.stdin.as_mut().context("the guest's console is closed")?;
+        writeln!(input, "{number} {seconds}")?;
+        let limit = Duration::from_secs(u64::from(seconds) + 5);
+        let line = self.wait_for(&format!("LAB-DONE {number} "), limit)?;
+        let text = fs::read(self.folder.join(format!("{number}.out")))?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let status = line.rsplit(' ').next().unwrap_or_default();
+        ensure!(status == "0", "{}: status {status} from {script:?}\n{text}", self.name);
+        Ok(text)
+    }
+
+    /// Ends the guest at once, as a power cut does.
+    pub(crate) fn cut_power(&mut self) {
+        // The kernel has helper processes in its group; all of them are ours.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let _ = self.child.wait();
+    }
+
+    /// Waits for a console line that begins with `start`.
+    fn wait_for(&mut self, start: &str, limit: Duration) -> Result<String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.console.recv_timeout(left) {
+                Ok(line) if line.starts_with(start) => return Ok(line),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!("{}: no {start:?} within {limit:?}", self.name)
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    bail!("{}: ended, see {}", self.name, self.folder.display())
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.child.stdin = None;
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.cut_power();
+    }
+}
+
+/// Copies the console to a file and to a channel.
+fn read_console(child: &mut Child, log: PathBuf) -> Result<Receiver<String>> {
+    let output = child.stdout.take().context("the guest has no console")?;
+    let mut log = fs::File::create(log)?;
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            // The log is for people; a full disk does not end the guest.
+            let _ = writeln!(log, "{line}");
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// The guest's first and only lasting process.
+fn init_script(folder: &Path, interfaces: &[Interface]) -> String {
+    let addresses: String = interfaces
+        .iter()
+        .enumerate()
+        .map(|(index, interface)| {
+            let address = interface.address;
+            format!("ip address add {address} dev vec{index}; ip link set vec{index} up\n")
+        })
+        .collect();
+    let folder = folder.display();
+    let xtask = std::env::current_exe().unwrap_or_default();
+    let (xtask, syslog) = (xtask.display(), super::SYSLOG);
+    format!(
+        r#"#!/bin/bash
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp
+stty -echo
+mount -t hostfs -o {folder} none /mnt
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mkdir -p /dev/pts && mount -t devpts devpts /dev/pts
+for directory in /run /tmp /etc/ppp /var/log; do mount -t tmpfs tmpfs $directory; done
+mkdir -p /run/lock
+kernel=/usr/lib/uml/modules/$(uname -r)/kernel
+for module in {MODULES}; do insmod $kernel/$module.ko; done
+[ -e /dev/ppp ] || mknod /dev/ppp c 108 0
+ip link set lo up
+{addresses}
+{xtask} {syslog} /run/syslog &
+echo LAB-READY
+while read -r number seconds; do
+    timeout -k 1 $seconds bash /mnt/$number.sh >/mnt/$number.out 2>&1 </dev/null
+    echo "LAB-DONE $number $?"
+done
+echo o >/proc/sysrq-trigger
+sleep 5
+"#
+    )
+}
+
+/// Kernel modules of a guest, each after those it needs.
+const MODULES: &str = "lib/crypto/libarc4 crypto/arc4 lib/crc-ccitt drivers/net/slip/slhc \
+    drivers/net/ppp/ppp_generic drivers/net/ppp/ppp_mppe drivers/net/ppp/ppp_async \
+    drivers/net/ppp/ppp_synctty drivers/net/ppp/pppox net/ipv4/gre drivers/net/ppp/pptp \
+    net/sched/sch_netem net/sched/sch_ingress net/sched/cls_matchall net/sched/act_mirred \
+    drivers/net/ifb";

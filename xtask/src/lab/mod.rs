@@ -1,0 +1,116 @@
+//! The lab: servers against real clients.
+//!
+//! Everything runs in namespaces of the lab's own (see [`sandbox`]) and in guests (see [`guest`]).
+//! Results and logs lie in `target/lab`.
+
+mod client;
+mod differences;
+mod gretel;
+mod guest;
+mod network;
+mod pptpd;
+mod sandbox;
+mod scenarios;
+mod segment;
+mod server;
+mod syslog;
+mod world;
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::{packages, report::Report, workspace};
+use differences::Differences;
+use scenarios::Scenario;
+use world::World;
+
+pub(crate) use syslog::write as write_syslog;
+
+/// How the lab names itself inside its namespaces.
+pub(crate) const INSIDE: &str = "lab-inside";
+/// How the lab names the system log of its guests.
+pub(crate) const SYSLOG: &str = "syslog-to";
+
+/// Which server a scenario runs against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Gretel,
+    Pptpd,
+}
+
+/// Builds what is tested and runs the scenarios whose names contain the first argument.
+pub(crate) fn run(arguments: &[String]) -> Result<bool> {
+    if arguments.first().is_some_and(|argument| argument == "--list") {
+        for (kind, scenario) in scenarios::all() {
+            println!("{}", scenario.title(kind));
+        }
+        return Ok(true);
+    }
+    packages::install_missing()?;
+    workspace::build_gretel()?;
+    let folder = workspace::lab_directory();
+    if folder.exists() {
+        fs::remove_dir_all(&folder).context("cannot empty target/lab")?;
+    }
+    fs::create_dir_all(&folder)?;
+    let mut inside = vec![INSIDE.to_owned()];
+    inside.extend_from_slice(arguments);
+    sandbox::run(&inside)
+}
+
+/// The part of [`run`] that happens inside the lab's namespaces.
+pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
+    sandbox::furnish()?;
+    let filter = arguments.first().map_or("", String::as_str);
+    let mut report = Report::default();
+    let mut differences = Differences::default();
+    for kind in [Kind::Gretel, Kind::Pptpd] {
+        let chosen: Vec<&Scenario> = scenarios::all()
+            .filter(|(of, scenario)| *of == kind && scenario.title(kind).contains(filter))
+            .map(|(_, scenario)| scenario)
+            .collect();
+        if !chosen.is_empty() {
+            run_against(kind, &chosen, &mut report, &mut differences);
+        }
+    }
+    if let Some(table) = differences.table() {
+        let file = workspace::lab_directory().join("differences.md");
+        fs::write(&file, &table).with_context(|| file.display().to_string())?;
+        println!("\n{table}\nThis table is in {}", file.display());
+    }
+    Ok(report.close())
+}
+
+/// Runs scenarios against one server, in a world that they share.
+fn run_against(
+    kind: Kind,
+    scenarios: &[&Scenario],
+    report: &mut Report,
+    differences: &mut Differences,
+) {
+    let mut world = None;
+    for scenario in scenarios {
+        report.check(&scenario.title(kind), || {
+            if world.is_none() {
+                world = Some(World::new(kind)?);
+            }
+            let Some(world) = &mut world else { return Ok(()) };
+            let result = (scenario.run)(world);
+            let noted = world.take_notes();
+            if scenario.compared {
+                differences.note(kind, scenario.name, noted);
+            }
+            let log = world.server.log().unwrap_or_default();
+            let cleared = world.clear();
+            result.with_context(|| format!("the server's log ends with:\n{}", tail(&log)))?;
+            cleared
+        });
+    }
+}
+
+/// The last lines of a log.
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(25)..].join("\n")
+}

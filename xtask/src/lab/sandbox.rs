@@ -1,0 +1,37 @@
+//! The lab's own namespaces, around everything it starts.
+//!
+//! The lab runs itself again as the first process of new mount, network and process namespaces. When
+//! that process ends, for whatever reason, the kernel ends every process and removes every interface
+//! and mount that the lab made: nothing is left to clean up, even after a `kill -9`.
+
+use std::{env, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::workspace::{as_root, output};
+
+/// Runs `arguments` of this program inside new namespaces; `true` when they succeed.
+pub(crate) fn run(arguments: &[String]) -> Result<bool> {
+    let status = as_root("setpriv")?
+        .args(["--pdeathsig", "KILL", "unshare", "--mount", "--net", "--pid"])
+        .args(["--fork", "--kill-child", "--mount-proc"])
+        .arg(env::current_exe()?)
+        .args(arguments)
+        .status()
+        .context("cannot start the lab's namespaces with setpriv and unshare")?;
+    Ok(status.success())
+}
+
+/// Covers what the lab's programs write, so that nothing reaches the machine's own files.
+pub(crate) fn furnish() -> Result<()> {
+    let script = "set -e
+        for directory in /run /etc/ppp /var/log /tmp; do mount -t tmpfs tmpfs $directory; done
+        mkdir -p /run/netns /run/lock
+        ip link set lo up";
+    // The build and its results may lie below a covered directory.
+    let keep = env::current_exe()?;
+    let covered = keep.starts_with("/tmp") || crate::workspace::root().starts_with("/tmp");
+    let script = if covered { script.replace(" /tmp;", ";") } else { script.to_owned() };
+    output(Command::new("sh").args(["-c", &script]))?;
+    Ok(())
+}

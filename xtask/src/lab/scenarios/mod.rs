@@ -1,0 +1,35 @@
+//! The scenarios, each with a sentence for a name.
+
+mod tunnels;
+
+use anyhow::Result;
+
+use super::{Kind, world::World};
+
+/// One thing that must hold.
+pub(crate) struct Scenario {
+    /// A sentence.
+    pub(crate) name: &'static str,
+    /// Whether it runs against the real pptpd too.
+    pub(crate) compared: bool,
+    pub(crate) run: fn(&mut World) -> Result<()>,
+}
+
+impl Scenario {
+    pub(crate) fn title(&self, kind: Kind) -> String {
+        match kind {
+            Kind::Gretel => format!("gretel: {}", self.name),
+            Kind::Pptpd => format!("pptpd: {}", self.name),
+        }
+    }
+}
+
+/// Every scenario with every server it runs against.
+pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
+    let lists = [tunnels::SCENARIOS];
+    let scenarios = lists.into_iter().flatten();
+    scenarios.flat_map(|scenario| {
+        let pptpd = scenario.compared.then_some((Kind::Pptpd, scenario));
+        [(Kind::Gretel, scenario)].into_iter().chain(pptpd)
+    })
+}

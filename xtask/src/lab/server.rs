@@ -1,0 +1,118 @@
+//! What the lab asks of a server, whichever it is.
+
+use std::{
+    collections::BTreeSet,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+
+/// A server's three files.
+#[derive(Debug, Clone)]
+pub(crate) struct Files {
+    /// Lines of the options file that `pptpd.conf` names.
+    pub(crate) options: &'static str,
+    /// Lines of `chap-secrets` and `pap-secrets`.
+    pub(crate) secrets: &'static str,
+    /// `remoteip` of `pptpd.conf`.
+    pub(crate) addresses: &'static str,
+}
+
+impl Files {
+    /// Debian's shipped options and one user.
+    pub(crate) const SHIPPED: Self = Self {
+        options: "refuse-pap\nrefuse-chap\nrefuse-mschap\nrequire-mschap-v2\nrequire-mppe-128\n",
+        secrets: "anna pptpd secret *\n",
+        addresses: "192.168.77.100-103",
+    };
+
+    /// `pptpd.conf`, naming the options file at `options`.
+    pub(crate) fn pptpd_conf(&self, options: &str) -> String {
+        let Self { addresses, .. } = self;
+        format!("option {options}\nlocalip {}\nremoteip {addresses}\n", super::segment::INNER)
+    }
+
+    /// The options file: what every server here needs, then the case's own lines.
+    pub(crate) fn options(&self) -> String {
+        let Self { options, .. } = self;
+        format!(
+            "name pptpd\nproxyarp\nnodefaultroute\nlock\nnobsdcomp\nnovj\nnovjccomp\nnologfd\ndebug\n\
+             lcp-echo-interval 1\nlcp-echo-failure 4\n{options}"
+        )
+    }
+}
+
+/// A PPTP server at [`super::segment::SERVER`].
+pub(crate) trait Server {
+    /// `gretel` or `pptpd`.
+    fn name(&self) -> &'static str;
+
+    /// Writes the files and starts the server; an error when it is not ready within seconds.
+    fn start(&mut self, files: &Files) -> Result<()>;
+
+    /// Ends the server with SIGTERM and waits for its end.
+    fn stop(&mut self) -> Result<()>;
+
+    /// What the server has logged since its start.
+    fn log(&mut self) -> Result<String>;
+
+    /// Runs a shell script beside the server, in its network.
+    fn sh(&mut self, script: &str) -> Result<String>;
+
+    /// How many files the server has open; `None` where sessions are processes of their own.
+    fn open_files(&mut self) -> Result<Option<usize>>;
+}
+
+/// What a session leaves in a server's network, and must take away again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Traces {
+    network: BTreeSet<String>,
+    open_files: Option<usize>,
+}
+
+impl Traces {
+    pub(crate) fn of(server: &mut dyn Server) -> Result<Self> {
+        let network = server.sh("ip -o link | cut -d' ' -f2
+             ip neighbour show proxy
+             ip route show table all | grep -v 'table local.*broadcast'
+             nft list ruleset 2>/dev/null")?;
+        Ok(Self {
+            network: network.lines().map(|line| line.trim().to_owned()).collect(),
+            open_files: server.open_files()?,
+        })
+    }
+
+    /// Waits until the server's network is as it was.
+    pub(crate) fn wait_until_gone(&self, server: &mut dyn Server, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let now = Self::of(server)?;
+            if now == *self {
+                return Ok(());
+            }
+            let left: Vec<_> = now.network.difference(&self.network).collect();
+            let lost: Vec<_> = self.network.difference(&now.network).collect();
+            ensure!(
+                Instant::now() < deadline,
+                "after {limit:?} there is still {left:?}, missing is {lost:?}; open files {:?}, before {:?}",
+                now.open_files,
+                self.open_files
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Waits until the server's log holds a text.
+pub(crate) fn wait_for_log(server: &mut dyn Server, text: &str, limit: Duration) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let log = server.log()?;
+        if log.contains(text) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "no {text:?} in {}'s log:\n{log}", server.name());
+        thread::sleep(Duration::from_millis(50));
+    }
+}

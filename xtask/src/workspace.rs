@@ -1,0 +1,74 @@
+//! Where things are, and how commands are run.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+/// The top of the source tree.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
+}
+
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(directory) => root().join(directory),
+        None => root().join("target"),
+    }
+}
+
+/// Where the lab keeps its logs and results.
+pub(crate) fn lab_directory() -> PathBuf {
+    target().join("lab")
+}
+
+/// The server and client under test, in the release profile.
+pub(crate) fn gretel() -> PathBuf {
+    target().join("release/gretel")
+}
+
+/// Builds [`gretel`].
+pub(crate) fn build_gretel() -> Result<()> {
+    run(cargo().args(["build", "--release", "--quiet", "--package", "gretel"]))
+}
+
+/// A cargo command in the source tree.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Runs a command to its end; an error when it fails.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?}: {status}");
+    }
+    Ok(())
+}
+
+/// Runs a command to its end and gives what it printed; an error, with its standard error, when it
+/// fails.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        bail!("{command:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(text)
+}
+
+/// A command as the super-user: the packages and the namespaces need one.
+pub(crate) fn as_root(program: &str) -> Result<Command> {
+    if output(Command::new("id").arg("-u"))?.trim() == "0" {
+        return Ok(Command::new(program));
+    }
+    let mut command = Command::new("sudo");
+    command.args(["--preserve-env", program]);
+    Ok(command)
+}
