@@ -1,6 +1,7 @@
 //! `gretel`: a PPTP VPN server and client in one process.
 #![forbid(unsafe_code)]
 
+mod connect;
 mod logging;
 mod serve;
 
@@ -25,12 +26,15 @@ enum Command {
     Serve(serve::Arguments),
     /// Read the configuration, say what is wrong with it, and exit: 0 fine, 1 errors.
     Check(serve::FileArguments),
+    /// Connect to a PPTP server as a client.
+    Connect(connect::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => serve::check(&arguments),
+        Command::Connect(arguments) => connect::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("gretel: {error:#}");

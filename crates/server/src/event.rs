@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use crypto::mppe::{Mode, Strength};
 use engine::auth::{DenyReason, Method};
 use engine::control;
-use engine::ppp::{Cause, Framing, NetworkPermit, Party};
+use engine::ppp::{Cause, Framing, Ipv4Agreed, Ipv6Agreed, NetworkPermit, Party};
 use wire::ppp::{Code, Protocol};
 
 /// One thing that happened, when, and to whom.
@@ -76,8 +76,12 @@ pub enum Event {
     Encrypted { strength: Strength, mode: Mode },
     /// MPPE is no longer in use.
     NotEncrypted,
-    /// Network packets may flow.
+    /// Network packets may flow, or may flow differently.
     NetworkUp(NetworkPermit),
+    /// IPv4 addresses are agreed on.
+    Ipv4Up(Ipv4Agreed),
+    /// IPv6 interface identifiers are agreed on.
+    Ipv6Up(Ipv6Agreed),
     /// Network packets may flow no longer.
     NetworkDown,
     /// The session's interface is up.

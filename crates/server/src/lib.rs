@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod connect;
 mod connection;
 pub mod event;
 mod files;
@@ -16,5 +17,8 @@ mod settings;
 mod shared;
 
 pub use files::Files;
+pub use crypto::Password;
+pub use engine::auth::Method;
+pub use engine::ppp::{MppeNeed, MppePolicy};
 pub use server::{Options, Source, run};
 pub use settings::{Challenges, Limits, Settings};

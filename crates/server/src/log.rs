@@ -225,22 +225,14 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
             let mode = if *mode == Mode::Stateless { "stateless" } else { "stateful" };
             info(PPPD, format!("MPPE {bits}-bit {mode} compression enabled"))
         }
-        Event::NetworkUp(permit) => {
-            let mut lines = Vec::new();
-            if let Some(ipv4) = permit.ipv4() {
-                lines.extend(info(PPPD, format!("local  IP address {}", ipv4.local)));
-                lines.extend(info(PPPD, format!("remote IP address {}", ipv4.remote)));
-            }
-            if let Some(ipv6) = permit.ipv6() {
-                lines
-                    .extend(info(PPPD, format!("local  LL address {}", link_local(ipv6.local_id))));
-                lines.extend(info(
-                    PPPD,
-                    format!("remote LL address {}", link_local(ipv6.remote_id)),
-                ));
-            }
-            lines
-        }
+        Event::Ipv4Up(ipv4) => vec![
+            line(Level::INFO, PPPD, format!("local  IP address {}", ipv4.local)),
+            line(Level::INFO, PPPD, format!("remote IP address {}", ipv4.remote)),
+        ],
+        Event::Ipv6Up(ipv6) => vec![
+            line(Level::INFO, PPPD, format!("local  LL address {}", link_local(ipv6.local_id))),
+            line(Level::INFO, PPPD, format!("remote LL address {}", link_local(ipv6.remote_id))),
+        ],
         Event::InterfaceUp { name, mtu } => {
             info(PPPD, format!("Using interface {name}, MTU {mtu}"))
         }

@@ -34,6 +34,8 @@ pub(crate) struct Session {
     counters: Arc<Counters>,
     started: Instant,
     connected: Option<Instant>,
+    /// What the network layer was allowed when it was last reported.
+    permit: Option<NetworkPermit>,
     /// When to look whether the session has been idle, or has lasted long enough.
     check: Option<Instant>,
     ended: Option<Cause>,
@@ -69,6 +71,7 @@ impl Session {
             counters,
             started: now,
             connected: None,
+            permit: None,
             check: None,
             ended: None,
         }
@@ -301,7 +304,7 @@ impl Session {
     }
 
     fn network_up(&mut self, now: Instant, permit: NetworkPermit) {
-        self.source.publish(Event::NetworkUp(permit));
+        self.report_network(permit);
         self.connected.get_or_insert(now);
         let mut tun = None;
         let done = match &mut self.interface {
@@ -326,6 +329,21 @@ impl Session {
         }
         self.command(Command::OpenNetwork { permit, tun });
         self.check_limits(now);
+    }
+
+    fn report_network(&mut self, permit: NetworkPermit) {
+        let before = self.permit.replace(permit);
+        self.source.publish(Event::NetworkUp(permit));
+        if let Some(ipv4) = permit.ipv4()
+            && before.and_then(|before| before.ipv4()) != Some(ipv4)
+        {
+            self.source.publish(Event::Ipv4Up(ipv4));
+        }
+        if let Some(ipv6) = permit.ipv6()
+            && before.and_then(|before| before.ipv6()) != Some(ipv6)
+        {
+            self.source.publish(Event::Ipv6Up(ipv6));
+        }
     }
 
     /// Looks whether the session may go on, and when to look again.

@@ -97,6 +97,8 @@ pub(crate) struct ControlProtocol<N> {
     /// An answer to `request` is still welcome. Cleared by the first, so that a duplicate of it is not taken for a
     /// second one, which would reopen the negotiation (RFC 1661 §4.1, "crossed connection").
     unanswered: bool,
+    /// The peer answered `request` with Terminate-Ack: it was not ready then, and will not answer it any more.
+    unheard: bool,
     rounds: u32,
     naks_sent: u32,
     acknowledged: Vec<u8>,
@@ -130,6 +132,7 @@ impl<N: Negotiation> ControlProtocol<N> {
             request_id: 0,
             request: Vec::new(),
             unanswered: false,
+            unheard: false,
             rounds: 0,
             naks_sent: 0,
             acknowledged: Vec::new(),
@@ -240,6 +243,7 @@ impl<N: Negotiation> ControlProtocol<N> {
                 // pppd answers an early IPCP request this way and acknowledges its repetition later; the
                 // answer to a request that has been acknowledged since says nothing about the present.
                 if !(self.is_open() && id == self.request_id) {
+                    self.unheard = self.unanswered && id == self.request_id;
                     self.apply(now, Input::TerminateAck, plain, steps);
                 }
             }
@@ -276,6 +280,22 @@ impl<N: Negotiation> ControlProtocol<N> {
             self.begin(now);
         }
         let Some(verdict) = self.negotiation.judge(packet.data, random) else { return };
+        self.answer(now, packet, verdict, steps);
+        // pppd is deaf to IPCP until CCP is open. Its own request shows that it has begun to listen: ours goes out again at once,
+        // not when the timer says.
+        if core::mem::take(&mut self.unheard) && self.unanswered && self.transmissions_left > 0 {
+            self.send_request(now, true, steps);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        verdict: Verdict,
+        steps: &mut Vec<Step>,
+    ) {
+        let plain = Reply { id: packet.id, body: packet.data, ..Reply::default() };
         match self.soften(verdict, packet.data) {
             Verdict::Ack => {
                 self.naks_sent = 0;
@@ -568,6 +588,17 @@ mod tests {
         assert_eq!(steps.last(), Some(&Step::Finished(Finish::TimedOut)));
         let first = &steps[0];
         assert!(steps[..steps.len() - 1].iter().all(|step| step == first));
+    }
+
+    #[test]
+    fn a_peer_that_was_not_ready_is_asked_again_as_soon_as_it_asks() {
+        let (mut ccp, mut random) = started();
+        assert!(handle(&mut ccp, &mut random, Code::TERMINATE_ACK, 1, &[]).is_empty());
+        let steps = handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, 9, &MPPE_128);
+        let codes: Vec<_> = steps.iter().filter_map(sent).collect();
+        assert_eq!(codes, [Code::CONFIGURE_ACK, Code::CONFIGURE_REQUEST]);
+        handle(&mut ccp, &mut random, Code::CONFIGURE_ACK, 1, &MPPE_128);
+        assert!(ccp.is_open());
     }
 
     #[test]

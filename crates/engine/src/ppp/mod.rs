@@ -16,8 +16,8 @@ mod permit;
 mod tests;
 
 pub use config::{
-    ClientConfig, EchoConfig, Grant, LcpConfig, LinkConfig, MppeNeed, MppePolicy, ServerConfig, Side,
-    Timers,
+    ClientConfig, EchoConfig, Grant, LcpConfig, LinkConfig, MppeNeed, MppePolicy, ServerConfig,
+    Side, Timers,
 };
 pub use event::{Cause, Event, Output, Party};
 pub use link::{Link, Timer};
