@@ -43,12 +43,13 @@ impl Client {
 echo "'{user}' * '{password}' *" >/etc/ppp/chap-secrets
 cp /etc/ppp/chap-secrets /etc/ppp/pap-secrets
 : >/etc/ppp/options
-rm -f /run/ppp.exit /run/syslog.mark
+rm -f /run/ppp.exit
 start=$(date +%s%3N)
 (
     pppd pty "pptp {SERVER} --nolaunchpppd --loglevel 2" nodetach debug noauth nodefaultroute \
         nobsdcomp nodeflate user '{user}' remotename pptpd {options} >/run/ppp.log 2>&1 </dev/null
-    echo $? >/run/ppp.exit
+    echo $? >/run/ppp.exit.new
+    mv /run/ppp.exit.new /run/ppp.exit
 ) &
 while :; do
     now=$(($(date +%s%3N) - start))
@@ -85,7 +86,7 @@ cat /run/ppp.log
             20,
             "killall -q -TERM pppd
              for try in $(seq 100); do
-                 pgrep -x 'pppd|pptp' >/dev/null || exit 0
+                 pgrep -r D,R,S -x 'pppd|pptp' >/dev/null || exit 0
                  sleep 0.05
              done
              killall -q -KILL pppd pptp; sleep 0.2; true",
@@ -132,7 +133,10 @@ impl Call {
     pub(crate) fn address(&self) -> Result<&str> {
         let address = self.address.as_deref();
         address.with_context(|| {
-            format!("no tunnel (pppd's exit status {:?}):\n{}", self.exit, self.log)
+            format!(
+                "no tunnel after {} ms (pppd's exit status {:?}):\n{}",
+                self.milliseconds, self.exit, self.log
+            )
         })
     }
 

@@ -181,14 +181,16 @@ mount -t hostfs -o {folder} none /mnt
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mkdir -p /dev/pts && mount -t devpts devpts /dev/pts
-for directory in /run /tmp /etc/ppp /var/log; do mount -t tmpfs tmpfs $directory; done
+mount -t tmpfs tmpfs /run
+{xtask} {syslog} /run/syslog & # before a covered /tmp can hide it
+until [ -S /dev/log ]; do sleep 0.01; done
+for directory in /tmp /etc/ppp /var/log; do mount -t tmpfs tmpfs $directory; done
 mkdir -p /run/lock
 kernel=/usr/lib/uml/modules/$(uname -r)/kernel
 for module in {MODULES}; do insmod $kernel/$module.ko; done
 [ -e /dev/ppp ] || mknod /dev/ppp c 108 0
 ip link set lo up
 {addresses}
-{xtask} {syslog} /run/syslog &
 echo LAB-READY
 while read -r number seconds; do
     timeout -k 1 $seconds bash /mnt/$number.sh >/mnt/$number.out 2>&1 </dev/null

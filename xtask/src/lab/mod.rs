@@ -48,7 +48,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
         return Ok(true);
     }
     packages::install_missing()?;
-    workspace::build_gretel()?;
+    let filter = arguments.first().map_or("", String::as_str);
+    if scenarios::all().any(|(kind, one)| kind == Kind::Gretel && one.title(kind).contains(filter))
+    {
+        workspace::build_gretel()?;
+    }
     let folder = workspace::lab_directory();
     if folder.exists() {
         fs::remove_dir_all(&folder).context("cannot empty target/lab")?;

@@ -50,7 +50,7 @@ impl Server for Pptpd {
         // pptpd leaves its calls running when it ends; the next case wants none.
         self.sh("kill -TERM $(cat /run/pptpd.process); killall -q -TERM pptpctrl pppd
              for try in $(seq 100); do
-                 pgrep -x 'pptpd|pptpctrl|pppd' >/dev/null || exit 0
+                 pgrep -r D,R,S -x 'pptpd|pptpctrl|pppd' >/dev/null || exit 0
                  sleep 0.1
              done
              killall -q -KILL pptpd pptpctrl pppd; sleep 0.2; true")?;
