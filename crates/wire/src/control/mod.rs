@@ -1,16 +1,22 @@
 //! Messages of the PPTP control connection (RFC 2637 §2).
 
 mod field;
+mod incoming;
+mod line;
 mod message;
 mod name;
+mod outgoing;
+mod session;
+mod show;
 
-pub use message::{
-    CallClearRequest, CallDisconnectNotify, EchoReply, EchoRequest, Encoded, IncomingCallConnected,
-    IncomingCallReply, IncomingCallRequest, Message, OutgoingCallReply, OutgoingCallRequest,
-    SetLinkInfo, StartReply, StartRequest, Statistics, StopReply, StopRequest, Unknown,
-    WanErrorNotify,
-};
+pub use incoming::{IncomingCallConnected, IncomingCallReply, IncomingCallRequest};
+pub use line::{SetLinkInfo, WanErrorNotify};
+pub use message::{Encoded, Message, Unknown};
 pub use name::Name;
+pub use outgoing::{
+    CallClearRequest, CallDisconnectNotify, OutgoingCallReply, OutgoingCallRequest, Statistics,
+};
+pub use session::{EchoReply, EchoRequest, StartReply, StartRequest, StopReply, StopRequest};
 
 use crate::Malformed;
 
