@@ -7,12 +7,12 @@ use crate::ccp::CcpOption;
 use crate::chap;
 use crate::ipcp::IpcpOption;
 use crate::ipv6cp::Ipv6cpOption;
-use crate::lcp::{Hex, LcpOption};
+use crate::lcp::{Hex, LcpOption, SpacedHex};
 use crate::pap;
 use crate::ppp::{Code, Packet, Protocol, RawOption, options, split};
 
 /// Options shown before the rest is cut off.
-const MAX_OPTIONS: usize = 16;
+const MAX_OPTIONS: usize = 12;
 
 /// Shows a PPP frame on one line of bounded length: peer's text escaped, passwords hidden.
 pub fn describe(frame: &[u8]) -> Description<'_> {
@@ -66,9 +66,22 @@ fn show_control(
             let text = show_magic(f, packet.data)?;
             write!(f, " \"{}\"", Escaped(text))
         }
-        _ if packet.data.is_empty() => Ok(()),
-        _ => write!(f, " {}", Hex(packet.data)),
+        Code::PROTOCOL_REJECT => show_rejected(f, packet.data),
+        _ => write!(f, "{}", SpacedHex(packet.data)),
     }
+}
+
+/// The protocol that a Protocol-Reject is about, and its packet. That may be a PAP request of ours or of a confused peer.
+fn show_rejected(f: &mut fmt::Formatter<'_>, data: &[u8]) -> fmt::Result {
+    let Some((protocol, packet)) = data.split_first_chunk::<2>() else {
+        return write!(f, "{}", SpacedHex(data));
+    };
+    let protocol = Protocol(u16::from_be_bytes(*protocol));
+    write!(f, " {protocol}")?;
+    if protocol == Protocol::PAP {
+        return f.write_str(" <hidden>");
+    }
+    write!(f, "{}", SpacedHex(packet))
 }
 
 fn show_magic<'a>(f: &mut fmt::Formatter<'_>, data: &'a [u8]) -> Result<&'a [u8], fmt::Error> {

@@ -19,8 +19,6 @@ pub const PROTOCOL_TYPE: u16 = 0x880b;
 /// The longest header, in bytes.
 pub const MAX_HEADER_LEN: usize = 16;
 
-const CHECKSUM: u16 = 0x8000;
-const ROUTING: u16 = 0x4000;
 const KEY: u16 = 0x2000;
 const SEQUENCE: u16 = 0x1000;
 const ACKNOWLEDGEMENT: u16 = 0x0080;
@@ -48,7 +46,9 @@ pub fn parse(bytes: &[u8]) -> Result<(Header, &[u8]), Malformed> {
     if flags & VERSION_MASK != VERSION {
         return Err(Malformed { what: "GRE version is not 1", at: 0 });
     }
-    if flags & (CHECKSUM | ROUTING | KEY) != KEY {
+    // Checksum, routing, strict source route, recursion and the flags without a meaning are zero (RFC 2637 §4.1). pptpd and
+    // Linux drop anything else, so that no peer sends it.
+    if flags & !(SEQUENCE | ACKNOWLEDGEMENT) != KEY | VERSION {
         return Err(Malformed { what: "GRE flags are not those of PPTP", at: 0 });
     }
     if u16::from_be_bytes([p0, p1]) != PROTOCOL_TYPE {

@@ -73,9 +73,9 @@ impl fmt::Display for IpcpOption<'_> {
             Self::Compression(data) => write!(f, "<compress {}>", Hex(data)),
             Self::Address(address) => write!(f, "<addr {address}>"),
             Self::Dns1(address) => write!(f, "<ms-dns1 {address}>"),
-            Self::Nbns1(address) => write!(f, "<ms-wins1 {address}>"),
+            Self::Nbns1(address) => write!(f, "<ms-wins {address}>"),
             Self::Dns2(address) => write!(f, "<ms-dns2 {address}>"),
-            Self::Nbns2(address) => write!(f, "<ms-wins2 {address}>"),
+            Self::Nbns2(address) => write!(f, "<ms-wins {address}>"),
             Self::Unknown { kind, data } => show_unknown(f, *kind, data),
         }
     }

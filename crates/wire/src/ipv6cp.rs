@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::lcp::{Hex, show_unknown};
+use crate::lcp::show_unknown;
 use crate::ppp::{RawOption, push_option};
 
 /// An IPV6CP configuration option.
@@ -41,7 +41,10 @@ impl<'a> Ipv6cpOption<'a> {
 impl fmt::Display for Ipv6cpOption<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InterfaceId(id) => write!(f, "<addr fe80::{}>", Hex(id)),
+            Self::InterfaceId([a, b, c, d, e, f0, g, h]) => write!(
+                f,
+                "<addr fe80::{a:02x}{b:02x}:{c:02x}{d:02x}:{e:02x}{f0:02x}:{g:02x}{h:02x}>"
+            ),
             Self::Unknown { kind, data } => show_unknown(f, *kind, data),
         }
     }

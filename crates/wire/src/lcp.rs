@@ -46,7 +46,8 @@ pub enum AuthProtocol {
     Chap(u8),
     /// Extensible Authentication Protocol (0xc227).
     Eap,
-    /// Another protocol number, or a known one with a length that it cannot have.
+    /// Another protocol number, or a known one with a length that it cannot have. What follows the number is left out: a
+    /// Configure-Reject takes the option as it came, from [`RawOption`].
     Other(u16),
 }
 
@@ -136,7 +137,7 @@ impl fmt::Display for LcpOption<'_> {
             Self::Callback(data) => write!(f, "<callback {}>", Hex(data)),
             Self::Mrru(mrru) => write!(f, "<mrru {mrru}>"),
             Self::ShortSequence => f.write_str("<ssnhf>"),
-            Self::EndpointDiscriminator(data) => write!(f, "<endpoint {}>", Hex(data)),
+            Self::EndpointDiscriminator(data) => write!(f, "<endpoint [{}]>", Endpoint(data)),
             Self::Unknown { kind, data } => show_unknown(f, *kind, data),
         }
     }
@@ -144,7 +145,41 @@ impl fmt::Display for LcpOption<'_> {
 
 /// `< 0d 03 06>`, as pppd shows what it does not know.
 pub(crate) fn show_unknown(f: &mut fmt::Formatter<'_>, kind: u8, data: &[u8]) -> fmt::Result {
-    write!(f, "< {kind:02x} {:02x} {}>", data.len().saturating_add(2), Hex(data))
+    write!(f, "< {kind:02x} {:02x}{}>", data.len().saturating_add(2), SpacedHex(data))
+}
+
+/// An endpoint discriminator's class and address as pppd shows them: `MAC:00:0c:29:01:02:03`, `local:8b.4c`.
+struct Endpoint<'a>(&'a [u8]);
+
+impl fmt::Display for Endpoint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const CLASSES: [&str; 6] = ["null", "local", "IP", "MAC", "magic", "phone"];
+        let Some((class, address)) = self.0.split_first() else { return Ok(()) };
+        match CLASSES.get(usize::from(*class)) {
+            Some(name) => f.write_str(name)?,
+            None => write!(f, "{class}")?,
+        }
+        let between = if *class == 3 { ':' } else { '.' };
+        for (at, byte) in address.iter().take(MAX_SHOWN).enumerate() {
+            write!(f, "{}{byte:02x}", if at == 0 { ':' } else { between })?;
+        }
+        if address.len() > MAX_SHOWN { f.write_str("…") } else { Ok(()) }
+    }
+}
+
+/// Bytes shown before the rest is cut off.
+const MAX_SHOWN: usize = 24;
+
+/// Bytes in hexadecimal, each behind a blank, at most 24 of them.
+pub(crate) struct SpacedHex<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for SpacedHex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.iter().take(MAX_SHOWN) {
+            write!(f, " {byte:02x}")?;
+        }
+        if self.0.len() > MAX_SHOWN { f.write_str("…") } else { Ok(()) }
+    }
 }
 
 /// Bytes in hexadecimal, at most 24 of them.
@@ -152,9 +187,9 @@ pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0.iter().take(24) {
+        for byte in self.0.iter().take(MAX_SHOWN) {
             write!(f, "{byte:02x}")?;
         }
-        if self.0.len() > 24 { f.write_str("…") } else { Ok(()) }
+        if self.0.len() > MAX_SHOWN { f.write_str("…") } else { Ok(()) }
     }
 }

@@ -101,6 +101,8 @@ pub fn split(frame: &[u8]) -> Result<(Protocol, &[u8]), Malformed> {
     let rest = frame.strip_prefix(&[0xff, 0x03]).unwrap_or(frame);
     let at = frame.len() - rest.len();
     match rest {
+        // No protocol has the number 0x00ff, so that this is an address field (RFC 1661 §6.5).
+        [0xff, ..] if at == 0 => Err(Malformed { what: "PPP address without control field", at }),
         // An odd first byte is the last of the number (RFC 1661 §2).
         [low, body @ ..] if low & 1 == 1 => Ok((Protocol(u16::from(*low)), body)),
         [high, low, body @ ..] if low & 1 == 1 => {
