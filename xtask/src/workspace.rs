@@ -26,13 +26,20 @@ pub(crate) fn lab_directory() -> PathBuf {
     target().join("lab")
 }
 
-/// The server and client under test, in the release profile.
+/// The server and client under test: the program that the variable `GRETEL` names, else the one of
+/// this source tree in the release profile.
 pub(crate) fn gretel() -> PathBuf {
-    target().join("release/gretel")
+    match env::var_os("GRETEL") {
+        Some(program) => program.into(),
+        None => target().join("release/gretel"),
+    }
 }
 
-/// Builds [`gretel`].
+/// Builds [`gretel`], unless it is named by the caller.
 pub(crate) fn build_gretel() -> Result<()> {
+    if env::var_os("GRETEL").is_some() {
+        return Ok(());
+    }
     run(cargo().args(["build", "--release", "--quiet", "--package", "gretel"]))
 }
 
