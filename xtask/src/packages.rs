@@ -33,7 +33,7 @@ pub(crate) fn install_missing() -> Result<()> {
     }
     println!("installing {}", missing.join(" "));
     let policy = Policy::forbid_services()?;
-    let mut apt = |arguments: &[&str]| {
+    let apt = |arguments: &[&str]| {
         run(as_root("apt-get")?.env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
     };
     apt(&["update", "-qq"])?;

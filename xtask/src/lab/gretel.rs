@@ -35,10 +35,6 @@ impl Gretel {
     fn log_file(&self) -> PathBuf {
         self.folder.join(format!("{}.log", self.starts))
     }
-
-    pub(crate) fn running(&self) -> Result<&Process> {
-        self.process.as_ref().context("gretel is not running")
-    }
 }
 
 impl Server for Gretel {
@@ -81,6 +77,16 @@ impl Server for Gretel {
             ensure!(Instant::now() < deadline, "gretel does not end:\n{}", self.log()?);
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        // Dropping it kills it.
+        self.process = None;
+        Ok(())
+    }
+
+    fn write_secrets(&mut self, secrets: &str) -> Result<()> {
+        fs::write(self.folder.join("secrets"), secrets).context("chap-secrets")
     }
 
     fn log(&mut self) -> Result<String> {

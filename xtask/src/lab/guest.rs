@@ -207,4 +207,4 @@ const MODULES: &str = "lib/crypto/libarc4 crypto/arc4 lib/crc-ccitt drivers/net/
     drivers/net/ppp/ppp_generic drivers/net/ppp/ppp_mppe drivers/net/ppp/ppp_async \
     drivers/net/ppp/ppp_synctty drivers/net/ppp/pppox net/ipv4/gre drivers/net/ppp/pptp \
     net/sched/sch_netem net/sched/sch_ingress net/sched/cls_matchall net/sched/act_mirred \
-    drivers/net/ifb";
+    drivers/net/ifb net/ipv6/ipv6";

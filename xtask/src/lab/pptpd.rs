@@ -57,6 +57,17 @@ impl Server for Pptpd {
         Ok(())
     }
 
+    fn kill(&mut self) -> Result<()> {
+        self.sh("killall -q -KILL pptpd pptpctrl pppd; sleep 0.2; true")?;
+        Ok(())
+    }
+
+    fn write_secrets(&mut self, secrets: &str) -> Result<()> {
+        fs::write(self.folder.join("secrets-changed"), secrets)?;
+        self.sh("cat /mnt/secrets-changed >/etc/ppp/chap-secrets")?;
+        Ok(())
+    }
+
     fn log(&mut self) -> Result<String> {
         self.sh("cat /run/syslog")
     }

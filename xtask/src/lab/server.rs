@@ -54,6 +54,12 @@ pub(crate) trait Server {
     /// Ends the server with SIGTERM and waits for its end.
     fn stop(&mut self) -> Result<()>;
 
+    /// Ends the server at once, as SIGKILL does.
+    fn kill(&mut self) -> Result<()>;
+
+    /// Writes another `chap-secrets` while the server runs.
+    fn write_secrets(&mut self, secrets: &str) -> Result<()>;
+
     /// What the server has logged since its start.
     fn log(&mut self) -> Result<String>;
 
@@ -72,10 +78,16 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
+    /// The same network without a server in it.
+    pub(crate) fn without_server(&self) -> Self {
+        Self { open_files: None, ..self.clone() }
+    }
+
     pub(crate) fn of(server: &mut dyn Server) -> Result<Self> {
         let network = server.sh("ip -o link | cut -d' ' -f2
              ip neighbour show proxy
-             ip route show table all
+             ip -4 route show table all
+             ip -6 route show table all | grep ppp
              nft list ruleset 2>/dev/null || true")?;
         Ok(Self {
             network: network.lines().map(|line| line.trim().to_owned()).collect(),

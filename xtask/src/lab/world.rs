@@ -93,6 +93,18 @@ impl World {
         self.check_released(PROMPTLY)
     }
 
+    /// As [`Self::end_and_check`], for a scenario whose last connections end later.
+    pub(crate) fn end_and_check_in(&mut self, limit: Duration) -> Result<()> {
+        self.client()?.hang_up()?;
+        self.check_released(limit)
+    }
+
+    /// Checks that nothing is left of a server that has ended.
+    pub(crate) fn check_released_without_server(&mut self) -> Result<()> {
+        self.before = self.before.take().map(|before| before.without_server());
+        self.check_released(PROMPTLY)
+    }
+
     /// Checks that the server keeps nothing of any session.
     pub(crate) fn check_released(&mut self, limit: Duration) -> Result<()> {
         let Some(before) = self.before.clone() else { return Ok(()) };

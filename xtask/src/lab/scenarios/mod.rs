@@ -1,6 +1,10 @@
 //! The scenarios, each with a sentence for a name.
 
+mod addresses;
+mod bad_lines;
+mod refusals;
 mod tunnels;
+mod vanishing;
 
 use anyhow::Result;
 
@@ -26,7 +30,13 @@ impl Scenario {
 
 /// Every scenario with every server it runs against.
 pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
-    let lists = [tunnels::SCENARIOS];
+    let lists = [
+        tunnels::SCENARIOS,
+        addresses::SCENARIOS,
+        refusals::SCENARIOS,
+        bad_lines::SCENARIOS,
+        vanishing::SCENARIOS,
+    ];
     let scenarios = lists.into_iter().flatten();
     scenarios.flat_map(|scenario| {
         let pptpd = scenario.compared.then_some((Kind::Pptpd, scenario));

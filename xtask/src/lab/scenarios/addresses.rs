@@ -1,0 +1,70 @@
+//! What a client is told: its address and its name servers.
+
+use anyhow::{Result, ensure};
+
+use super::Scenario;
+use crate::lab::{segment::INNER, server::Files, world::World};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "a user with an address in chap-secrets gets it",
+        compared: true,
+        run: |world| {
+            let files = Files { secrets: "anna pptpd secret 192.168.77.50\n", ..Files::SHIPPED };
+            world.serve(&files)?;
+            let call = world.call("require-mppe-128")?;
+            ensure!(call.address()? == "192.168.77.50", "{:?}", call.address);
+            world.client()?.ping_all_sizes(INNER)?;
+            world.end_and_check()
+        },
+    },
+    Scenario {
+        name: "name servers of the options file reach the client",
+        compared: true,
+        run: name_servers,
+    },
+    Scenario {
+        name: "a password changed in the file counts at the next login",
+        compared: true,
+        run: changed_password,
+    },
+    Scenario {
+        name: "IPv6 link-local addresses reach each other through the tunnel",
+        compared: true,
+        run: ipv6,
+    },
+];
+
+fn name_servers(world: &mut World) -> Result<()> {
+    let options = "require-mschap-v2\nrequire-mppe-128\nms-dns 192.168.77.2\nms-dns 192.168.77.3\n";
+    world.serve(&Files { options, ..Files::SHIPPED })?;
+    let call = world.call("require-mppe-128 usepeerdns")?;
+    call.address()?;
+    for line in ["primary   DNS address 192.168.77.2", "secondary DNS address 192.168.77.3"] {
+        ensure!(call.log.contains(line), "no {line:?} in\n{}", call.log);
+    }
+    world.end_and_check()
+}
+
+fn changed_password(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    world.call("require-mppe-128")?.address()?;
+    world.end_and_check()?;
+    world.server.write_secrets("anna pptpd changed *\n")?;
+    world.call("require-mppe-128")?.ensure_refused()?;
+    world.call_as("anna", "changed", "require-mppe-128")?.address()?;
+    world.end_and_check()
+}
+
+fn ipv6(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let call = world.call("require-mppe-128 +ipv6")?;
+    call.address()?;
+    let word = call.log.lines().find_map(|line| line.strip_prefix("remote LL address "));
+    let Some(address) = word else {
+        anyhow::bail!("no link-local address of the server:\n{}", call.log)
+    };
+    let ping = format!("sleep 0.2; ping -n -q -c 3 -i 0.1 -W 2 {}%ppp0", address.trim());
+    world.client()?.guest.sh(20, &ping)?;
+    world.end_and_check()
+}

@@ -1,0 +1,121 @@
+//! Clients that must be turned away, each with one clear reason.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::Scenario;
+use crate::lab::{
+    client::Client,
+    segment::SECOND_GUEST,
+    server::{Files, wait_for_log},
+    world::World,
+};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "a wrong password is refused and leaves nothing",
+        compared: true,
+        run: |world| {
+            refused(world, "anna", "wrong", "require-mppe-128", "failed CHAP authentication")
+        },
+    },
+    Scenario {
+        name: "a user who is not in the file is refused and leaves nothing",
+        compared: true,
+        run: |world| {
+            refused(
+                world,
+                "nobody",
+                "secret",
+                "require-mppe-128",
+                "No CHAP secret found for authenticating",
+            )
+        },
+    },
+    Scenario {
+        name: "a user with another server's name in the second column is refused",
+        compared: true,
+        run: |world| {
+            let files = Files { secrets: "anna l2tpd secret *\n", ..Files::SHIPPED };
+            world.serve(&files)?;
+            let call = world.call("require-mppe-128")?;
+            call.ensure_refused()?;
+            wait_for_log(&mut *world.server, "No CHAP secret found for authenticating", SOON)?;
+            world.end_and_check()
+        },
+    },
+    Scenario {
+        name: "a client that refuses MPPE is turned away where it is required",
+        compared: true,
+        run: |world| {
+            refused(world, "anna", "secret", "nomppe", "MPPE required but peer negotiation failed")
+        },
+    },
+    Scenario {
+        name: "a client that knows only PAP is turned away where MS-CHAPv2 is required",
+        compared: true,
+        run: |world| {
+            world.serve(&Files::SHIPPED)?;
+            let call = world.call("refuse-chap refuse-mschap refuse-mschap-v2 refuse-eap")?;
+            call.ensure_refused()?;
+            world.end_and_check()
+        },
+    },
+    Scenario {
+        name: "a client that asks for an address it may not have gets another or none",
+        compared: true,
+        run: address_not_allowed,
+    },
+    Scenario {
+        name: "the second of two clients is refused when there is one address",
+        compared: true,
+        run: no_free_address,
+    },
+];
+
+/// How long a log line may take to appear after the client knows.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A call to a server with Debian's shipped options that fails, with `reason` in the server's log.
+fn refused(
+    world: &mut World,
+    user: &str,
+    password: &str,
+    options: &str,
+    reason: &str,
+) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let call = world.call_as(user, password, options)?;
+    call.ensure_refused()?;
+    wait_for_log(&mut *world.server, reason, SOON)?;
+    world.end_and_check()
+}
+
+fn address_not_allowed(world: &mut World) -> Result<()> {
+    let files = Files { secrets: "anna pptpd secret 192.168.77.50\n", ..Files::SHIPPED };
+    world.serve(&files)?;
+    let call = world.call("require-mppe-128 192.168.77.66:")?;
+    let address = call.address.as_deref();
+    ensure!(address.is_none() || address == Some("192.168.77.50"), "{}", call.log);
+    world.end_and_check()
+}
+
+fn no_free_address(world: &mut World) -> Result<()> {
+    let files = Files { addresses: "192.168.77.100", ..Files::SHIPPED };
+    world.serve(&files)?;
+    world.call("require-mppe-128")?.address()?;
+    {
+        let mut second = Client::new("second", &world.segment, &SECOND_GUEST)?;
+        let call = second.call("anna", "secret", "require-mppe-128")?;
+        world.note("the second client's exit", &format!("{:?}", call.exit));
+        call.ensure_refused()?;
+    }
+    wait_for_log(&mut *world.server, "no more clients can connect", SOON)?;
+    world.client()?.ping_all_sizes(crate::lab::segment::INNER)?;
+    world.end_and_check()?;
+    // The address is free again.
+    let call = world.call("require-mppe-128")?;
+    ensure!(call.address()? == "192.168.77.100", "{:?}", call.address);
+    world.end_and_check()
+}
