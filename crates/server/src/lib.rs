@@ -16,9 +16,9 @@ mod session;
 mod settings;
 mod shared;
 
-pub use files::Files;
 pub use crypto::Password;
 pub use engine::auth::Method;
 pub use engine::ppp::{MppeNeed, MppePolicy};
+pub use files::Files;
 pub use server::{Options, Source, run};
 pub use settings::{Challenges, Limits, Settings};

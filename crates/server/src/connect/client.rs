@@ -12,6 +12,7 @@ use engine::data;
 use engine::ppp::{
     Cause, ClientConfig, Event, LcpConfig, Link, LinkConfig, NetworkPermit, Output, Side, Timers,
 };
+use sys::tun::Tun;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -20,7 +21,7 @@ use wire::Escaped;
 use super::Options;
 use super::stage::{Failure, Stage};
 use crate::event::{Bus, Source};
-use crate::host::{Host, Interface};
+use crate::host::{Change, Host, Interface};
 
 /// Notices from the worker that may wait.
 const NOTICES: usize = 1024;
@@ -66,6 +67,7 @@ pub(super) async fn run(
         host: Rc::new(host),
         source: bus.connection(server),
         interface: None,
+        pinned: None,
         our_call_id,
         seed,
         start,
@@ -104,6 +106,8 @@ struct Client<'a> {
     host: Rc<Host>,
     source: Source,
     interface: Option<Interface>,
+    /// The route that keeps our own packets out of the tunnel.
+    pinned: Option<Change>,
     our_call_id: u16,
     seed: [u8; 32],
     start: time::Instant,
@@ -321,11 +325,7 @@ impl Client<'_> {
         if let Some(pattern) = self.options.interface.as_deref() {
             let done = match &mut self.interface {
                 Some(interface) => interface.update(&permit).map_err(|error| error.to_string()),
-                None => Interface::open(&self.host, pattern, false, &permit, &self.source)
-                    .and_then(|(interface, new)| {
-                        tun = Some(new);
-                        self.routes(interface)
-                    }),
+                None => self.open_interface(pattern, &permit).map(|new| tun = Some(new)),
             };
             if let Err(error) = done {
                 return self.fail(Stage::Interface, error);
@@ -341,12 +341,16 @@ impl Client<'_> {
         }
     }
 
-    fn routes(&mut self, interface: Interface) -> Result<(), String> {
+    fn open_interface(&mut self, pattern: &str, permit: &NetworkPermit) -> Result<Tun, String> {
+        let server = *self.server.ip();
+        self.pinned = self.host.pin_route(server).map_err(|error| error.to_string())?;
+        let (interface, tun) =
+            Interface::open_client(&self.host, pattern, permit, &self.source, server)?;
         for (network, prefix_len) in &self.options.routes {
             interface.add_route(*network, *prefix_len).map_err(|error| error.to_string())?;
         }
         self.interface = Some(interface);
-        Ok(())
+        Ok(tun)
     }
 
     fn link_closed(&mut self, now: Instant, cause: &Cause) {
@@ -396,6 +400,14 @@ impl Client<'_> {
 
     fn command(&self, command: Command) {
         self.dataplane.send(self.our_call_id, command);
+    }
+}
+
+impl Drop for Client<'_> {
+    fn drop(&mut self) {
+        if let Some(change) = self.pinned.take() {
+            self.host.undo(&change);
+        }
     }
 }
 

@@ -18,6 +18,13 @@ pub enum Change {
         /// The address that we answer for.
         address: Ipv4Addr,
     },
+    /// A route to one address outside every tunnel.
+    HostRoute {
+        /// The address.
+        destination: Ipv4Addr,
+        /// The interface's name.
+        interface: String,
+    },
     /// A kernel setting, with the value that it had.
     Sysctl {
         /// Its path under `/proc/sys`, `net/ipv4/ip_forward`.
@@ -91,6 +98,9 @@ impl Change {
     fn file_name(&self) -> String {
         let words = match self {
             Self::ProxyArp { interface, address } => format!("proxy-arp {interface} {address}"),
+            Self::HostRoute { destination, interface } => {
+                format!("route {interface} {destination}")
+            }
             Self::Sysctl { path, .. } => format!("sysctl {path}"),
             Self::NftTable { family, name } => format!("nft {family} {name}"),
         };
@@ -100,6 +110,9 @@ impl Change {
     fn line(&self) -> String {
         match self {
             Self::ProxyArp { interface, address } => format!("proxy-arp {interface} {address}\n"),
+            Self::HostRoute { destination, interface } => {
+                format!("route {interface} {destination}\n")
+            }
             Self::Sysctl { path, before } => format!("sysctl {path} {before}\n"),
             Self::NftTable { family, name } => format!("nft {family} {name}\n"),
         }
@@ -111,6 +124,10 @@ impl Change {
             ["proxy-arp", interface, address] => {
                 Some(Self::ProxyArp { interface: interface.into(), address: address.parse().ok()? })
             }
+            ["route", interface, destination] => Some(Self::HostRoute {
+                interface: interface.into(),
+                destination: destination.parse().ok()?,
+            }),
             ["sysctl", path, before] => {
                 Some(Self::Sysctl { path: path.into(), before: before.into() })
             }
@@ -127,6 +144,9 @@ impl std::fmt::Display for Change {
         match self {
             Self::ProxyArp { interface, address } => {
                 write!(f, "proxy ARP entry for {address} on {interface}")
+            }
+            Self::HostRoute { destination, interface } => {
+                write!(f, "route to {destination} on {interface}")
             }
             Self::Sysctl { path, before } => write!(f, "/proc/sys/{path}, which was {before}"),
             Self::NftTable { family, name } => write!(f, "nftables table {family} {name}"),

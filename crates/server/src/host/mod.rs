@@ -4,12 +4,12 @@ mod journal;
 
 use std::cell::RefCell;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::rc::Rc;
 
 use engine::ppp::{Ipv4Agreed, NetworkPermit};
-use sys::netlink::{Error, Netlink, proxy_arp_interface};
+use sys::netlink::{Error, Netlink, Route, proxy_arp_interface};
 use sys::tun::Tun;
 
 pub use journal::{Change, Journal};
@@ -66,6 +66,14 @@ impl Host {
                     let _ = netlink.delete_proxy_neighbour(index, *address);
                 }
             }
+            Change::HostRoute { destination, interface } => {
+                let mut netlink = self.netlink.borrow_mut();
+                if let Ok(index) = netlink.index_of(interface) {
+                    let mut route = Route::to(*destination, 32);
+                    route.interface = Some(index);
+                    let _ = netlink.delete_route(&route);
+                }
+            }
             Change::Sysctl { path, before } => {
                 let _ = sys::sysctl::write(path, before);
             }
@@ -77,6 +85,60 @@ impl Host {
     }
 }
 
+impl Host {
+    /// Keeps the way to `destination` where it is now, whatever routes come later: a client's own GRE packets must not go into its
+    /// tunnel. Gives what was changed, if anything was.
+    ///
+    /// # Errors
+    ///
+    /// When there is no way to it, or the kernel refuses the route.
+    pub fn pin_route(&self, destination: Ipv4Addr) -> io::Result<Option<Change>> {
+        let (route, interface) = {
+            let mut netlink = self.netlink.borrow_mut();
+            let failed = |error: Error| io::Error::other(error.to_string());
+            let routes = netlink.routes().map_err(failed)?;
+            let Some(way) = best_route(&routes, destination) else { return Ok(None) };
+            let interfaces = netlink.interfaces().map_err(failed)?;
+            let found = interfaces.into_iter().find(|it| Some(it.index) == way.interface);
+            let Some(interface) = found else { return Ok(None) };
+            let mut route = Route::to(destination, 32);
+            (route.gateway, route.interface) = (way.gateway, way.interface);
+            (route, interface.name)
+        };
+        let change = Change::HostRoute { destination, interface };
+        let mut existed = false;
+        self.make(&change, |netlink| match netlink.add_route(&route) {
+            Err(error) if error.already_exists() => {
+                existed = true;
+                Ok(())
+            }
+            Err(error) => Err(io::Error::other(error.to_string())),
+            Ok(()) => Ok(()),
+        })?;
+        if existed {
+            self.journal.strike(&change);
+            return Ok(None);
+        }
+        Ok(Some(change))
+    }
+}
+
+/// The route that the kernel's main table has for an address: the longest prefix, of equal ones the lowest metric.
+fn best_route(routes: &[Route], destination: Ipv4Addr) -> Option<&Route> {
+    let holds = |route: &&Route| match route.destination {
+        IpAddr::V4(first) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(route.prefix_len)).unwrap_or(0);
+            u32::from(first) & mask == u32::from(destination) & mask
+        }
+        IpAddr::V6(_) => false,
+    };
+    let main = Route::to(destination, 32).table;
+    routes
+        .iter()
+        .filter(|route| route.table == main && holds(route))
+        .max_by_key(|route| (route.prefix_len, std::cmp::Reverse(route.metric.unwrap_or(0))))
+}
+
 /// A session's interface. Dropping it takes proxy ARP back; the interface itself goes when the worker, too, has let go of its TUN.
 #[derive(Debug)]
 pub struct Interface {
@@ -86,10 +148,27 @@ pub struct Interface {
     ipv4: Option<Ipv4Agreed>,
     ipv6: bool,
     mtu: u16,
+    /// The peer's address outside the tunnel, where that matters.
+    outside: Option<Ipv4Addr>,
     proxy: Option<Change>,
 }
 
 impl Interface {
+    /// Makes a TUN for a client whose server is at `outside`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel refused, as text.
+    pub fn open_client(
+        host: &Rc<Host>,
+        pattern: &str,
+        permit: &NetworkPermit,
+        source: &Source,
+        outside: Ipv4Addr,
+    ) -> Result<(Self, Tun), String> {
+        Self::open_with(host, pattern, permit, source, Some(outside))
+    }
+
     /// Makes a TUN named after `pattern`, for the worker that carries the session, and sets it up as the permit says, with proxy ARP for the peer if asked.
     ///
     /// # Errors
@@ -102,6 +181,20 @@ impl Interface {
         permit: &NetworkPermit,
         source: &Source,
     ) -> Result<(Self, Tun), String> {
+        let (mut interface, tun) = Self::open_with(host, pattern, permit, source, None)?;
+        if let (true, Some(ipv4)) = (proxy_arp, permit.ipv4()) {
+            interface.answer_arp(ipv4.remote, source);
+        }
+        Ok((interface, tun))
+    }
+
+    fn open_with(
+        host: &Rc<Host>,
+        pattern: &str,
+        permit: &NetworkPermit,
+        source: &Source,
+        outside: Option<Ipv4Addr>,
+    ) -> Result<(Self, Tun), String> {
         let tun = Tun::create(pattern).map_err(|error| error.to_string())?;
         let mut interface = Self {
             host: host.clone(),
@@ -110,6 +203,7 @@ impl Interface {
             ipv4: None,
             ipv6: false,
             mtu: 0,
+            outside,
             proxy: None,
         };
         // The only link-local address is to be the one that IPV6CP agrees on. Without IPv6 in the kernel there is none anyway.
@@ -117,9 +211,6 @@ impl Interface {
         interface.update(permit).map_err(|error| error.to_string())?;
         let (name, mtu) = (interface.name.clone(), permit.mtu());
         source.publish(Event::InterfaceUp { name, mtu });
-        if let (true, Some(ipv4)) = (proxy_arp, permit.ipv4()) {
-            interface.answer_arp(ipv4.remote, source);
-        }
         Ok((interface, tun))
     }
 
@@ -139,7 +230,13 @@ impl Interface {
         }
         self.mtu = permit.mtu();
         if let (Some(new), None) = (permit.ipv4(), self.ipv4) {
-            netlink.add_peer_address(index, new.local, new.remote)?;
+            if self.outside == Some(new.remote) {
+                // The server gives its own outside address as the tunnel's other end. A route to it through the tunnel would send
+                // the tunnel's own packets in there.
+                netlink.add_address(index, new.local.into(), 32)?;
+            } else {
+                netlink.add_peer_address(index, new.local, new.remote)?;
+            }
             self.ipv4 = Some(new);
         }
         if let (Some(new), false) = (permit.ipv6(), self.ipv6) {
@@ -161,7 +258,7 @@ impl Interface {
     ///
     /// What the kernel refused.
     pub fn add_route(&self, destination: Ipv4Addr, prefix_len: u8) -> Result<(), Error> {
-        let mut route = sys::netlink::Route::to(destination, prefix_len);
+        let mut route = Route::to(destination, prefix_len);
         route.interface = Some(self.index);
         self.host.netlink.borrow_mut().add_route(&route)
     }
