@@ -39,6 +39,16 @@ impl fmt::Display for Description<'_> {
             (Protocol::EAP, Ok(packet)) => {
                 write!(f, " code={} id={:#x}", packet.code.0, packet.id)?
             }
+            (
+                Protocol::LCP
+                | Protocol::CCP
+                | Protocol::IPCP
+                | Protocol::IPV6CP
+                | Protocol::CHAP
+                | Protocol::PAP
+                | Protocol::EAP,
+                Err(_),
+            ) => write!(f, " malformed packet, {} bytes", body.len())?,
             (_, _) => write!(f, " {} bytes", body.len())?,
         }
         f.write_str("]")
