@@ -21,6 +21,8 @@ pub(crate) enum Letter {
 }
 
 /// Letters to one worker, in order. The worker takes them all at once, and takes no lock when there are none.
+///
+/// Under the lock all three are changed together: there are letters, the flag is set, the bell is rung; or none of these.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     letters: Mutex<Vec<Letter>>,
@@ -36,9 +38,10 @@ impl Mailbox {
 
     /// Puts a letter in and wakes the worker.
     pub(crate) fn post(&self, letter: Letter) {
-        self.lock().push(letter);
-        // The worker has been rung for already when the flag is still set.
-        if !self.is_filled.swap(true, Ordering::AcqRel) {
+        let mut letters = self.lock();
+        letters.push(letter);
+        if letters.len() == 1 {
+            self.is_filled.store(true, Ordering::Release);
             self.bell.signal();
         }
     }
@@ -46,9 +49,10 @@ impl Mailbox {
     /// Exchanges the letters for `empty`, whose room serves for the next ones.
     pub(crate) fn take(&self, empty: &mut Vec<Letter>) {
         if self.is_filled.load(Ordering::Acquire) {
-            self.is_filled.store(false, Ordering::Release);
+            let mut letters = self.lock();
             self.bell.clear();
-            mem::swap(&mut *self.lock(), empty);
+            self.is_filled.store(false, Ordering::Release);
+            mem::swap(&mut *letters, empty);
         }
     }
 
@@ -60,6 +64,11 @@ impl Mailbox {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use sys::event::Epoll;
+
     use super::*;
 
     #[test]
@@ -80,5 +89,33 @@ mod tests {
         assert_eq!(calls, [0, 1, 2]);
         mailbox.take(&mut letters);
         assert!(letters.is_empty());
+    }
+
+    #[test]
+    fn no_letter_is_left_lying_while_the_worker_sleeps() {
+        const LETTERS: usize = 100_000;
+        let mailbox = Mailbox::new().unwrap();
+        let epoll = Epoll::new().unwrap();
+        epoll.add(&mailbox.bell, 0).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..LETTERS / 2 {
+                        mailbox.post(Letter::Stop);
+                    }
+                });
+            }
+            let (mut letters, mut tokens, mut taken) = (Vec::new(), Vec::new(), 0);
+            while taken < LETTERS {
+                // Also when it is awake for another reason.
+                let timeout = if taken % 3 == 0 { 0 } else { 10 };
+                epoll.wait(Some(Duration::from_secs(timeout)), &mut tokens).unwrap();
+                assert!(timeout == 0 || tokens == [0], "the bell was not rung");
+                mailbox.take(&mut letters);
+                taken += letters.drain(..).count();
+            }
+            epoll.wait(Some(Duration::ZERO), &mut tokens).unwrap();
+            assert!(tokens.is_empty(), "the bell rings for nothing");
+        });
     }
 }
