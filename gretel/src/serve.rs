@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use server::event::{Bus, Event};
+use server::quickstart::{Fixed, Quickstart};
 use server::{Files, Options};
 
 /// Which files to read.
@@ -39,6 +40,9 @@ pub(crate) struct Arguments {
     /// Listen here in place of where the files say.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// Serve without any configuration: makes up a user, a password and a network, and prints what to type into clients.
+    #[arg(long, conflicts_with_all = ["ppp_options", "chap_secrets", "pap_secrets"])]
+    quickstart: bool,
     /// Log every control message and PPP frame.
     #[arg(long)]
     debug: bool,
@@ -76,6 +80,9 @@ pub(crate) fn check(arguments: &FileArguments) -> anyhow::Result<ExitCode> {
 
 /// Serves until told to stop.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.quickstart {
+        return quickstart(arguments);
+    }
     let files = arguments.files.files(arguments.listen);
     let (mut settings, users, diagnostics) = match files.read() {
         Ok(read) => read,
@@ -90,12 +97,33 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for diagnostic in &diagnostics.0 {
         bus.server(Event::Diagnostic(diagnostic.to_string()));
     }
-    let options = Options { state_dir: arguments.state_dir.clone(), workers: workers(arguments) };
-    server::run(files, settings, users, options, bus).context("cannot serve")?;
+    server::run(files, settings, users, options(arguments), bus).context("cannot serve")?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn workers(arguments: &Arguments) -> usize {
+/// Serves without any file. Refuses where there is a configuration, so that nobody wonders why it is not followed.
+fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let conf = &arguments.files.pptpd_conf;
+    if conf.exists() {
+        bail!("{} exists: run `gretel serve` to follow it, or move it away", conf.display());
+    }
+    crate::logging::start(arguments.debug);
+    let bus = Bus::new(vec![Box::new(server::log::Log)]);
+    let quickstart = Quickstart::prepare(&arguments.state_dir, &bus).context("cannot prepare")?;
+    eprintln!("{quickstart}");
+    let mut settings = quickstart.settings();
+    settings.debug = arguments.debug;
+    if let Some(listen) = arguments.listen {
+        settings.listen = vec![listen];
+    }
+    let source = Fixed::from(&quickstart);
+    server::run(source, settings, quickstart.users(), options(arguments), bus)
+        .context("cannot serve")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(arguments: &Arguments) -> Options {
     let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    arguments.workers.unwrap_or_else(processors).max(1)
+    let workers = arguments.workers.unwrap_or_else(processors).max(1);
+    Options { state_dir: arguments.state_dir.clone(), workers }
 }

@@ -11,6 +11,7 @@ pub mod leases;
 mod listener;
 pub mod log;
 mod mailbox;
+pub mod quickstart;
 mod server;
 mod session;
 mod settings;
