@@ -62,7 +62,7 @@ figures! {
     not_sent,
     /// GRE packets for this call from another address.
     wrong_peer,
-    /// IP packets from the peer that found no interface, or one that is down.
+    /// IP packets from the peer that found no interface, or one that did not take them: it is down.
     no_interface,
     /// PPP control frames that the control plane did not take.
     frames_refused,
@@ -123,7 +123,7 @@ impl Snapshot {
     }
 }
 
-/// The figures of all workers that belong to no call.
+/// The figures of all workers together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// GRE packets for calls that do not exist.
@@ -134,6 +134,8 @@ pub struct Totals {
     pub malformed: u64,
     /// Notices that the control plane did not take.
     pub notices_refused: u64,
+    /// GRE packets that the kernel did not send, of all calls.
+    pub not_sent: u64,
     /// Errors of the kernel's when receiving.
     pub receive_errors: u64,
 }
@@ -145,6 +147,7 @@ pub(crate) struct WorkerTotals {
     pub(crate) wrong_peers: AtomicU64,
     pub(crate) malformed: AtomicU64,
     pub(crate) notices_refused: AtomicU64,
+    pub(crate) not_sent: AtomicU64,
     pub(crate) receive_errors: AtomicU64,
 }
 
@@ -154,6 +157,7 @@ impl WorkerTotals {
         totals.wrong_peers += self.wrong_peers.load(Relaxed);
         totals.malformed += self.malformed.load(Relaxed);
         totals.notices_refused += self.notices_refused.load(Relaxed);
+        totals.not_sent += self.not_sent.load(Relaxed);
         totals.receive_errors += self.receive_errors.load(Relaxed);
     }
 }

@@ -71,7 +71,7 @@ impl Dataplane {
         self.worker(our_call_id).mailbox.post(Letter::Command(our_call_id, command));
     }
 
-    /// The figures that belong to no call.
+    /// The figures of all workers together.
     #[must_use]
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();

@@ -80,7 +80,7 @@ pub enum Notice {
         /// Its final figures.
         counters: Box<Snapshot>,
     },
-    /// A worker had to give up: its calls carry nothing any more.
+    /// A worker had to give up: its interfaces are closed and its calls carry nothing any more.
     WorkerFailed {
         /// Which one.
         worker: usize,

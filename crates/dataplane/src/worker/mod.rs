@@ -337,6 +337,10 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        if thread::panicking() {
+            let error = io::Error::other("a fault in the program");
+            self.io.notify(Notice::WorkerFailed { worker: self.index, error });
+        }
         self.io.flush();
         for session in &mut self.sessions {
             if let Some(session) = session.take() {
@@ -359,8 +363,10 @@ impl Io {
 
     fn flush(&mut self) {
         let not_sent = &mut self.not_sent;
+        let totals = &self.totals;
         self.outgoing.flush(&self.socket, |failure| {
-            // One batch's worth is remembered; the figures of a call miss the rest, which only a dead network makes.
+            count(&totals.not_sent);
+            // One batch's worth is remembered for the calls; the rest, which only a dead network makes, is in the totals alone.
             if not_sent.len() < BATCH {
                 not_sent.push(failure);
             }
