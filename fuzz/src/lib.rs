@@ -1,0 +1,33 @@
+//! What the fuzzers run: one function for each target, which takes any bytes and panics when a promise is broken.
+//!
+//! A new target is a function here, a file of three lines in `fuzz_targets`, a `[[bin]]` in `Cargo.toml` and its seeds in
+//! `tests/corpus.rs`. The functions need no fuzzer: `cargo test` replays every corpus on a stable compiler.
+//!
+//! ```text
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run control -- -max_total_time=20
+//! GRETEL_WRITE_SEEDS=1 cargo test --manifest-path fuzz/Cargo.toml
+//! ```
+
+mod input;
+mod link;
+mod messages;
+mod settings;
+
+pub use link::link;
+pub use messages::{control, gre, ppp};
+pub use settings::config;
+pub use sim::fuzz::{connection, data_path as datapath};
+
+/// A target's function.
+pub type Target = fn(&[u8]);
+
+/// All targets by name.
+pub const TARGETS: [(&str, Target); 7] = [
+    ("control", control),
+    ("gre", gre),
+    ("ppp", ppp),
+    ("connection", connection),
+    ("link", link),
+    ("datapath", datapath),
+    ("config", config),
+];
