@@ -24,6 +24,11 @@ const MAX_FRAME: usize = 1508;
 
 /// Takes `bytes` as what happens to a server's and a client's link. Panics when one of them breaks a promise.
 pub fn link(bytes: &[u8]) {
+    run(bytes);
+}
+
+/// What became of the server's and the client's link.
+fn run(bytes: &[u8]) -> [End; 2] {
     let mut input = Input::new(bytes);
     let choice = input.byte();
     let mut now = Instant::ZERO;
@@ -69,6 +74,7 @@ pub fn link(bytes: &[u8]) {
             end.run(now);
         }
     }
+    ends
 }
 
 /// One end, and what it has promised so far.
@@ -82,6 +88,7 @@ struct End {
     has_keys: bool,
     authenticated: bool,
     is_up: bool,
+    was_up: bool,
     closed: bool,
 }
 
@@ -98,6 +105,7 @@ impl End {
             has_keys: false,
             authenticated: false,
             is_up: false,
+            was_up: false,
             closed: false,
         }
     }
@@ -170,6 +178,7 @@ impl End {
                     assert!(permit.encryption_required() && self.has_keys, "in clear, unasked");
                 }
                 self.is_up = true;
+                self.was_up = true;
             }
             Event::NetworkDown => self.is_up = false,
             Event::Closed(_) => {
@@ -267,5 +276,31 @@ fn grant() -> Grant {
         dns: [Some(Ipv4Addr::new(192, 168, 1, 2)), None],
         nbns: [None; 2],
         mppe: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seed(label: &str) -> [End; 2] {
+        let path = format!("{}/corpus/link/seed-{label}", env!("CARGO_MANIFEST_DIR"));
+        run(&std::fs::read(path).unwrap())
+    }
+
+    #[test]
+    fn the_seeds_open_links_and_close_them() {
+        for label in ["mppe", "optional-mppe", "pap", "waived", "rechallenged"] {
+            let ends = seed(label);
+            assert!(ends.iter().all(|end| end.was_up), "{label} does not come up");
+            assert!(ends[1].closed, "{label} does not hang up");
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_and_no_common_method_open_nothing() {
+        for label in ["wrong-password", "no-common-method"] {
+            assert!(seed(label).iter().all(|end| !end.was_up), "{label} comes up");
+        }
     }
 }
