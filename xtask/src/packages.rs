@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::workspace::{as_root, run};
 
 /// What the lab runs: real clients and servers, a kernel for guests, and tools to watch them.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 12] = [
     "iperf3",
     "iproute2",
     "iputils-ping",
@@ -16,6 +16,7 @@ const PACKAGES: [&str; 11] = [
     "ppp",
     "pptp-linux",
     "pptpd",
+    "procps",
     "tcpdump",
     "user-mode-linux",
     "util-linux",

@@ -67,6 +67,20 @@ pub(crate) fn closing_line(text: &str) -> Option<(usize, usize)> {
     })
 }
 
+/// Sums the lines `test result: ok. N passed; N failed; …` of cargo's test programs.
+pub(crate) fn test_results(text: &str) -> (usize, usize) {
+    let mut sums = (0, 0);
+    for line in text.lines().filter(|line| line.starts_with("test result: ")) {
+        let number = |name: &str| -> usize {
+            let before = line.split(name).next().unwrap_or_default();
+            before.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
+        };
+        sums.0 += number(" passed;");
+        sums.1 += number(" failed;");
+    }
+    sums
+}
+
 fn indent(text: &str) -> String {
     text.trim_end().replace('\n', "\n     ")
 }
@@ -80,6 +94,14 @@ mod tests {
         let text = "PASS a\n1 passed, 0 failed\nnoise\n12 passed, 3 failed\nend\n";
         assert_eq!(closing_line(text), Some((12, 3)));
         assert_eq!(closing_line("12 passed; 3 failed"), None);
+    }
+
+    #[test]
+    fn cargos_results_are_summed() {
+        let text = "test a ... ok\ntest result: ok. 3 passed; 0 failed; 0 ignored; 0 measured\n\
+                    test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured\n";
+        assert_eq!(test_results(text), (13, 2));
+        assert_eq!(test_results("error: could not compile"), (0, 0));
     }
 
     #[test]

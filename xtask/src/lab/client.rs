@@ -84,12 +84,12 @@ cat /run/ppp.log
     pub(crate) fn hang_up(&mut self) -> Result<()> {
         self.guest.sh(
             20,
-            "killall -q -TERM pppd
+            "pkill -TERM -x pppd
              for try in $(seq 100); do
-                 pgrep -r D,R,S -x 'pppd|pptp' >/dev/null || exit 0
+                 pgrep -r D,R,S -f '^(pppd|pptp)' >/dev/null || exit 0
                  sleep 0.05
              done
-             killall -q -KILL pppd pptp; sleep 0.2; true",
+             pkill -KILL -f '^(pppd|pptp)'; sleep 0.2; true",
         )?;
         Ok(())
     }

@@ -48,17 +48,17 @@ impl Server for Pptpd {
 
     fn stop(&mut self) -> Result<()> {
         // pptpd leaves its calls running when it ends; the next case wants none.
-        self.sh("kill -TERM $(cat /run/pptpd.process); killall -q -TERM pptpctrl pppd
+        self.sh("kill -TERM $(cat /run/pptpd.process); pkill -TERM -x 'pptpctrl|pppd'
              for try in $(seq 100); do
                  pgrep -r D,R,S -x 'pptpd|pptpctrl|pppd' >/dev/null || exit 0
                  sleep 0.1
              done
-             killall -q -KILL pptpd pptpctrl pppd; sleep 0.2; true")?;
+             pkill -KILL -x 'pptpd|pptpctrl|pppd'; sleep 0.2; true")?;
         Ok(())
     }
 
     fn kill(&mut self) -> Result<()> {
-        self.sh("killall -q -KILL pptpd pptpctrl pppd; sleep 0.2; true")?;
+        self.sh("pkill -KILL -x 'pptpd|pptpctrl|pppd'; sleep 0.2; true")?;
         Ok(())
     }
 

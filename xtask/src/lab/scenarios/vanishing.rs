@@ -90,7 +90,7 @@ fn closing_early(world: &mut World) -> Result<()> {
 fn killed_client(world: &mut World) -> Result<()> {
     world.serve(&Files::SHIPPED)?;
     world.call("require-mppe-128")?.address()?;
-    world.client()?.guest.sh(10, "killall -KILL pppd pptp")?;
+    world.client()?.guest.sh(10, "pkill -KILL -f '^(pppd|pptp)'")?;
     world.check_released(ECHOES)?;
     world.call("require-mppe-128")?.address()?;
     world.end_and_check()
@@ -109,9 +109,9 @@ fn silent_gre(world: &mut World) -> Result<()> {
     world.serve(&Files::SHIPPED)?;
     world.call("require-mppe-128")?.address()?;
     // The relay between pppd and GRE stands still; TCP stays open.
-    world.client()?.guest.sh(10, "killall -STOP pptp")?;
+    world.client()?.guest.sh(10, "pkill -STOP -f '^pptp'")?;
     let released = world.check_released(ECHOES);
-    world.client()?.guest.sh(10, "killall -q -CONT pptp; killall -q -KILL pptp; true")?;
+    world.client()?.guest.sh(10, "pkill -KILL -f '^pptp'; true")?;
     released?;
     world.end_and_check()
 }
