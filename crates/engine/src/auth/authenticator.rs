@@ -91,6 +91,12 @@ impl Authenticator {
         self.deadline
     }
 
+    /// Replaces the Challenge that has been sent, so that a recorded Response fits.
+    #[cfg(test)]
+    pub(crate) fn force_challenge(&mut self, id: u8, challenge: [u8; 16]) {
+        (self.id, self.challenge) = (id, challenge);
+    }
+
     /// Handles a packet of the method's own protocol (PAP or CHAP).
     pub(crate) fn handle_packet(
         &mut self,

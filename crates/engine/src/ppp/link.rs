@@ -252,6 +252,14 @@ impl Link {
         self.outputs.pop_front()
     }
 
+    /// Replaces the Challenge that has been sent, so that a recorded Response fits.
+    #[cfg(test)]
+    pub(crate) fn force_challenge(&mut self, id: u8, challenge: [u8; 16]) {
+        if let Auth::Server(authenticator) = &mut self.auth {
+            authenticator.force_challenge(id, challenge);
+        }
+    }
+
     fn handle_lcp(&mut self, now: Instant, body: &[u8]) {
         let Ok(packet) = Packet::parse(body) else { return };
         self.heard_lcp = true;

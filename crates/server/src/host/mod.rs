@@ -9,7 +9,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use engine::ppp::{Ipv4Agreed, NetworkPermit};
-use sys::netlink::{Error, Netlink, Route, proxy_arp_interface};
+use sys::netlink::{Error, Netlink, PROTOCOL, Route, proxy_arp_interface};
 use sys::tun::Tun;
 
 pub use journal::{Change, Journal};
@@ -271,6 +271,13 @@ impl Interface {
         };
         let Some(found) = found else { return source.publish(Event::NoProxyArpInterface) };
         let change = Change::ProxyArp { interface: found.name.clone(), address };
+        // Somebody else's entry does the same and is not ours to remove.
+        let there = self.host.netlink.borrow_mut().proxy_neighbours().unwrap_or_default();
+        if there.iter().any(|entry| {
+            (entry.interface, entry.address) == (found.index, address) && entry.protocol != PROTOCOL
+        }) {
+            return source.publish(Event::ProxyArp { interface: found.name.clone() });
+        }
         let made = self.host.make(&change, |netlink| {
             match netlink.add_proxy_neighbour(found.index, address) {
                 Err(error) if !error.already_exists() => Err(io::Error::other(error.to_string())),
