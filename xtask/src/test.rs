@@ -38,6 +38,8 @@ pub(crate) fn run() -> Result<bool> {
             "--locked",
             "--manifest-path",
             "xtask/no-os-proof/Cargo.toml",
+            "--target-dir",
+            "target/no-os-proof",
         ],
     );
     report.check("the documentation builds without a warning", || {

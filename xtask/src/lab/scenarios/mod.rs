@@ -2,6 +2,7 @@
 
 mod addresses;
 mod bad_lines;
+mod own_client;
 mod refusals;
 mod tunnels;
 mod vanishing;
@@ -31,6 +32,7 @@ impl Scenario {
 /// Every scenario with every server it runs against.
 pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
     let lists = [
+        own_client::SCENARIOS,
         tunnels::SCENARIOS,
         addresses::SCENARIOS,
         refusals::SCENARIOS,
