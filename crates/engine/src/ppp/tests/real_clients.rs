@@ -3,7 +3,6 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use crypto::{Password, Secret};
@@ -190,10 +189,12 @@ fn play(capture: &[Captured], password: &str) -> usize {
             }
             _ => {}
         }
-        if let (Some(keys), Some(permit), false) = (&replay.keys, replay.permit, installed) {
+        if let (Some(keys), false) = (&replay.keys, installed) {
             path.install_keys(keys);
-            path.open_network(permit);
             installed = true;
+        }
+        if let Some(permit) = replay.permit {
+            path.open_network(permit);
         }
     }
     assert!(installed, "the network did not open: {:?}", replay.closed);
