@@ -67,8 +67,10 @@ fn resolve(name: &str) -> Option<Ipv4Addr> {
 fn check(diagnostics: &Diagnostics) {
     for diagnostic in &diagnostics.0 {
         assert!(diagnostic.span.start <= diagnostic.span.end);
-        let line = diagnostic.to_string();
-        assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
+        // The path in front is the administrator's own word.
+        let words = format!("{} {}", diagnostic.message, diagnostic.remedy);
+        assert!(!words.contains(|c: char| c.is_control()), "{words:?}");
+        assert!(!diagnostic.to_string().is_empty());
     }
     // The report quotes lines of the administrator's own files.
     let report = diagnostics.render();

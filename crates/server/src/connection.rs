@@ -101,8 +101,10 @@ impl Task {
         let mut authenticated = Some(authenticated);
         loop {
             self.pump();
-            if authenticated.is_some() && self.sessions.iter().any(|(_, s)| s.is_authenticated()) {
-                authenticated.take().map(|tell| tell());
+            if self.sessions.iter().any(|(_, session)| session.is_authenticated())
+                && let Some(tell) = authenticated.take()
+            {
+                tell();
             }
             if self.state == State::Dead {
                 break;
@@ -288,7 +290,6 @@ impl Task {
         let session = Session::new(
             self.shared.clone(),
             source.clone(),
-            number,
             our_call_id,
             lease,
             counters,

@@ -46,7 +46,6 @@ impl Session {
     pub(crate) fn new(
         shared: Rc<Shared>,
         source: Source,
-        number: u64,
         our_call_id: u16,
         lease: Lease,
         counters: Arc<Counters>,
@@ -55,6 +54,7 @@ impl Session {
     ) -> Self {
         let settings = shared.settings();
         let slot = lease.slot();
+        let number = source.session().unwrap_or_default();
         let grant = grant(&settings, slot.local, slot.remote);
         let link = Link::new(settings.link(grant), seed, now);
         Self {

@@ -19,6 +19,13 @@ use crate::settings::Settings;
 /// How long a call id rests after use: late GRE packets of the old call must not reach a new one.
 const CALL_ID_QUARANTINE: time::Duration = time::Duration::from_secs(300);
 
+/// A session as others see it.
+struct Entry {
+    mailbox: Mailbox,
+    /// Who logged in.
+    user: Option<Vec<u8>>,
+}
+
 pub(crate) struct Shared {
     pub(crate) bus: Bus,
     pub(crate) dataplane: Dataplane,
@@ -29,8 +36,8 @@ pub(crate) struct Shared {
     call_ids: RefCell<CallIds>,
     /// Which task carries a call, by our call id.
     routes: RefCell<HashMap<u16, Mailbox>>,
-    /// Which task carries a session, and whose it is.
-    sessions: RefCell<HashMap<u64, (Mailbox, Option<Vec<u8>>)>>,
+    /// Sessions by their number.
+    sessions: RefCell<HashMap<u64, Entry>>,
     start: time::Instant,
 }
 
@@ -98,7 +105,7 @@ impl Shared {
     /// A session begins: its call's notices and its own letters go to `mailbox`.
     pub(crate) fn register(&self, call_id: u16, session: u64, mailbox: Mailbox) {
         self.routes.borrow_mut().insert(call_id, mailbox.clone());
-        self.sessions.borrow_mut().insert(session, (mailbox, None));
+        self.sessions.borrow_mut().insert(session, Entry { mailbox, user: None });
     }
 
     /// A session has ended.
@@ -114,18 +121,18 @@ impl Shared {
     }
 
     pub(crate) fn set_user(&self, session: u64, name: &[u8]) {
-        if let Some((_, user)) = self.sessions.borrow_mut().get_mut(&session) {
-            *user = Some(name.to_vec());
+        if let Some(entry) = self.sessions.borrow_mut().get_mut(&session) {
+            entry.user = Some(name.to_vec());
         }
     }
 
     pub(crate) fn user_of(&self, session: u64) -> Option<Vec<u8>> {
-        self.sessions.borrow().get(&session).and_then(|(_, user)| user.clone())
+        self.sessions.borrow().get(&session).and_then(|entry| entry.user.clone())
     }
 
     pub(crate) fn post_to_session(&self, session: u64, mail: Mail) {
-        if let Some((mailbox, _)) = self.sessions.borrow().get(&session) {
-            mailbox.post(mail);
+        if let Some(entry) = self.sessions.borrow().get(&session) {
+            entry.mailbox.post(mail);
         }
     }
 

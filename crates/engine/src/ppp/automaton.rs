@@ -210,9 +210,9 @@ mod tests {
             State::AckSent,
             State::Opened,
         ];
-        for row in 0..TABLE.len() {
+        for (row, cells) in TABLE.iter().enumerate() {
             for from in states {
-                let Some((actions, to)) = TABLE[row][from as usize] else { continue };
+                let Some((actions, to)) = cells[from as usize] else { continue };
                 let enters = from != State::Opened && to == State::Opened;
                 let leaves = from == State::Opened && to != State::Opened;
                 assert_eq!(actions.contains(&Action::LayerUp), enters, "row {row} from {from}");

@@ -154,10 +154,9 @@ impl Negotiation for Ipcp {
     fn request(&self, out: &mut Vec<u8>) {
         let local = self.local.map(IpcpOption::Address);
         let [dns1, dns2] = self.dns;
-        for option in [local, dns1.map(IpcpOption::Dns1), dns2.map(IpcpOption::Dns2)] {
-            if let Some(option) = option {
-                option.emit(out);
-            }
+        let servers = [dns1.map(IpcpOption::Dns1), dns2.map(IpcpOption::Dns2)];
+        for option in local.into_iter().chain(servers.into_iter().flatten()) {
+            option.emit(out);
         }
     }
 

@@ -180,7 +180,7 @@ fn our_own_packets_coming_back_are_a_loop() {
     link.start(now);
     let mut cause = None;
     for _ in 0..200 {
-        now = now + Duration::from_millis(300);
+        now += Duration::from_millis(300);
         link.handle_timeout(now);
         while let Some(output) = link.poll_output() {
             match output {
