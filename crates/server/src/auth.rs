@@ -3,12 +3,13 @@
 use std::net::Ipv4Addr;
 
 use crypto::{Password, Secret};
-use engine::auth::{Authenticated, Denied, DenyReason, Request};
+use engine::auth::{Authenticated, Denied, DenyReason, Method, Request};
 
 /// Where users are kept.
 pub trait Users {
-    /// The user that this name means to this server, read anew if the file changed. An `Err` is for the log.
-    fn find(&mut self, name: &[u8]) -> Result<Option<User>, String>;
+    /// The user that this name means to this server with this method, read anew if the file changed. What there is to say about the
+    /// file or the user, for the log and for nobody else, is added to `remarks`.
+    fn find(&mut self, method: Method, name: &[u8], remarks: &mut Vec<String>) -> Option<User>;
 }
 
 /// One user.
@@ -47,7 +48,7 @@ pub enum Verdict {
     Refused(Denied),
 }
 
-/// Judges a login. `suggested` is the pool's address for it, `unit` the session's number among the slots.
+/// Judges a login. `suggested` is the pool's address for it, `unit` the slot's number.
 ///
 /// An unknown user costs the same work as a known one and is told the same, so that names cannot be probed.
 pub fn judge(
@@ -56,19 +57,16 @@ pub fn judge(
     strip_domain: bool,
     suggested: Ipv4Addr,
     unit: u32,
-) -> (Verdict, Option<String>) {
+    remarks: &mut Vec<String>,
+) -> Verdict {
     let name = if strip_domain { without_domain(request.name()) } else { request.name() };
-    let (user, trouble) = match users.find(name) {
-        Ok(user) => (user, None),
-        Err(trouble) => (None, Some(trouble)),
-    };
-    let Some(user) = user else {
+    let Some(user) = users.find(request.method(), name, remarks) else {
         let nobody = Secret::Password(Password::new(b"no such user".to_vec()));
         // The result does not matter, only that it was computed.
         let _ = request.verify(&nobody);
-        return (Verdict::Refused(request.refuse(DenyReason::UnknownUser)), trouble);
+        return Verdict::Refused(request.refuse(DenyReason::UnknownUser));
     };
-    let verdict = match request.verify(&user.secret) {
+    match request.verify(&user.secret) {
         Ok(authenticated) => match user.addresses.choose(suggested, unit) {
             Some(address) => Verdict::Welcome(authenticated, address),
             None => Verdict::NoAddress(
@@ -76,8 +74,7 @@ pub fn judge(
             ),
         },
         Err(denied) => Verdict::Refused(denied),
-    };
-    (verdict, trouble)
+    }
 }
 
 /// The part behind the last backslash (pppd's `chapms-strip-domain`).

@@ -10,6 +10,8 @@ use crypto::{Password, Secret};
 use engine::auth::Method;
 use engine::ppp::{EchoConfig, LcpConfig, MppeNeed, MppePolicy, Timers};
 
+use wire::Escaped;
+
 use crate::auth::{Addresses, User, Users};
 use crate::leases::Slot;
 use crate::server::Source;
@@ -35,12 +37,13 @@ impl Files {
     #[allow(clippy::type_complexity)]
     pub fn read(&self) -> Result<(Settings, Box<dyn Users>, Diagnostics), Diagnostics> {
         let (config, mut diagnostics) = Config::load(&self.paths, &self.host_name)?;
-        let mut users = ChapSecrets {
-            file: SecretsFile::new(&config.chap_secrets),
+        let mut users = SecretsFiles {
+            chap: SecretsFile::new(&config.chap_secrets),
+            pap: SecretsFile::new(&self.paths.pap_secrets),
             server: config.name.clone(),
         };
         // What is wrong with the secrets is worth a word before the first login.
-        if let Ok((_, found)) = users.file.refresh(&config::resolve_host) {
+        if let Ok((_, found)) = users.chap.refresh(&config::resolve_host) {
             diagnostics.0.extend(found.0);
         }
         let mut settings = settings(&config);
@@ -65,7 +68,8 @@ impl Source for Files {
 
 fn settings(config: &Config) -> Settings {
     let options = &config.options;
-    let slots = config.slots.iter().map(|(local, remote)| Slot {
+    let slots = (0..).zip(&config.slots).map(|(unit, (local, remote))| Slot {
+        unit,
         local: options.local.unwrap_or(*local),
         remote: options.remote.unwrap_or(*remote),
     });
@@ -152,23 +156,49 @@ fn mppe(options: &PppOptions) -> MppePolicy {
     }
 }
 
-/// Users in `chap-secrets`, read anew at a login when the file has changed.
+/// Users in pppd's secrets files, read anew at a login when they have changed. `pap-secrets` counts for PAP; a user of PAP who is
+/// not in there is looked for in `chap-secrets` too.
 #[derive(Debug)]
-struct ChapSecrets {
-    file: SecretsFile,
+struct SecretsFiles {
+    chap: SecretsFile,
+    pap: SecretsFile,
     server: Vec<u8>,
 }
 
-impl Users for ChapSecrets {
-    fn find(&mut self, name: &[u8]) -> Result<Option<User>, String> {
-        let (secrets, _) = self.file.refresh(&config::resolve_host)?;
-        let Some(entry) = secrets.find(name, &self.server) else { return Ok(None) };
-        let secret = entry.secret()?;
-        Ok(Some(User {
-            secret: Secret::Password(Password::new(secret.to_vec())),
-            addresses: Box::new(entry.rules()),
-        }))
+impl Users for SecretsFiles {
+    fn find(&mut self, method: Method, name: &[u8], remarks: &mut Vec<String>) -> Option<User> {
+        let server = &self.server;
+        let in_pap = match method {
+            Method::Pap => find_in(&mut self.pap, name, server, &mut Vec::new()),
+            _ => None,
+        };
+        in_pap.or_else(|| find_in(&mut self.chap, name, server, remarks))
     }
+}
+
+fn find_in(
+    file: &mut SecretsFile,
+    name: &[u8],
+    server: &[u8],
+    remarks: &mut Vec<String>,
+) -> Option<User> {
+    let (secrets, found) =
+        file.refresh(&config::resolve_host).map_err(|error| remarks.push(error)).ok()?;
+    remarks.extend(found.0.iter().map(ToString::to_string));
+    let Some(entry) = secrets.find(name, server) else {
+        if secrets.knows_client(name) {
+            let (name, server) = (Escaped(name), Escaped(server));
+            remarks.push(format!(
+                "there is a secret for {name}, but not with {server}, the name of this server, in the second column"
+            ));
+        }
+        return None;
+    };
+    let secret = entry.secret().map_err(|error| remarks.push(error)).ok()?;
+    Some(User {
+        secret: Secret::Password(Password::new(secret.to_vec())),
+        addresses: Box::new(entry.rules()),
+    })
 }
 
 impl Addresses for AddressRules {

@@ -8,6 +8,8 @@ use std::rc::Rc;
 /// The two addresses of a session, as `localip` and `remoteip` of `pptpd.conf` pair them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
+    /// Its number, from 0.
+    pub unit: u32,
     /// Our address in the tunnel.
     pub local: Ipv4Addr,
     /// The peer's address in the tunnel.
@@ -117,7 +119,11 @@ mod tests {
     use super::*;
 
     fn slot(last: u8) -> Slot {
-        Slot { local: Ipv4Addr::new(10, 0, 0, 1), remote: Ipv4Addr::new(10, 0, 0, last) }
+        Slot {
+            unit: u32::from(last),
+            local: Ipv4Addr::new(10, 0, 0, 1),
+            remote: Ipv4Addr::new(10, 0, 0, last),
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use crypto::{Password, Secret};
+use engine::auth::Method;
 use sys::netlink::{Netlink, Route};
 
 use crate::auth::{AnyAddress, User, Users};
@@ -65,8 +66,11 @@ impl Quickstart {
             .collect();
         let [a, b, c, _] = network.octets();
         let local = Ipv4Addr::new(a, b, c, 1);
-        let slots =
-            (2..2 + CLIENTS).map(|last| Slot { local, remote: Ipv4Addr::new(a, b, c, last) });
+        let slots = (0..CLIENTS).map(|unit| Slot {
+            unit: u32::from(unit),
+            local,
+            remote: Ipv4Addr::new(a, b, c, unit + 2),
+        });
         let mut settings = Settings::new(slots.collect());
         settings.dns =
             name_servers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
@@ -208,11 +212,11 @@ struct OneUser {
 }
 
 impl Users for OneUser {
-    fn find(&mut self, name: &[u8]) -> Result<Option<User>, String> {
-        Ok((name == USER.as_bytes()).then(|| User {
+    fn find(&mut self, _method: Method, name: &[u8], _remarks: &mut Vec<String>) -> Option<User> {
+        (name == USER.as_bytes()).then(|| User {
             secret: Secret::Password(self.password.clone()),
             addresses: Box::new(AnyAddress),
-        }))
+        })
     }
 }
 

@@ -245,15 +245,17 @@ impl Session {
 
     fn authenticate(&mut self, now: Instant, request: &Request) {
         let slot = self.lease.slot();
-        let (verdict, trouble) = judge(
+        let mut remarks = Vec::new();
+        let verdict = judge(
             self.shared.users().as_mut(),
             request,
             self.settings.strip_domain,
             slot.remote,
-            u32::from(self.our_call_id),
+            slot.unit,
+            &mut remarks,
         );
-        if let Some(trouble) = trouble {
-            self.source.publish(Event::Diagnostic(trouble));
+        for remark in remarks {
+            self.source.publish(Event::Diagnostic(remark));
         }
         match verdict {
             Verdict::Welcome(authenticated, address) => {
