@@ -32,7 +32,10 @@ impl Client {
         segment: &Segment,
         interfaces: &[Interface],
     ) -> Result<Self> {
-        Ok(Self { guest: Guest::start(name, &segment.folder, &segment.switch, interfaces)? })
+        let mut guest = Guest::start(name, &segment.folder, &segment.switch, interfaces)?;
+        // The state of a call that has ended; every call leaves one.
+        guest.sh(5, "echo 0 >/run/ppp.exit")?;
+        Ok(Self { guest })
     }
 
     /// Calls the server with these options of pppd, and waits until the tunnel is up or pppd gives up.
@@ -44,6 +47,7 @@ echo "'{user}' * '{password}' *" >/etc/ppp/chap-secrets
 cp /etc/ppp/chap-secrets /etc/ppp/pap-secrets
 : >/etc/ppp/options
 rm -f /run/ppp.exit
+: >/run/ppp.log # before the loop below reads it
 start=$(date +%s%3N)
 (
     pppd pty "pptp {SERVER} --nolaunchpppd --loglevel 2" nodetach debug noauth nodefaultroute \
@@ -86,12 +90,17 @@ cat /run/ppp.log
             20,
             "pkill -TERM -x pppd
              for try in $(seq 100); do
-                 pgrep -r D,R,S -f '^(pppd|pptp)' >/dev/null || exit 0
+                 pgrep -r D,R,S -f '^(pppd|pptp)' >/dev/null || [ ! -e /run/ppp.exit ] || exit 0
                  sleep 0.05
              done
              pkill -KILL -f '^(pppd|pptp)'; sleep 0.2; true",
         )?;
         Ok(())
+    }
+
+    /// The end of the guest's system log.
+    pub(crate) fn system_log(&mut self) -> Result<String> {
+        self.guest.sh(10, "tail -n 15 /run/syslog")
     }
 
     /// Pings through the tunnel with whole packets of every size from 56 to 1372 bytes of data.

@@ -106,8 +106,12 @@ fn run_against(
                 differences.note(kind, scenario.name, noted);
             }
             let log = world.server.log().unwrap_or_default();
+            let system_log = if result.is_err() { world.clients_log() } else { String::new() };
             let cleared = world.clear();
-            result.with_context(|| format!("the server's log ends with:\n{}", tail(&log)))?;
+            result.with_context(|| {
+                let log = tail(&log);
+                format!("the client's system log ends with:\n{system_log}\nthe server's log ends with:\n{log}\n")
+            })?;
             cleared
         });
     }

@@ -53,6 +53,11 @@ impl World {
         Ok(self.client.insert(client))
     }
 
+    /// The end of the client's system log, if there is a client.
+    pub(crate) fn clients_log(&mut self) -> String {
+        self.client.as_mut().and_then(|client| client.system_log().ok()).unwrap_or_default()
+    }
+
     /// Takes the client guest away as a power cut does; [`Self::client`] starts a new one.
     pub(crate) fn cut_clients_power(&mut self) {
         if let Some(mut client) = self.client.take() {

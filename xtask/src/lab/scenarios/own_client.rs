@@ -130,8 +130,9 @@ fn check(world: &mut World) -> Result<()> {
     world.serve(&Files::SHIPPED)?;
     let caller = Caller::new(world, "caller", "10.99.0.9")?;
     let output = caller.command("secret", &["--check"])?.stdin(Stdio::null()).output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{}: {text}{:?}", output.status, output.stderr.escape_ascii());
+    let both = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&both).into_owned();
+    ensure!(output.status.success(), "{}: {text}", output.status);
     world.note("stages", text.lines().count().to_string().as_str());
     ensure!(text.lines().count() >= 4, "too few stages:\n{text}");
     world.end_and_check()
