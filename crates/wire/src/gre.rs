@@ -142,3 +142,70 @@ impl Outer {
         Ok(Self { source: address(12), destination: address(16), tos: header[1], start, end })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Call id 0x1234, sequence number 7, acknowledgement 5, two bytes of payload.
+    const PACKET: [u8; 18] =
+        [0x30, 0x81, 0x88, 0x0b, 0, 2, 0x12, 0x34, 0, 0, 0, 7, 0, 0, 0, 5, 0xaa, 0xbb];
+    const HEADER: Header = Header { call_id: 0x1234, seq: Some(7), ack: Some(5) };
+
+    #[test]
+    fn sequence_number_comes_before_acknowledgement() {
+        assert_eq!(parse(&PACKET), Ok((HEADER, &[0xaa, 0xbb][..])));
+        let mut written = PACKET;
+        written[..16].fill(0);
+        assert_eq!(HEADER.emit(2, &mut written), 16);
+        assert_eq!(written, PACKET);
+    }
+
+    #[test]
+    fn only_the_flags_that_pptp_uses_are_taken() {
+        for bit in 0..16 {
+            let mut packet = PACKET;
+            packet[usize::from(bit < 8)] ^= 1 << (bit % 8);
+            // Without S or A the same bytes mean something else, which may be readable.
+            let is_number = matches!(bit, 12 | 7);
+            assert!(is_number || parse(&packet).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_payload_needs_a_sequence_number() {
+        let acknowledgement = [0x20, 0x81, 0x88, 0x0b, 0, 0, 0x12, 0x34, 0, 0, 0, 5];
+        let header = Header { seq: None, ..HEADER };
+        assert_eq!(parse(&acknowledgement), Ok((header, &[][..])));
+        let with_payload = [&[0x20, 0x81, 0x88, 0x0b, 0, 1], &acknowledgement[6..], &[9]].concat();
+        assert_eq!(parse(&with_payload).unwrap_err().at, 0);
+    }
+
+    #[test]
+    fn ethernet_padding_is_not_payload() {
+        let padded = [&PACKET[..], &[0; 20]].concat();
+        assert_eq!(parse(&padded), parse(&PACKET));
+    }
+
+    #[test]
+    fn the_ip_header_bounds_the_packet() {
+        let mut ip = alloc::vec![0; 24];
+        ip[..4].copy_from_slice(&[0x46, 0xb8, 0, 42]);
+        ip[9] = IP_PROTOCOL;
+        ip[12..20].copy_from_slice(&[192, 0, 2, 1, 198, 51, 100, 2]);
+        ip.extend(PACKET);
+        ip.extend([0; 6]);
+        let outer = Outer::parse(&ip).unwrap();
+        assert_eq!((outer.start, outer.end, outer.tos), (24, 42, 0xb8));
+        assert_eq!(outer.source, Ipv4Addr::new(192, 0, 2, 1));
+        assert_eq!(outer.destination, Ipv4Addr::new(198, 51, 100, 2));
+        assert_eq!(&ip[outer.start..outer.end], PACKET);
+        for (at, value) in [(0, 0x66), (0, 0x44), (9, 17), (3, 23), (3, 49), (2, 1)] {
+            let mut bad = ip.clone();
+            bad[at] = value;
+            assert!(Outer::parse(&bad).is_err(), "{value:#x} at {at}");
+        }
+        assert!(Outer::parse(&ip[..41]).is_err());
+        assert!(Outer::parse(&ip[..19]).is_err());
+    }
+}

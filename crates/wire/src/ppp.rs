@@ -64,22 +64,36 @@ impl fmt::Display for Protocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code(pub u8);
 
-#[allow(missing_docs)]
 impl Code {
+    /// Configure-Request: the sender's wishes.
     pub const CONFIGURE_REQUEST: Self = Self(1);
+    /// Configure-Ack: all of them granted.
     pub const CONFIGURE_ACK: Self = Self(2);
+    /// Configure-Nak: values that would be granted.
     pub const CONFIGURE_NAK: Self = Self(3);
+    /// Configure-Reject: options that are not to be asked for.
     pub const CONFIGURE_REJECT: Self = Self(4);
+    /// Terminate-Request: the end, with a text.
     pub const TERMINATE_REQUEST: Self = Self(5);
+    /// Terminate-Ack.
     pub const TERMINATE_ACK: Self = Self(6);
+    /// Code-Reject: a packet whose code is not known.
     pub const CODE_REJECT: Self = Self(7);
+    /// Protocol-Reject: a frame whose protocol is not known; LCP only.
     pub const PROTOCOL_REJECT: Self = Self(8);
+    /// Echo-Request; LCP only.
     pub const ECHO_REQUEST: Self = Self(9);
+    /// Echo-Reply; LCP only.
     pub const ECHO_REPLY: Self = Self(10);
+    /// Discard-Request: to be thrown away; LCP only.
     pub const DISCARD_REQUEST: Self = Self(11);
+    /// Identification: the sender's software (RFC 1570 §2.1); LCP only.
     pub const IDENTIFICATION: Self = Self(12);
+    /// Time-Remaining (RFC 1570 §2.2); LCP only.
     pub const TIME_REMAINING: Self = Self(13);
+    /// Reset-Request: the decryptor has lost its place (RFC 1962 §3); CCP only.
     pub const RESET_REQUEST: Self = Self(14);
+    /// Reset-Ack: the encryptor starts afresh; CCP only.
     pub const RESET_ACK: Self = Self(15);
 }
 
@@ -206,4 +220,71 @@ pub fn push_option(out: &mut Vec<u8>, kind: u8, data: &[u8]) {
     out.push(kind);
     out.push(data.len() as u8 + 2);
     out.extend_from_slice(data);
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn frames_come_with_and_without_address_and_with_short_and_long_protocols() {
+        for (frame, protocol) in [
+            (&[0xff, 0x03, 0xc0, 0x21, 9][..], Protocol::LCP),
+            (&[0xc0, 0x21, 9], Protocol::LCP),
+            (&[0xff, 0x03, 0x00, 0x21, 9], Protocol::IPV4),
+            (&[0xff, 0x03, 0x21, 9], Protocol::IPV4),
+            (&[0x00, 0x21, 9], Protocol::IPV4),
+            (&[0x21, 9], Protocol::IPV4),
+            (&[0xfd, 9], Protocol::COMPRESSED),
+            (&[0x00, 0xfd, 9], Protocol::COMPRESSED),
+        ] {
+            assert_eq!(split(frame), Ok((protocol, &[9][..])), "{frame:02x?}");
+        }
+    }
+
+    #[test]
+    fn frames_without_a_protocol_are_refused() {
+        let cut: [&[u8]; 8] = [
+            &[],
+            &[0xff],
+            &[0xff, 0x03],
+            &[0xff, 0x03, 0xc0],
+            &[0xff, 0x04, 0xc0, 0x21],
+            &[0xc0],
+            &[0xc0, 0x22],
+            &[0x30, 0x30],
+        ];
+        for frame in cut {
+            assert!(split(frame).is_err(), "{frame:02x?}");
+        }
+    }
+
+    #[test]
+    fn padding_behind_a_packet_is_left_out() {
+        let packet = Packet::parse(&[1, 7, 0, 6, 0xaa, 0xbb, 0, 0, 0]).unwrap();
+        assert_eq!(packet, Packet { code: Code(1), id: 7, data: &[0xaa, 0xbb] });
+        assert_eq!(Packet::parse(&[1, 7, 0, 3]).unwrap_err().at, 2);
+        assert_eq!(Packet::parse(&[1, 7, 0, 5]).unwrap_err().at, 2);
+    }
+
+    #[test]
+    fn options_end_with_the_first_that_does_not_fit() {
+        let mut three = options(&[7, 2, 5, 6, 1, 2, 3, 4, 1, 5, 0]);
+        assert_eq!(three.next(), Some(Ok(RawOption { kind: 7, data: &[] })));
+        assert_eq!(three.next(), Some(Ok(RawOption { kind: 5, data: &[1, 2, 3, 4] })));
+        assert_eq!(three.next().unwrap().unwrap_err().at, 8);
+        assert_eq!(three.next(), None);
+        for bytes in [&[1][..], &[1, 0], &[1, 1, 0], &[1, 3]] {
+            assert!(options(bytes).next().unwrap().is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_an_option_is_cut_off() {
+        let mut out = Vec::new();
+        push_option(&mut out, 0x7f, &vec![1; 300]);
+        assert_eq!((out.len(), out[1]), (255, 255));
+    }
 }

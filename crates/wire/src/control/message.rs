@@ -48,23 +48,39 @@ pub struct Unknown {
 
 /// A control message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, clippy::large_enum_variant)]
+#[allow(clippy::large_enum_variant)]
 pub enum Message {
+    /// Start-Control-Connection-Request, type 1.
     StartRequest(StartRequest),
+    /// Start-Control-Connection-Reply, type 2.
     StartReply(StartReply),
+    /// Stop-Control-Connection-Request, type 3.
     StopRequest(StopRequest),
+    /// Stop-Control-Connection-Reply, type 4.
     StopReply(StopReply),
+    /// Echo-Request, type 5.
     EchoRequest(EchoRequest),
+    /// Echo-Reply, type 6.
     EchoReply(EchoReply),
+    /// Outgoing-Call-Request, type 7.
     OutgoingCallRequest(OutgoingCallRequest),
+    /// Outgoing-Call-Reply, type 8.
     OutgoingCallReply(OutgoingCallReply),
+    /// Incoming-Call-Request, type 9.
     IncomingCallRequest(IncomingCallRequest),
+    /// Incoming-Call-Reply, type 10.
     IncomingCallReply(IncomingCallReply),
+    /// Incoming-Call-Connected, type 11.
     IncomingCallConnected(IncomingCallConnected),
+    /// Call-Clear-Request, type 12.
     CallClearRequest(CallClearRequest),
+    /// Call-Disconnect-Notify, type 13.
     CallDisconnectNotify(CallDisconnectNotify),
+    /// WAN-Error-Notify, type 14.
     WanErrorNotify(WanErrorNotify),
+    /// Set-Link-Info, type 15.
     SetLinkInfo(SetLinkInfo),
+    /// Any other type.
     Unknown(Unknown),
 }
 
