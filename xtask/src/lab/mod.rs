@@ -3,6 +3,7 @@
 //! Everything runs in namespaces of the lab's own (see [`sandbox`]) and in guests (see [`guest`]).
 //! Results and logs lie in `target/lab`.
 
+mod caller;
 mod client;
 mod differences;
 mod gretel;
@@ -23,9 +24,14 @@ use anyhow::{Context, Result};
 use crate::{packages, report::Report, workspace};
 use differences::Differences;
 use scenarios::Scenario;
-use world::World;
 
+pub(crate) use caller::Caller;
+pub(crate) use client::megabits;
+pub(crate) use sandbox::{furnish, run as run_sandbox};
+pub(crate) use segment::{INNER, NEIGHBOUR};
+pub(crate) use server::Files;
 pub(crate) use syslog::write as write_syslog;
+pub(crate) use world::World;
 
 /// How the lab names itself inside its namespaces.
 pub(crate) const INSIDE: &str = "lab-inside";

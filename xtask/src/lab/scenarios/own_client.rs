@@ -1,25 +1,16 @@
 //! `gretel connect` against the server, without a guest.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::process::Stdio;
 
 use anyhow::{Result, ensure};
 
 use super::Scenario;
-use crate::{
-    lab::{
-        client::megabits,
-        network::{Namespace, Process},
-        segment::{INNER, NEIGHBOUR, SERVER},
-        server::Files,
-        world::World,
-    },
-    workspace,
+use crate::lab::{
+    caller::Caller,
+    client::megabits,
+    segment::{INNER, NEIGHBOUR},
+    server::Files,
+    world::World,
 };
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -45,68 +36,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-/// A namespace on the wan with `gretel connect` in it.
-struct Caller {
-    process: Option<Process>,
-    namespace: Namespace,
-    folder: PathBuf,
-}
-
-impl Caller {
-    fn new(world: &World, name: &'static str, address: &str) -> Result<Self> {
-        let namespace = world.segment.wan_host(name, address)?;
-        let folder = world.segment.folder.join(name);
-        fs::create_dir_all(&folder)?;
-        Ok(Self { process: None, namespace, folder })
-    }
-
-    fn command(&self, password: &str, arguments: &[&str]) -> Result<Command> {
-        let file = self.folder.join("password");
-        fs::write(&file, password)?;
-        let mut command = self.namespace.command(workspace::gretel());
-        command.args(["connect", SERVER, "--user", "anna", "--require-mppe", "--password-file"]);
-        command.arg(file).arg("--state-dir").arg(self.folder.join("state")).args(arguments);
-        Ok(command)
-    }
-
-    /// Connects, and waits until the server answers through the tunnel.
-    fn connect(&mut self) -> Result<()> {
-        let mut command = self.command("secret", &["--route", "192.168.77.0/24"])?;
-        let log = self.folder.join("connect.log");
-        self.process = Some(self.namespace.spawn(&mut command, &log)?);
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while self.ping(INNER, 56, 1).is_err() {
-            ensure!(Instant::now() < deadline, "no tunnel:\n{}", text_of(&log));
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    }
-
-    fn ping(&self, address: &str, size: u16, count: u8) -> Result<()> {
-        let ping = format!("ping -n -q -M do -c {count} -i 0.01 -W 1 -s {size} {address}");
-        self.namespace.sh(&ping).map(|_| ())
-    }
-
-    /// Ends the client as a user does.
-    fn disconnect(&mut self) -> Result<()> {
-        let Some(mut process) = self.process.take() else { return Ok(()) };
-        process.signal("INT")?;
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while process.child.try_wait()?.is_none() {
-            let log = self.folder.join("connect.log");
-            ensure!(Instant::now() < deadline, "gretel connect goes on:\n{}", text_of(&log));
-            thread::sleep(Duration::from_millis(20));
-        }
-        let left = self.namespace.sh("ip -o link | cut -d' ' -f2; ip route")?;
-        ensure!(!left.contains("ppp"), "the client leaves {left}");
-        Ok(())
-    }
-}
-
-fn text_of(log: &Path) -> String {
-    fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
-}
-
 fn traffic(world: &mut World) -> Result<()> {
     world.serve(&Files::SHIPPED)?;
     let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
@@ -115,7 +44,7 @@ fn traffic(world: &mut World) -> Result<()> {
         caller.ping(INNER, size, 1)?;
     }
     caller.ping(NEIGHBOUR, 1372, 3)?;
-    world.segment.neighbour.sh("pgrep -x iperf3 >/dev/null || iperf3 --server --daemon")?;
+    caller.serve_iperf(world)?;
     for (way, option) in [("Mbit/s up", ""), ("Mbit/s down", "--reverse")] {
         let iperf = format!("timeout 20 iperf3 -c {NEIGHBOUR} -t 2 -f m {option}");
         let rate = megabits(&caller.namespace.sh(&iperf)?)?;

@@ -1,0 +1,86 @@
+//! `gretel connect`, in a namespace of its own.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+
+use super::{
+    network::{Namespace, Process},
+    segment::{INNER, SERVER},
+    world::World,
+};
+use crate::workspace;
+
+/// A namespace on the wan with `gretel connect` in it.
+pub(crate) struct Caller {
+    pub(crate) process: Option<Process>,
+    pub(crate) namespace: Namespace,
+    folder: PathBuf,
+}
+
+impl Caller {
+    pub(crate) fn new(world: &World, name: &'static str, address: &str) -> Result<Self> {
+        let namespace = world.segment.wan_host(name, address)?;
+        let folder = world.segment.folder.join(name);
+        fs::create_dir_all(&folder)?;
+        Ok(Self { process: None, namespace, folder })
+    }
+
+    pub(crate) fn command(&self, password: &str, arguments: &[&str]) -> Result<Command> {
+        let file = self.folder.join("password");
+        fs::write(&file, password)?;
+        let mut command = self.namespace.command(workspace::gretel());
+        command.args(["connect", SERVER, "--user", "anna", "--require-mppe", "--password-file"]);
+        command.arg(file).arg("--state-dir").arg(self.folder.join("state")).args(arguments);
+        Ok(command)
+    }
+
+    /// Connects, and waits until the server answers through the tunnel.
+    pub(crate) fn connect(&mut self) -> Result<()> {
+        let mut command = self.command("secret", &["--route", "192.168.77.0/24"])?;
+        let log = self.folder.join("connect.log");
+        self.process = Some(self.namespace.spawn(&mut command, &log)?);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.ping(INNER, 56, 1).is_err() {
+            ensure!(Instant::now() < deadline, "no tunnel:\n{}", text_of(&log));
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn ping(&self, address: &str, size: u16, count: u8) -> Result<()> {
+        let ping = format!("ping -n -q -M do -c {count} -i 0.01 -W 1 -s {size} {address}");
+        self.namespace.sh(&ping).map(|_| ())
+    }
+
+    /// Has the neighbour answer iperf3.
+    pub(crate) fn serve_iperf(&self, world: &World) -> Result<()> {
+        let server = "pgrep -x iperf3 >/dev/null || iperf3 --server --daemon";
+        world.segment.neighbour.sh(server).map(|_| ())
+    }
+
+    /// Ends the client as a user does.
+    pub(crate) fn disconnect(&mut self) -> Result<()> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        process.signal("INT")?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while process.child.try_wait()?.is_none() {
+            let log = self.folder.join("connect.log");
+            ensure!(Instant::now() < deadline, "gretel connect goes on:\n{}", text_of(&log));
+            thread::sleep(Duration::from_millis(20));
+        }
+        let left = self.namespace.sh("ip -o link | cut -d' ' -f2; ip route")?;
+        ensure!(!left.contains("ppp"), "the client leaves {left}");
+        Ok(())
+    }
+}
+
+fn text_of(log: &Path) -> String {
+    fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
