@@ -34,7 +34,10 @@ impl Caller {
 
     pub(crate) fn command(&self, password: &str, arguments: &[&str]) -> Result<Command> {
         let file = self.folder.join("password");
-        fs::write(&file, password)?;
+        // Another client may be reading it.
+        if fs::read(&file).ok().as_deref() != Some(password.as_bytes()) {
+            fs::write(&file, password)?;
+        }
         let mut command = self.namespace.command(workspace::gretel());
         command.args(["connect", SERVER, "--user", "anna", "--require-mppe", "--password-file"]);
         command.arg(file).arg("--state-dir").arg(self.folder.join("state")).args(arguments);

@@ -50,7 +50,7 @@ rm -f /run/ppp.exit
 : >/run/ppp.log # before the loop below reads it
 start=$(date +%s%3N)
 (
-    pppd pty "pptp {SERVER} --nolaunchpppd --loglevel 2" nodetach debug noauth nodefaultroute \
+    pppd pty "pptp {SERVER} --nolaunchpppd --loglevel 0" nodetach debug noauth nodefaultroute \
         nobsdcomp nodeflate user '{user}' remotename pptpd {options} >/run/ppp.log 2>&1 </dev/null
     echo $? >/run/ppp.exit.new
     mv /run/ppp.exit.new /run/ppp.exit

@@ -46,6 +46,13 @@ impl Segment {
         Ok(Self { switch, neighbour, folder })
     }
 
+    /// Makes the neighbour take iperf3's connections; one that a broken test left behind is replaced.
+    pub(crate) fn measure(&self) -> Result<()> {
+        // The lab has its own process namespace: no other iperf3 is in sight.
+        self.neighbour.sh("pkill -x iperf3; iperf3 --server --daemon")?;
+        Ok(())
+    }
+
     /// A namespace with one address on the wan, for `gretel connect`.
     pub(crate) fn wan_host(&self, name: &'static str, address: &str) -> Result<Namespace> {
         let host = Namespace::new(name)?;

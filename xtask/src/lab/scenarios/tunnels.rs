@@ -75,8 +75,7 @@ fn stateless_128(world: &mut World) -> Result<()> {
     let route = world.segment.neighbour.sh(&format!("ip route get {address}"))?;
     ensure!(!route.contains(" via "), "the neighbour has a route: {route}");
 
-    let listener = world.segment.neighbour.sh("iperf3 --server --daemon && echo listening")?;
-    ensure!(listener.contains("listening"), "{listener}");
+    world.segment.measure()?;
     for up in [true, false] {
         let megabits = world.client()?.iperf(NEIGHBOUR, up, 2)?;
         let way = if up { "Mbit/s up" } else { "Mbit/s down" };
