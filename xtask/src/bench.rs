@@ -106,7 +106,7 @@ fn throughput(world: &World, caller: &mut Caller) -> Result<Vec<(String, String)
     let mut rows = Vec::new();
     let ping = caller.namespace.sh(&format!("ping -n -q -c 50 -i 0.02 {INNER} | tail -1"))?;
     rows.push(("ping through the tunnel".into(), ping.trim().replace("rtt ", "")));
-    caller.serve_iperf(world)?;
+    world.segment.measure()?;
     for streams in [1, 4] {
         for (way, option) in [("client to server", ""), ("server to client", "--reverse")] {
             let iperf = format!("timeout 30 iperf3 -c {NEIGHBOUR} -t 5 -P {streams} -f m {option}");

@@ -62,12 +62,6 @@ impl Caller {
         self.namespace.sh(&ping).map(|_| ())
     }
 
-    /// Has the neighbour answer iperf3.
-    pub(crate) fn serve_iperf(&self, world: &World) -> Result<()> {
-        let server = "pgrep -x iperf3 >/dev/null || iperf3 --server --daemon";
-        world.segment.neighbour.sh(server).map(|_| ())
-    }
-
     /// Ends the client as a user does.
     pub(crate) fn disconnect(&mut self) -> Result<()> {
         let Some(mut process) = self.process.take() else { return Ok(()) };

@@ -44,7 +44,7 @@ fn traffic(world: &mut World) -> Result<()> {
         caller.ping(INNER, size, 1)?;
     }
     caller.ping(NEIGHBOUR, 1372, 3)?;
-    caller.serve_iperf(world)?;
+    world.segment.measure()?;
     for (way, option) in [("Mbit/s up", ""), ("Mbit/s down", "--reverse")] {
         let iperf = format!("timeout 20 iperf3 -c {NEIGHBOUR} -t 2 -f m {option}");
         let rate = megabits(&caller.namespace.sh(&iperf)?)?;
