@@ -310,7 +310,9 @@ impl Session {
         self.connected.get_or_insert(now);
         let mut tun = None;
         let done = match &mut self.interface {
-            Some(interface) => interface.update(&permit).map_err(|error| error.to_string()),
+            Some(interface) => {
+                interface.update(&permit, &self.source).map_err(|error| error.to_string())
+            }
             None => Interface::open(
                 &self.shared.host,
                 &self.settings.interface,

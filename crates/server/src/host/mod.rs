@@ -150,6 +150,8 @@ pub struct Interface {
     mtu: u16,
     /// The peer's address outside the tunnel, where that matters.
     outside: Option<Ipv4Addr>,
+    /// Whether ARP is to be answered for the peer, once it has an IPv4 address.
+    proxy_wanted: bool,
     proxy: Option<Change>,
 }
 
@@ -182,9 +184,8 @@ impl Interface {
         source: &Source,
     ) -> Result<(Self, Tun), String> {
         let (mut interface, tun) = Self::open_with(host, pattern, permit, source, None)?;
-        if let (true, Some(ipv4)) = (proxy_arp, permit.ipv4()) {
-            interface.answer_arp(ipv4.remote, source);
-        }
+        interface.proxy_wanted = proxy_arp;
+        interface.answer_arp(source);
         Ok((interface, tun))
     }
 
@@ -204,11 +205,12 @@ impl Interface {
             ipv6: false,
             mtu: 0,
             outside,
+            proxy_wanted: false,
             proxy: None,
         };
         // The only link-local address is to be the one that IPV6CP agrees on. Without IPv6 in the kernel there is none anyway.
         let _ = host.netlink.borrow_mut().disable_address_generation(interface.index);
-        interface.update(permit).map_err(|error| error.to_string())?;
+        interface.configure(permit).map_err(|error| error.to_string())?;
         let (name, mtu) = (interface.name.clone(), permit.mtu());
         source.publish(Event::InterfaceUp { name, mtu });
         Ok((interface, tun))
@@ -219,7 +221,13 @@ impl Interface {
     /// # Errors
     ///
     /// What the kernel refused.
-    pub fn update(&mut self, permit: &NetworkPermit) -> Result<(), Error> {
+    pub fn update(&mut self, permit: &NetworkPermit, source: &Source) -> Result<(), Error> {
+        self.configure(permit)?;
+        self.answer_arp(source);
+        Ok(())
+    }
+
+    fn configure(&mut self, permit: &NetworkPermit) -> Result<(), Error> {
         let index = self.index;
         let mut netlink = self.host.netlink.borrow_mut();
         if permit.mtu() != self.mtu {
@@ -263,7 +271,12 @@ impl Interface {
         self.host.netlink.borrow_mut().add_route(&route)
     }
 
-    fn answer_arp(&mut self, address: Ipv4Addr, source: &Source) {
+    /// Answers ARP for the peer, if that is wanted, possible and not done yet.
+    fn answer_arp(&mut self, source: &Source) {
+        let Some(address) = self.ipv4.map(|ipv4| ipv4.remote) else { return };
+        if !std::mem::take(&mut self.proxy_wanted) {
+            return;
+        }
         let interfaces = self.host.netlink.borrow_mut().interfaces();
         let found = match &interfaces {
             Ok(interfaces) => proxy_arp_interface(interfaces, address),
