@@ -18,7 +18,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a client on a line that repeats packets keeps its tunnel",
         compared: true,
-        run: |world| bad_line(world, "duplicate 20%", 0),
+        // On a faster line pptp-linux stops sending for good after some thousand packets, while what it is
+        // sent still arrives in order.
+        run: |world| bad_line(world, "duplicate 20% rate 20mbit", 0),
     },
     Scenario {
         name: "a client on a line that reorders packets keeps its tunnel and loses nothing",
