@@ -54,12 +54,12 @@ impl Diagnostic {
         };
         let end = self.span.end.min(text.len());
         let start = self.span.start.min(end);
-        let path = self.file.display().to_string();
+        let path = harmless(&self.file.display().to_string());
         let snippet = Snippet::source(text)
             .line_start(self.line)
             .path(path)
             .annotation(AnnotationKind::Primary.span(start..end));
-        let mut report = level.primary_title(&self.message).element(snippet);
+        let mut report = level.primary_title(self.message.as_str()).element(snippet);
         if !self.remedy.is_empty() {
             report = report.element(Level::HELP.message(&self.remedy));
         }
@@ -69,7 +69,7 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
+        write!(f, "{}:", harmless(&self.file.display().to_string()))?;
         if self.line > 0 {
             write!(f, "{}:{}:", self.line, self.column())?;
         }
@@ -129,9 +129,9 @@ impl File<'_> {
             file: self.path.to_owned(),
             line: place.line,
             span: place.span.clone(),
-            text: (!self.secret).then(|| place.text.clone()),
-            message: message.into(),
-            remedy: remedy.into(),
+            text: (!self.secret).then(|| harmless(&place.text)),
+            message: harmless(&message.into()),
+            remedy: harmless(&remedy.into()),
         });
     }
 
@@ -152,6 +152,15 @@ impl File<'_> {
     ) {
         self.say(Severity::Warning, place, message, remedy);
     }
+}
+
+/// The text without anything that could change a terminal: control characters but the tab become `.`, each of them one byte long or as
+/// many, so that positions stay right.
+fn harmless(text: &str) -> String {
+    let dots = |c: char| {
+        if c.is_control() && c != '\t' { ".".repeat(c.len_utf8()) } else { c.to_string() }
+    };
+    text.chars().map(dots).collect()
 }
 
 /// The word of `known` that is most like `word`, if any is like it at all.

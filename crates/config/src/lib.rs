@@ -119,7 +119,7 @@ impl Config {
             File { path: &paths.pptpd_conf, secret: false, diagnostics: &mut diagnostics };
         let conf = PptpdConf::parse(&text, &mut file);
         let slots = slots(&conf, resolve, &mut file);
-        let listen = listen(&conf, &mut file);
+        let listen = listen(&conf, resolve, &mut file);
         let setup_timeout = setup_timeout(&conf, &mut file);
 
         let mut reader = options::Reader::new(read, &mut diagnostics);
@@ -277,22 +277,22 @@ fn addresses(
     }
 }
 
-fn listen(conf: &PptpdConf, file: &mut File<'_>) -> Vec<SocketAddr> {
+fn listen(
+    conf: &PptpdConf,
+    resolve: &dyn Fn(&str) -> Option<Ipv4Addr>,
+    file: &mut File<'_>,
+) -> Vec<SocketAddr> {
     let Some(value) = conf.get("listen") else {
         return vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT))];
     };
-    match (value.text.as_str(), PORT).to_socket_addrs() {
-        Ok(addresses) => {
-            let found: Vec<SocketAddr> = addresses.filter(SocketAddr::is_ipv4).take(1).collect();
-            if found.is_empty() {
-                file.error(&value.place, "listen has no IPv4 address", "PPTP works over IPv4 only");
-            }
-            found
-        }
-        Err(_) => {
-            let message =
-                format!("{:?} is neither an address nor a host name that can be found", value.text);
-            file.error(&value.place, message, "write one of this host's addresses");
+    match value.text.parse().ok().or_else(|| resolve(&value.text)) {
+        Some(address) => vec![SocketAddr::from((address, PORT))],
+        None => {
+            let message = format!(
+                "{:?} is neither an IPv4 address nor the name of a host that has one",
+                value.text
+            );
+            file.error(&value.place, message, "write one of this host's IPv4 addresses");
             Vec::new()
         }
     }
