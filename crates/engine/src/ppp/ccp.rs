@@ -26,6 +26,9 @@ pub(crate) struct Ccp {
     policy: MppePolicy,
     /// What we want to receive; `None`: no option is sent.
     wanted: Option<(Strength, Mode)>,
+    /// Whether the peer has chosen among the strengths. Until then all that are allowed are offered: pppd gives up at the sight of a
+    /// request for one that it may not use.
+    chosen: bool,
     /// What the peer wants to receive, as acknowledged.
     granted: Option<(Strength, Mode)>,
     disagreements: u32,
@@ -33,7 +36,7 @@ pub(crate) struct Ccp {
 
 impl Ccp {
     pub(crate) fn new(policy: MppePolicy) -> Self {
-        Self { policy, wanted: best(&policy), granted: None, disagreements: 0 }
+        Self { policy, wanted: best(&policy), chosen: false, granted: None, disagreements: 0 }
     }
 
     /// MPPE for what we send and what we receive, once both ends agreed.
@@ -77,9 +80,13 @@ impl Negotiation for Ccp {
     const PROTOCOL: Protocol = Protocol::CCP;
 
     fn request(&self, out: &mut Vec<u8>) {
-        if let Some((strength, mode)) = self.wanted {
-            CcpOption::Mppe(bits(strength, mode)).emit(out);
+        let Some((strength, mode)) = self.wanted else { return };
+        let mut offer = bits(strength, mode);
+        if !self.chosen {
+            let allowed = STRENGTHS.iter().filter(|(strength, _)| self.policy.allows(*strength));
+            offer.0 |= allowed.fold(0, |all, (_, bit)| all | bit.0);
         }
+        CcpOption::Mppe(offer).emit(out);
     }
 
     fn judge(&mut self, options: &[u8], _random: &mut Random) -> Option<Verdict> {
@@ -112,10 +119,11 @@ impl Negotiation for Ccp {
             let mode = self.mode(offered.contains(MppeBits::STATELESS));
             match self.strongest(offered) {
                 Some(strength) => {
-                    if self.wanted == Some((strength, mode)) {
+                    if self.chosen && self.wanted == Some((strength, mode)) {
                         self.disagreements += 1;
                     }
                     self.wanted = Some((strength, mode));
+                    self.chosen = true;
                 }
                 None => self.disagreements += 1,
             }
@@ -124,6 +132,7 @@ impl Negotiation for Ccp {
 
     fn restart(&mut self) {
         self.wanted = best(&self.policy);
+        self.chosen = false;
         self.granted = None;
         self.disagreements = 0;
     }

@@ -123,6 +123,23 @@ fn forty_bit_and_stateful_are_used_where_both_allow_only_them() {
 }
 
 #[test]
+fn a_server_that_allows_several_strengths_lets_the_client_choose() {
+    let any = MppePolicy { bits40: true, bits56: true, ..MppePolicy::REQUIRE_128 };
+    let weak = MppePolicy { bits40: true, bits128: false, ..MppePolicy::REQUIRE_128 };
+    for (client_wants, strength) in [
+        (any, Strength::Bits128),
+        (MppePolicy::REQUIRE_128, Strength::Bits128),
+        (weak, Strength::Bits40),
+    ] {
+        let mut duo = Duo::new(server(any), client(&ALL, client_wants));
+        duo.run(Duration::from_secs(1));
+        let keys = duo.server.keys().unwrap();
+        assert_eq!((keys.send.strength, keys.receive.strength), (strength, strength));
+        assert_eq!(duo.client.keys().unwrap().send.start.as_bytes(), keys.receive.start.as_bytes());
+    }
+}
+
+#[test]
 fn optional_encryption_is_used_when_the_client_asks() {
     let allowed = MppePolicy { need: MppeNeed::Allowed, ..MppePolicy::REQUIRE_128 };
     let mut duo = Duo::new(server(allowed), client(&ALL, MppePolicy::REQUIRE_128));
