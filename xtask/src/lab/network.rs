@@ -89,6 +89,8 @@ impl Drop for Process {
 pub(crate) fn wire(left: (&Namespace, &str), right: (&Namespace, &str)) -> Result<()> {
     let (left, left_name) = left;
     let (right, right_name) = right;
+    // A namespace that was removed a moment ago may not have taken its wires with it yet.
+    right.sh(&format!("ip link del {right_name} 2>/dev/null || true"))?;
     output(Command::new("ip").args([
         "link", "add", left_name, "netns", left.name, "type", "veth", "peer", "name", right_name,
         "netns", right.name,
