@@ -234,9 +234,14 @@ impl Task {
         while let Some(at) = self.sessions.iter().position(|(_, session)| session.ended().is_some())
         {
             let (call_id, session) = self.sessions.remove(at);
+            let vanished = session.ended() == Some(&Cause::EchoTimeout);
             // The call may be gone already; then there is nobody to tell.
             let _ = self.control.disconnect_call(now, call_id, DISCONNECT_ADMIN);
             self.end_session(now, call_id, session, None);
+            if vanished && self.sessions.is_empty() && self.state == State::Serving {
+                // Whoever is gone in PPP is hardly there in TCP. If it is, it may connect anew.
+                self.leave(now);
+            }
         }
         if self.sessions.is_empty() && matches!(self.state, State::Stopping(_)) {
             self.leave(now);
