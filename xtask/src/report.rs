@@ -34,6 +34,20 @@ impl Report {
         }
     }
 
+    /// As [`Self::check`], of a program that is not ours: what does not hold there is said, and is nobody's failure here.
+    pub(crate) fn observe(&mut self, name: &str, body: impl FnOnce() -> Result<()>) {
+        let start = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(body))
+            .unwrap_or_else(|_| Err(anyhow!("the check itself panicked")));
+        let seconds = start.elapsed().as_secs_f32();
+        match result {
+            Ok(()) => println!("SAME {name} ({seconds:.1} s)"),
+            Err(error) => {
+                println!("DIFFERS {name} ({seconds:.1} s)\n     {}", indent(&format!("{error:#}")));
+            }
+        }
+    }
+
     /// Counts a failure that has been printed elsewhere.
     pub(crate) fn fail(&mut self, name: &str) {
         self.failed += 1;

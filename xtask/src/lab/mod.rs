@@ -92,7 +92,7 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
     Ok(report.close())
 }
 
-/// Runs scenarios against one server, in a world that they share.
+/// Runs scenarios against one server, in a world that they share. Gretel has to pass; what `pptpd` does not do is a difference.
 fn run_against(
     kind: Kind,
     scenarios: &[&Scenario],
@@ -101,26 +101,49 @@ fn run_against(
 ) {
     let mut world = None;
     for scenario in scenarios {
-        report.check(&scenario.title(kind), || {
-            if world.is_none() {
-                world = Some(World::new(kind)?);
-            }
-            let Some(world) = &mut world else { return Ok(()) };
-            let result = (scenario.run)(world);
-            let noted = world.take_notes();
-            if scenario.compared {
-                differences.note(kind, scenario.name, noted);
-            }
-            let log = world.server.log().unwrap_or_default();
-            let system_log = if result.is_err() { world.clients_log() } else { String::new() };
-            let cleared = world.clear();
-            result.with_context(|| {
-                let log = tail(&log);
-                format!("the client's system log ends with:\n{system_log}\nthe server's log ends with:\n{log}\n")
-            })?;
-            cleared
-        });
+        let title = scenario.title(kind);
+        let mut once = || run_once(kind, scenario, &mut world, differences);
+        match kind {
+            Kind::Pptpd => report.observe(&title, once),
+            // The machine is shared and a guest's clock stands still while others compute: a failure has to show twice.
+            Kind::Gretel => report.check(&title, || {
+                let Err(first) = once() else { return Ok(()) };
+                println!("AGAIN {title}, which failed: {first:#}");
+                once()
+            }),
+        }
     }
+}
+
+fn run_once(
+    kind: Kind,
+    scenario: &Scenario,
+    shared: &mut Option<World>,
+    differences: &mut Differences,
+) -> Result<()> {
+    if shared.is_none() {
+        *shared = Some(World::new(kind)?);
+    }
+    let Some(world) = shared else { return Ok(()) };
+    let result = (scenario.run)(world);
+    let noted = world.take_notes();
+    if scenario.compared {
+        differences.note(kind, scenario.name, noted);
+    }
+    let log = world.server.log().unwrap_or_default();
+    let system_log = if result.is_err() { world.clients_log() } else { String::new() };
+    let cleared = world.clear();
+    if result.is_err() {
+        // Whatever went wrong must not go on.
+        *shared = None;
+    }
+    result.with_context(|| {
+        let log = tail(&log);
+        format!(
+            "the client's system log ends with:\n{system_log}\nthe server's log ends with:\n{log}\n"
+        )
+    })?;
+    cleared
 }
 
 /// The last lines of a log.

@@ -49,7 +49,8 @@ impl Segment {
     /// Makes the neighbour take iperf3's connections; one that a broken test left behind is replaced.
     pub(crate) fn measure(&self) -> Result<()> {
         // The lab has its own process namespace: no other iperf3 is in sight.
-        self.neighbour.sh("pkill -x iperf3; iperf3 --server --daemon")?;
+        let listening = "for try in $(seq 100); do ss -Hltn | grep -q :5201 && exit 0; sleep 0.05; done; exit 1";
+        self.neighbour.sh(&format!("pkill -x iperf3; iperf3 --server --daemon; {listening}"))?;
         Ok(())
     }
 
