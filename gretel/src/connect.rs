@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use server::connect::{self, Options, Progress};
 use server::event::{Bus, Subscriber};
-use server::{Method, MppeNeed, MppePolicy, Password};
+use server::{Method, MppeNeed, MppePolicy, Password, Stateful};
 
 /// How to connect.
 ///
@@ -42,6 +42,9 @@ pub(crate) struct Arguments {
     /// Connect without encryption.
     #[arg(long)]
     no_mppe: bool,
+    /// Prefer stateful MPPE, as some old routers do.
+    #[arg(long, conflicts_with = "no_mppe")]
+    mppe_stateful: bool,
     /// Also use CHAP with MD5, MS-CHAP and PAP, which give the password away to anybody who listens.
     #[arg(long)]
     weak_authentication: bool,
@@ -92,12 +95,13 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
         // The server's request decides: it is answered with what it asks for.
         (false, false) => MppeNeed::Allowed,
     };
+    let stateful = if arguments.mppe_stateful { Stateful::Preferred } else { Stateful::Never };
     Ok(Options {
         server: arguments.host.clone(),
         user: arguments.user.clone().into_bytes(),
         password: password(arguments)?,
         methods,
-        mppe: MppePolicy { need, ..MppePolicy::REQUIRE_128 },
+        mppe: MppePolicy { need, stateful, ..MppePolicy::REQUIRE_128 },
         interface: (!arguments.no_tun).then(|| arguments.tun.clone()),
         routes: arguments.route.clone(),
         check: arguments.check,

@@ -8,7 +8,7 @@ use config::{
 };
 use crypto::{Password, Secret};
 use engine::auth::Method;
-use engine::ppp::{EchoConfig, LcpConfig, MppeNeed, MppePolicy, Timers};
+use engine::ppp::{EchoConfig, LcpConfig, MppeNeed, MppePolicy, Stateful, Timers};
 
 use wire::Escaped;
 
@@ -152,7 +152,7 @@ fn mppe(options: &PppOptions) -> MppePolicy {
         bits40: mppe.bits40 == Some(true),
         bits56: mppe.bits40 == Some(true) && mppe.bits128 == Some(true),
         bits128: mppe.bits128.unwrap_or(!named),
-        stateful: mppe.stateful,
+        stateful: if mppe.stateful { Stateful::Allowed } else { Stateful::Never },
     }
 }
 

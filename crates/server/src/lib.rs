@@ -19,7 +19,7 @@ mod shared;
 
 pub use crypto::Password;
 pub use engine::auth::Method;
-pub use engine::ppp::{MppeNeed, MppePolicy};
+pub use engine::ppp::{MppeNeed, MppePolicy, Stateful};
 pub use files::Files;
 pub use server::{Options, Source, run};
 pub use settings::{Challenges, Limits, Settings};

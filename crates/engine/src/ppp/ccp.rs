@@ -6,7 +6,7 @@ use crypto::mppe::{Mode, Strength};
 use wire::ccp::{CcpOption, MppeBits};
 use wire::ppp::Protocol;
 
-use super::config::{MppeNeed, MppePolicy};
+use super::config::{MppeNeed, MppePolicy, Stateful};
 use super::control_protocol::{Judgement, Negotiation, Verdict, judge_each};
 use crate::Random;
 
@@ -32,11 +32,20 @@ pub(crate) struct Ccp {
     /// What the peer wants to receive, as acknowledged.
     granted: Option<(Strength, Mode)>,
     disagreements: u32,
+    /// The peer was told that we prefer stateful mode.
+    preference_told: bool,
 }
 
 impl Ccp {
     pub(crate) fn new(policy: MppePolicy) -> Self {
-        Self { policy, wanted: best(&policy), chosen: false, granted: None, disagreements: 0 }
+        Self {
+            policy,
+            wanted: best(&policy),
+            chosen: false,
+            granted: None,
+            disagreements: 0,
+            preference_told: false,
+        }
     }
 
     /// MPPE for what we send and what we receive, once both ends agreed.
@@ -52,7 +61,12 @@ impl Ccp {
 
     /// The mode for a peer that does (not) offer stateless operation.
     fn mode(&self, offers_stateless: bool) -> Mode {
-        if !offers_stateless && self.policy.stateful { Mode::Stateful } else { Mode::Stateless }
+        match self.policy.stateful {
+            Stateful::Never => Mode::Stateless,
+            Stateful::Preferred if !self.preference_told => Mode::Stateful,
+            Stateful::Allowed | Stateful::Preferred if offers_stateless => Mode::Stateless,
+            Stateful::Allowed | Stateful::Preferred => Mode::Stateful,
+        }
     }
 
     fn strongest(&self, offered: MppeBits) -> Option<Strength> {
@@ -71,6 +85,7 @@ impl Ccp {
             self.granted = Some((strength, mode));
             return Judgement::Ack;
         }
+        self.preference_told = true;
         CcpOption::Mppe(answer).emit(nak);
         Judgement::Nak
     }
@@ -116,6 +131,7 @@ impl Negotiation for Ccp {
                 self.wanted = None;
                 return;
             }
+            self.preference_told = true;
             let mode = self.mode(offered.contains(MppeBits::STATELESS));
             match self.strongest(offered) {
                 Some(strength) => {
@@ -135,16 +151,19 @@ impl Negotiation for Ccp {
         self.chosen = false;
         self.granted = None;
         self.disagreements = 0;
+        self.preference_told = false;
     }
 }
 
 /// The best that a policy allows.
 fn best(policy: &MppePolicy) -> Option<(Strength, Mode)> {
+    let mode =
+        if policy.stateful == Stateful::Preferred { Mode::Stateful } else { Mode::Stateless };
     STRENGTHS
         .iter()
         .map(|(strength, _)| *strength)
         .find(|strength| policy.allows(*strength))
-        .map(|strength| (strength, Mode::Stateless))
+        .map(|strength| (strength, mode))
 }
 
 /// The one option value that means just this.

@@ -166,8 +166,20 @@ pub struct MppePolicy {
     pub bits56: bool,
     /// 128-bit keys may be used.
     pub bits128: bool,
-    /// Stateful mode may be used when the peer asks for it.
-    pub stateful: bool,
+    /// When stateful mode is used.
+    pub stateful: Stateful,
+}
+
+/// When the key runs on from packet to packet (RFC 3078 §7.2) and is not changed for each (§7.1). That saves work, and a lost packet
+/// then costs those behind it a round trip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stateful {
+    /// Never.
+    Never,
+    /// When the peer does not offer stateless mode.
+    Allowed,
+    /// Whenever the peer agrees.
+    Preferred,
 }
 
 /// How much encryption is wanted.
@@ -183,8 +195,13 @@ pub enum MppeNeed {
 
 impl MppePolicy {
     /// No encryption.
-    pub const OFF: Self =
-        Self { need: MppeNeed::Off, bits40: false, bits56: false, bits128: false, stateful: false };
+    pub const OFF: Self = Self {
+        need: MppeNeed::Off,
+        bits40: false,
+        bits56: false,
+        bits128: false,
+        stateful: Stateful::Never,
+    };
 
     /// 128-bit stateless MPPE or nothing at all.
     pub const REQUIRE_128: Self = Self { need: MppeNeed::Required, bits128: true, ..Self::OFF };

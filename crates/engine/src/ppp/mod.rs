@@ -17,7 +17,7 @@ mod tests;
 
 pub use config::{
     ClientConfig, EchoConfig, Grant, LcpConfig, LinkConfig, MppeNeed, MppePolicy, ServerConfig,
-    Side, Timers,
+    Side, Stateful, Timers,
 };
 pub use event::{Cause, Event, Output, Party};
 pub use link::{Link, Timer};

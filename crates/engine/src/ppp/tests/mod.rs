@@ -113,13 +113,29 @@ fn a_wrong_password_is_told_with_error_691_and_ends_the_link() {
 }
 
 #[test]
-fn forty_bit_and_stateful_are_used_where_both_allow_only_them() {
-    let weak =
-        MppePolicy { bits40: true, bits128: false, stateful: true, ..MppePolicy::REQUIRE_128 };
-    let mut duo = Duo::new(server(weak), client(&ALL, weak));
-    duo.run(Duration::from_secs(1));
-    assert_eq!(duo.server.keys().unwrap().send.strength, Strength::Bits40);
-    assert_eq!(duo.server.keys().unwrap().send.mode, Mode::Stateless);
+fn forty_bits_are_used_where_both_allow_only_them_and_stateful_mode_where_it_is_preferred_and_allowed()
+ {
+    let weak = MppePolicy { bits40: true, bits128: false, ..MppePolicy::REQUIRE_128 };
+    let with = |stateful| MppePolicy { stateful, ..weak };
+    use Stateful::{Allowed, Never, Preferred};
+    for (server_has, client_has, mode) in [
+        (Allowed, Allowed, Mode::Stateless),
+        (Never, Preferred, Mode::Stateless),
+        (Preferred, Never, Mode::Stateless),
+        (Allowed, Preferred, Mode::Stateful),
+        (Preferred, Allowed, Mode::Stateful),
+        (Preferred, Preferred, Mode::Stateful),
+    ] {
+        let mut duo = Duo::new(server(with(server_has)), client(&ALL, with(client_has)));
+        duo.run(Duration::from_secs(1));
+        let keys = duo.server.keys().unwrap();
+        assert_eq!(keys.send.strength, Strength::Bits40);
+        assert_eq!(
+            (keys.send.mode, keys.receive.mode),
+            (mode, mode),
+            "{server_has:?} {client_has:?}"
+        );
+    }
 }
 
 #[test]
