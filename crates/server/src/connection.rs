@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::event::{Event, Source};
 use crate::mailbox::{Mail, Mailbox};
-use crate::session::Session;
+use crate::session::{Call, Session};
 use crate::shared::Shared;
 
 /// Result codes of an Outgoing-Call-Reply (RFC 2637 §2.8).
@@ -292,15 +292,9 @@ impl Task {
             local: self.local,
             path: data::Config { our_call_id, peer_call_id, check_source: true, clamp_mss: true },
         });
-        let session = Session::new(
-            self.shared.clone(),
-            source.clone(),
-            our_call_id,
-            lease,
-            counters,
-            seed,
-            now,
-        );
+        let round_trip = sys::round_trip(&self.stream);
+        let call = Call { our_call_id, counters, seed, round_trip };
+        let session = Session::new(self.shared.clone(), source.clone(), call, lease, now);
         self.shared.register(our_call_id, number, self.mailbox.clone());
         self.sessions.push((our_call_id, session));
         if self.control.accept_call(peer_call_id, our_call_id).is_ok() {

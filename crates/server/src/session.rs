@@ -41,34 +41,42 @@ pub(crate) struct Session {
     ended: Option<Cause>,
 }
 
+/// The accepted call that a session belongs to.
+pub(crate) struct Call {
+    pub(crate) our_call_id: u16,
+    pub(crate) counters: Arc<Counters>,
+    /// Unpredictable.
+    pub(crate) seed: [u8; 32],
+    /// The control connection's round-trip time.
+    pub(crate) round_trip: Duration,
+}
+
 impl Session {
     /// A session for a call that has just been accepted.
     pub(crate) fn new(
         shared: Rc<Shared>,
         source: Source,
-        our_call_id: u16,
+        call: Call,
         lease: Lease,
-        counters: Arc<Counters>,
-        seed: [u8; 32],
         now: Instant,
     ) -> Self {
         let settings = shared.settings();
         let slot = lease.slot();
         let number = source.session().unwrap_or_default();
         let grant = grant(&settings, slot.local, slot.remote);
-        let link = Link::new(settings.link(grant), seed, now);
+        let link = Link::new(settings.link(grant, call.round_trip), call.seed, now);
         Self {
             shared,
             settings,
             source,
             number,
-            our_call_id,
+            our_call_id: call.our_call_id,
             link,
             lease,
             address: None,
             user: None,
             interface: None,
-            counters,
+            counters: call.counters,
             started: now,
             connected: None,
             permit: None,

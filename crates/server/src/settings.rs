@@ -112,8 +112,8 @@ impl Settings {
         }
     }
 
-    /// The settings of one link. `anonymous` is what a peer gets where authentication is waived.
-    pub(crate) fn link(&self, anonymous: engine::ppp::Grant) -> LinkConfig {
+    /// The settings of one link over a line with this round-trip time. `anonymous` is what a peer gets where authentication is waived.
+    pub(crate) fn link(&self, anonymous: engine::ppp::Grant, round_trip: Duration) -> LinkConfig {
         let defaults = ServerConfig::default();
         LinkConfig {
             side: Side::Server(ServerConfig {
@@ -129,6 +129,7 @@ impl Settings {
             mppe: self.mppe,
             ipv6: self.ipv6,
             network_timers: self.network_timers,
+            round_trip,
         }
     }
 }

@@ -213,8 +213,9 @@ impl Endpoint {
         match inbound {
             Inbound::Ip(range) => self.outbox.push(Sent::Ip(packet[range].to_vec())),
             Inbound::Control(range) => call.link.handle_frame(now, &packet[range]),
-            Inbound::Early(_) if call.early.len() < MAX_EARLY => {
-                call.early.push_back(packet.to_vec())
+            Inbound::Early(frame) if call.early.len() < MAX_EARLY => {
+                call.early.push_back(packet.to_vec());
+                call.link.handle_frame(now, &packet[frame]);
             }
             Inbound::ResetNeeded => call.link.request_reset(now),
             Inbound::Early(_) | Inbound::Held | Inbound::AckOnly | Inbound::Drop(_) => {}

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
+use core::time::Duration;
 
 use crypto::{Password, Secret};
 use engine::auth::Method;
@@ -73,6 +74,7 @@ fn link(side: Side, mppe: MppePolicy) -> LinkConfig {
         mppe,
         ipv6: true,
         network_timers: Timers::default(),
+        round_trip: Duration::ZERO,
     }
 }
 

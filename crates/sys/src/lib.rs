@@ -12,7 +12,9 @@ pub mod sysctl;
 pub mod tun;
 
 mod random;
+mod tcp;
 mod time;
 
 pub use random::random_bytes;
+pub use tcp::round_trip;
 pub use time::monotonic_nanos;

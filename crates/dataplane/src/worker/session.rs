@@ -91,8 +91,11 @@ impl Session {
         self.first(io, First::GreReceived);
         let inbound = self.path.inbound(io.now, packet);
         let mut gone = match inbound {
-            Inbound::Early(_) => {
-                self.keep_early(io.now, packet);
+            Inbound::Early(frame) => {
+                if self.keep_early(io.now, packet) {
+                    // An encrypted one tells the link that the peer has its keys.
+                    self.deliver_frame(io, &packet[frame]);
+                }
                 None
             }
             inbound => self.deliver(io, packet, inbound),
@@ -223,12 +226,15 @@ impl Session {
         gone
     }
 
-    fn keep_early(&mut self, now: Instant, packet: &[u8]) {
-        if self.early.len() < MAX_EARLY {
+    /// Keeps a packet that came too early, if there is room.
+    fn keep_early(&mut self, now: Instant, packet: &[u8]) -> bool {
+        let room = self.early.len() < MAX_EARLY;
+        if room {
             self.early.push_back((now, packet.to_vec()));
         } else {
             self.counters.early_dropped().add_one();
         }
+        room
     }
 
     /// Gives the packets that came too early another chance. An interface that is gone shows again with the next packet.

@@ -13,8 +13,9 @@ use super::{Authenticated, Denied, Method};
 use crate::ppp::ServerConfig;
 use crate::{Instant, Random};
 
-/// The first wait for a Response, when the configuration sets no interval.
-const FIRST_INTERVAL: Duration = Duration::from_secs(1);
+/// The first wait for a Response at least, when the configuration sets no interval. A Challenge that comes twice makes pppd answer twice, and
+/// its second answer undoes the first: its keys and the proof that it expects are those of the newest.
+const FIRST_INTERVAL: Duration = Duration::from_secs(2);
 /// Where doubling the wait ends.
 const LAST_INTERVAL: Duration = Duration::from_secs(3);
 /// How long a person has to type the password again (MS-CHAP retry).
@@ -42,6 +43,7 @@ pub(crate) struct Authenticator {
     challenge: [u8; 16],
     attempts_left: u8,
     sent: u8,
+    first_interval: Duration,
     interval: Duration,
     deadline: Option<Instant>,
     stage: Stage,
@@ -60,10 +62,11 @@ enum Stage {
 }
 
 impl Authenticator {
-    /// Starts; a CHAP method sends its Challenge at once.
+    /// Starts; a CHAP method sends its Challenge at once, and does not repeat it before `first_wait` is over.
     pub(crate) fn start(
         method: Method,
         config: ServerConfig,
+        first_wait: Duration,
         now: Instant,
         random: &mut Random,
         steps: &mut Vec<Step>,
@@ -72,10 +75,11 @@ impl Authenticator {
             method,
             attempts_left: config.attempts.max(1),
             config,
+            first_interval: FIRST_INTERVAL.max(first_wait),
             id: random.u16() as u8,
             challenge: [0; 16],
             sent: 0,
-            interval: FIRST_INTERVAL,
+            interval: FIRST_INTERVAL.max(first_wait),
             deadline: None,
             stage: Stage::Waiting { retry: false },
         };
@@ -228,7 +232,7 @@ impl Authenticator {
 
     fn challenge_anew(&mut self, now: Instant, random: &mut Random, steps: &mut Vec<Step>) {
         self.sent = 0;
-        self.interval = self.config.challenge_interval.unwrap_or(FIRST_INTERVAL);
+        self.interval = self.config.challenge_interval.unwrap_or(self.first_interval);
         if self.method == Method::Pap {
             self.deadline = Some(now + self.config.pap_timeout);
             return;
@@ -251,7 +255,7 @@ impl Authenticator {
         self.sent += 1;
         self.deadline = Some(now + self.interval);
         if self.config.challenge_interval.is_none() {
-            self.interval = (self.interval * 2).min(LAST_INTERVAL);
+            self.interval = (self.interval * 2).min(LAST_INTERVAL.max(self.first_interval));
         }
     }
 

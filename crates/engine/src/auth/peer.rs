@@ -40,6 +40,9 @@ pub(crate) struct Peer {
     resend: Option<Instant>,
     /// The newest answer and what its success will be worth.
     pending: Option<Pending>,
+    /// The newest Challenge and our Response to it. A Challenge that comes again gets the same Response: the Success on its way
+    /// belongs to that one.
+    answered: Option<(Vec<u8>, Vec<u8>)>,
     done: bool,
     id: u8,
 }
@@ -64,6 +67,7 @@ impl Peer {
             give_up: now + PATIENCE,
             resend: None,
             pending: None,
+            answered: None,
             done: false,
             id: 1,
         };
@@ -155,6 +159,9 @@ impl Peer {
         random: &mut Random,
         steps: &mut Vec<Step>,
     ) {
+        if let Some((_, reply)) = self.answered.as_ref().filter(|(asked, _)| asked == packet) {
+            return steps.push(Step::Send(Protocol::CHAP, reply.clone()));
+        }
         let Ok(challenge) = chap::Challenge::parse(packet) else { return };
         let mut pending = Pending { id: challenge.id, challenge: [0; 16], v2: None };
         let mut value = Vec::new();
@@ -188,6 +195,7 @@ impl Peer {
         let mut reply = Vec::new();
         chap::Response { id: challenge.id, value: &value, name: &config.name }.emit(&mut reply);
         self.pending = Some(pending);
+        self.answered = Some((packet.to_vec(), reply.clone()));
         steps.push(Step::Send(Protocol::CHAP, reply));
     }
 

@@ -59,6 +59,12 @@ impl Ccp {
             && (self.wanted.is_none() || self.disagreements >= MAX_DISAGREEMENTS)
     }
 
+    /// Whether the peer can acknowledge our request in one way alone.
+    pub(crate) fn asks_for_one(&self) -> bool {
+        let strengths = STRENGTHS.iter().filter(|(strength, _)| self.policy.allows(*strength));
+        self.wanted.is_some() && (self.chosen || strengths.count() == 1)
+    }
+
     /// The mode for a peer that does (not) offer stateless operation.
     fn mode(&self, offers_stateless: bool) -> Mode {
         match self.policy.stateful {

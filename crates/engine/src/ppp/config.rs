@@ -22,6 +22,19 @@ pub struct LinkConfig {
     pub ipv6: bool,
     /// Retransmission of the network protocols' requests.
     pub network_timers: Timers,
+    /// How long a packet and its answer take, as known before PPP begins (from TCP); zero when it is not known. Requests are not
+    /// repeated before an answer could have come: that would end calls with pppd at the far end of a slow line.
+    pub round_trip: Duration,
+}
+
+/// The first wait for an answer where the line is fast, when the configuration sets no interval.
+const FIRST_RESTART: Duration = Duration::from_millis(250);
+
+impl LinkConfig {
+    /// How long the first transmission of a request waits for its answer.
+    pub(super) fn first_wait(&self) -> Duration {
+        FIRST_RESTART.max(self.round_trip * 2)
+    }
 }
 
 /// Which end of the call a link is.
@@ -44,7 +57,7 @@ pub struct ServerConfig {
     pub attempts: u8,
     /// How often a Challenge is sent without an answer before the link ends.
     pub max_challenges: u8,
-    /// Time between unanswered Challenges. `None`: 1 s, doubling up to 3 s.
+    /// Time between unanswered Challenges. `None`: 2 s, then 3 s; more on a slow line.
     pub challenge_interval: Option<Duration>,
     /// How long the peer has for PAP.
     pub pap_timeout: Duration,
@@ -139,7 +152,7 @@ pub struct EchoConfig {
 /// Retransmission of Configure- and Terminate-Requests (RFC 1661 §4.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timers {
-    /// A fixed restart interval. `None`: 250 ms, doubling up to 3 s.
+    /// A fixed restart interval. `None`: 250 ms (1 s for CCP; more on a slow line), doubling up to 3 s.
     pub restart: Option<Duration>,
     /// Configure-Requests sent without a valid answer before giving up.
     pub max_configure: u32,

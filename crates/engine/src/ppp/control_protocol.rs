@@ -10,9 +10,7 @@ use super::automaton::{Action, Input, State, transition};
 use super::config::Timers;
 use crate::{Instant, Random};
 
-/// The first wait for an answer, when the configuration sets no interval.
-const FIRST_RESTART: Duration = Duration::from_millis(250);
-/// Where doubling the wait ends: the RFC's and pppd's interval.
+/// Where doubling the wait for an answer ends, unless it began higher: the RFC's and pppd's interval.
 const LAST_RESTART: Duration = Duration::from_secs(3);
 /// Configure-Requests of one negotiation before it is called hopeless. Honest ones need fewer than ten.
 const MAX_ROUNDS: u32 = 40;
@@ -88,6 +86,8 @@ pub(crate) struct ControlProtocol<N> {
     pub(crate) negotiation: N,
     state: State,
     timers: Timers,
+    /// The first wait for an answer.
+    first_wait: Duration,
     transmissions_left: u32,
     interval: Duration,
     deadline: Option<Instant>,
@@ -120,13 +120,16 @@ struct Reply<'a> {
 }
 
 impl<N: Negotiation> ControlProtocol<N> {
-    pub(crate) fn new(negotiation: N, timers: Timers) -> Self {
+    /// `first_wait` is how long the first transmission of a request waits for its answer when `timers` set no interval.
+    pub(crate) fn new(negotiation: N, timers: Timers, first_wait: Duration) -> Self {
+        let first_wait = timers.restart.unwrap_or(first_wait);
         Self {
             negotiation,
             state: State::Initial,
             timers,
+            first_wait,
             transmissions_left: 0,
-            interval: FIRST_RESTART,
+            interval: first_wait,
             deadline: None,
             next_id: 1,
             request_id: 0,
@@ -188,6 +191,16 @@ impl<N: Negotiation> ControlProtocol<N> {
     pub(crate) fn protocol_rejected(&mut self, now: Instant, steps: &mut Vec<Step>) {
         self.finish = Finish::Rejected;
         self.apply(now, Input::RejectFatal, Reply::default(), steps);
+    }
+
+    /// The peer shows that it is open, so that it has acknowledged our request, though we did not hear it say so. Only for requests
+    /// that the peer could acknowledge in one way alone.
+    pub(crate) fn assume_acknowledged(&mut self, now: Instant, steps: &mut Vec<Step>) {
+        if self.state == State::AckSent && self.unanswered {
+            self.unanswered = false;
+            self.negotiation.acknowledged();
+            self.apply(now, Input::Ack, Reply::default(), steps);
+        }
     }
 
     /// Runs the restart timer. Does nothing before its time.
@@ -415,7 +428,7 @@ impl<N: Negotiation> ControlProtocol<N> {
 
     fn init_count(&mut self, count: u32) {
         self.transmissions_left = count;
-        self.interval = self.timers.restart.unwrap_or(FIRST_RESTART);
+        self.interval = self.first_wait;
     }
 
     /// Sends a Configure-Request: a repetition keeps identifier and options, so that an answer to any copy counts.
@@ -435,7 +448,7 @@ impl<N: Negotiation> ControlProtocol<N> {
         self.transmissions_left = self.transmissions_left.saturating_sub(1);
         self.deadline = Some(now + self.interval);
         if self.timers.restart.is_none() {
-            self.interval = (self.interval * 2).min(LAST_RESTART);
+            self.interval = (self.interval * 2).min(LAST_RESTART.max(self.first_wait));
         }
     }
 
@@ -480,133 +493,4 @@ pub(crate) fn judge_each(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ppp::MppePolicy;
-    use crate::ppp::ccp::Ccp;
-
-    const MPPE_128: [u8; 6] = [18, 6, 1, 0, 0, 0x40];
-
-    fn started() -> (ControlProtocol<Ccp>, Random) {
-        let mut ccp = ControlProtocol::new(Ccp::new(MppePolicy::REQUIRE_128), Timers::default());
-        let mut steps = Vec::new();
-        ccp.open(Instant::ZERO, &mut steps);
-        assert_eq!(steps.len(), 1);
-        (ccp, Random::new([0; 32]))
-    }
-
-    fn handle(
-        protocol: &mut ControlProtocol<Ccp>,
-        random: &mut Random,
-        code: Code,
-        id: u8,
-        data: &[u8],
-    ) -> Vec<Step> {
-        let mut steps = Vec::new();
-        protocol.handle_packet(Instant::ZERO, &Packet { code, id, data }, random, &mut steps);
-        steps
-    }
-
-    fn sent(step: &Step) -> Option<Code> {
-        match step {
-            Step::Send(packet) => Some(Code(packet[0])),
-            _ => None,
-        }
-    }
-
-    fn opened() -> (ControlProtocol<Ccp>, Random) {
-        let (mut ccp, mut random) = started();
-        handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, 9, &MPPE_128);
-        handle(&mut ccp, &mut random, Code::CONFIGURE_ACK, 1, &MPPE_128);
-        assert!(ccp.is_open());
-        (ccp, random)
-    }
-
-    #[test]
-    fn the_layer_is_up_before_the_acknowledgement_that_lets_the_peer_use_it() {
-        let (mut ccp, mut random) = started();
-        handle(&mut ccp, &mut random, Code::CONFIGURE_ACK, 1, &MPPE_128);
-        let steps = handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, 9, &MPPE_128);
-        assert_eq!(steps[0], Step::Up);
-        assert_eq!(sent(&steps[1]), Some(Code::CONFIGURE_ACK));
-    }
-
-    #[test]
-    fn a_request_repeated_after_opening_is_acknowledged_and_nothing_falls() {
-        let (mut ccp, mut random) = opened();
-        let steps = handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, 10, &MPPE_128);
-        assert_eq!(steps.len(), 1);
-        assert_eq!(sent(&steps[0]), Some(Code::CONFIGURE_ACK));
-        assert!(ccp.is_open());
-    }
-
-    #[test]
-    fn a_peer_that_keeps_repeating_gets_a_new_negotiation() {
-        let (mut ccp, mut random) = opened();
-        for id in 0..MAX_REPEATS as u8 {
-            handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, id, &MPPE_128);
-        }
-        let steps = handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, 99, &MPPE_128);
-        assert_eq!(steps[0], Step::Down);
-        assert!(!ccp.is_open());
-    }
-
-    #[test]
-    fn duplicated_answers_do_not_reopen_the_negotiation() {
-        let (mut ccp, mut random) = opened();
-        assert!(handle(&mut ccp, &mut random, Code::CONFIGURE_ACK, 1, &MPPE_128).is_empty());
-        assert!(handle(&mut ccp, &mut random, Code::CONFIGURE_NAK, 1, &MPPE_128).is_empty());
-        assert!(handle(&mut ccp, &mut random, Code::TERMINATE_ACK, 1, &[]).is_empty());
-        assert!(ccp.is_open());
-    }
-
-    #[test]
-    fn an_endless_dispute_ends_as_not_converging() {
-        let (mut ccp, mut random) = started();
-        let mut finished = false;
-        for _ in 0..100 {
-            let id = ccp.request_id;
-            let steps =
-                handle(&mut ccp, &mut random, Code::CONFIGURE_NAK, id, &[18, 6, 0, 0, 0, 0x10]);
-            finished |= steps.contains(&Step::Finished(Finish::NotConverging));
-        }
-        assert!(finished);
-    }
-
-    #[test]
-    fn repetitions_keep_their_identifier_and_slow_down() {
-        let (mut ccp, _) = started();
-        let mut waits = Vec::new();
-        let mut now = Instant::ZERO;
-        let mut steps = Vec::new();
-        while let Some(deadline) = ccp.deadline() {
-            waits.push((deadline - now).as_millis());
-            now = deadline;
-            ccp.handle_timeout(now, &mut steps);
-        }
-        assert_eq!(waits[..5], [250, 500, 1000, 2000, 3000]);
-        assert_eq!(steps.last(), Some(&Step::Finished(Finish::TimedOut)));
-        let first = &steps[0];
-        assert!(steps[..steps.len() - 1].iter().all(|step| step == first));
-    }
-
-    #[test]
-    fn a_peer_that_was_not_ready_is_asked_again_as_soon_as_it_asks() {
-        let (mut ccp, mut random) = started();
-        assert!(handle(&mut ccp, &mut random, Code::TERMINATE_ACK, 1, &[]).is_empty());
-        let steps = handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, 9, &MPPE_128);
-        let codes: Vec<_> = steps.iter().filter_map(sent).collect();
-        assert_eq!(codes, [Code::CONFIGURE_ACK, Code::CONFIGURE_REQUEST]);
-        handle(&mut ccp, &mut random, Code::CONFIGURE_ACK, 1, &MPPE_128);
-        assert!(ccp.is_open());
-    }
-
-    #[test]
-    fn an_unknown_code_is_rejected_but_a_code_reject_never_is() {
-        let (mut ccp, mut random) = opened();
-        let steps = handle(&mut ccp, &mut random, Code(0x66), 1, b"?");
-        assert_eq!(sent(&steps[0]), Some(Code::CODE_REJECT));
-        assert!(handle(&mut ccp, &mut random, Code::CODE_REJECT, 1, &[7, 2, 0, 4]).is_empty());
-        assert!(ccp.is_open());
-    }
-}
+mod tests;

@@ -20,6 +20,9 @@ use crate::{Instant, Random};
 
 /// What MPPE takes from the information field: its header and the inner protocol number (RFC 3078 §3).
 const MPPE_OVERHEAD: u16 = 4;
+/// How long the first CCP request waits for its answer at least. A repetition that the peer did not need is dear: pppd closes CCP, and
+/// the link with it.
+const CCP_WAIT: Duration = Duration::from_secs(1);
 /// Reset-Requests are not sent faster than this.
 const RESET_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -50,6 +53,8 @@ pub(super) struct Plan {
     pub(super) mppe: MppePolicy,
     pub(super) ipv6: bool,
     pub(super) timers: Timers,
+    /// How long a first request waits for its answer.
+    pub(super) first_wait: Duration,
     /// The largest information field for the peer, in bytes.
     pub(super) mtu: u16,
 }
@@ -87,9 +92,15 @@ impl Network {
             Addresses::Ask(address) => Ipcp::client(address),
         };
         let mut network = Self {
-            ccp: ControlProtocol::new(Ccp::new(plan.mppe), plan.timers),
-            ipcp: ControlProtocol::new(ipcp, plan.timers),
-            ipv6cp: plan.ipv6.then(|| ControlProtocol::new(Ipv6cp::new(random), plan.timers)),
+            ccp: ControlProtocol::new(
+                Ccp::new(plan.mppe),
+                plan.timers,
+                plan.first_wait.max(CCP_WAIT),
+            ),
+            ipcp: ControlProtocol::new(ipcp, plan.timers, plan.first_wait),
+            ipv6cp: plan
+                .ipv6
+                .then(|| ControlProtocol::new(Ipv6cp::new(random), plan.timers, plan.first_wait)),
             authenticated,
             plan,
             encrypted: false,
@@ -181,6 +192,17 @@ impl Network {
             _ => return false,
         }
         true
+    }
+
+    /// An encrypted packet came before there are keys for it. Its sender has CCP open, so that it acknowledged our request, and the
+    /// acknowledgement was lost. Repeating the request would end the call: pppd closes CCP at the sight of it, and the link with it.
+    pub(super) fn handle_encrypted(&mut self, now: Instant, steps: &mut Vec<Step>) {
+        if self.encrypted || !self.ccp.negotiation.asks_for_one() {
+            return;
+        }
+        let mut own = Vec::new();
+        self.ccp.assume_acknowledged(now, &mut own);
+        self.follow_ccp(own, steps);
     }
 
     /// Asks the peer to start its stateful MPPE afresh.

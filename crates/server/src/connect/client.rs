@@ -280,6 +280,7 @@ impl Client<'_> {
             mppe: self.options.mppe,
             ipv6: true,
             network_timers: Timers::default(),
+            round_trip: sys::round_trip(&self.stream),
         };
         let mut link = Link::new(config, self.seed, now);
         link.start(now);

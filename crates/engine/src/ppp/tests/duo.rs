@@ -31,6 +31,7 @@ pub(super) fn server(mppe: MppePolicy) -> LinkConfig {
         mppe,
         ipv6: true,
         network_timers: Timers::default(),
+        round_trip: Duration::ZERO,
     }
 }
 
@@ -158,16 +159,21 @@ impl End {
     }
 }
 
-/// Two ends and the wire between them; frames take a millisecond.
+/// Two ends and the wire between them.
 pub(super) struct Duo {
     pub(super) server: End,
     pub(super) client: End,
     pub(super) cut: bool,
+    /// How long a frame takes.
+    pub(super) latency: Duration,
+    /// Frames to lose, by whether they go to the server and by their description.
+    pub(super) lose: fn(bool, &str) -> bool,
     /// Frames that may still be delivered; for stopping in the middle of something.
     pub(super) step_limit: usize,
     now: Instant,
     loss: Option<(Random, u32)>,
-    wire: VecDeque<(bool, Vec<u8>)>,
+    /// When each arrives, whether at the server, and what it is.
+    wire: VecDeque<(Instant, bool, Vec<u8>)>,
 }
 
 impl Duo {
@@ -178,6 +184,8 @@ impl Duo {
             server: End::new(server, 1),
             client,
             cut: false,
+            latency: Duration::ZERO,
+            lose: |_, _| false,
             step_limit: usize::MAX,
             now: Instant::ZERO,
             loss: None,
@@ -202,7 +210,9 @@ impl Duo {
         loop {
             self.deliver();
             let timeouts = [self.server.link.poll_timeout(), self.client.link.poll_timeout()];
-            let next = timeouts.into_iter().flatten().map(|(at, _)| at).min();
+            let arrival = self.wire.front().map(|(at, ..)| *at);
+            let timers = timeouts.into_iter().flatten().map(|(at, _)| at);
+            let next = timers.chain(arrival).min();
             match next.filter(|next| *next <= end) {
                 Some(next) => self.now = self.now.max(next),
                 None => break,
@@ -216,18 +226,23 @@ impl Duo {
     fn deliver(&mut self) {
         loop {
             for frame in self.server.drain(self.now) {
-                self.wire.push_back((false, frame));
+                self.wire.push_back((self.now + self.latency, false, frame));
             }
             for frame in self.client.drain(self.now) {
-                self.wire.push_back((true, frame));
+                self.wire.push_back((self.now + self.latency, true, frame));
             }
-            let Some((to_server, frame)) = self.wire.pop_front() else { return };
+            let arrived = self.wire.front().is_some_and(|(at, ..)| *at <= self.now);
+            let Some((_, to_server, frame)) = self.wire.pop_front_if(|_| arrived) else { return };
+            let text = wire::ppp::describe(&frame).to_string();
+            if (self.lose)(to_server, &text) {
+                continue;
+            }
             if self.cut || self.step_limit == 0 || self.is_lost() {
                 continue;
             }
             self.step_limit -= 1;
             let end = if to_server { &mut self.server } else { &mut self.client };
-            end.log.push(format!("rcvd {}", wire::ppp::describe(&frame)));
+            end.log.push(format!("rcvd {text}"));
             end.link.handle_frame(self.now, &frame);
         }
     }

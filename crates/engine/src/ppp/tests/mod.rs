@@ -307,3 +307,49 @@ fn a_client_that_insists_on_an_address_is_refused_by_name() {
     }
     assert_eq!(cause.as_deref(), Some(&b"Could not agree on IP addresses"[..]));
 }
+
+#[test]
+fn an_encrypted_packet_shows_that_an_acknowledgement_was_lost() {
+    let mut duo = Duo::new(server(MppePolicy::REQUIRE_128), client(&ALL, MppePolicy::REQUIRE_128));
+    duo.lose = |to_server, text| to_server && text.starts_with("[CCP ConfAck");
+    duo.run(Duration::from_millis(300));
+    assert!(duo.client.keys().is_some() && duo.server.keys().is_none());
+    // What pppd says next is its IPCP request, encrypted.
+    duo.server.link.handle_frame(duo.now(), &[0x00, 0xfd, 0x90, 0x00, 0x12, 0x34]);
+    duo.run(Duration::from_secs(20));
+    assert!(duo.server.keys().is_some() && duo.server.permit().is_some());
+    let asked = duo.server.log.iter().filter(|line| line.starts_with("sent [CCP ConfReq")).count();
+    assert_eq!(asked, 1, "asked again, and pppd would end the call");
+}
+
+#[test]
+fn an_encrypted_packet_proves_nothing_where_the_request_left_a_choice() {
+    let any = MppePolicy { bits40: true, ..MppePolicy::REQUIRE_128 };
+    let mut duo = Duo::new(server(any), client(&ALL, any));
+    duo.lose = |to_server, text| to_server && text.starts_with("[CCP Conf");
+    duo.run(Duration::from_millis(300));
+    duo.server.link.handle_frame(duo.now(), &[0x00, 0xfd, 0x90, 0x00, 0x12, 0x34]);
+    duo.run(Duration::from_millis(100));
+    assert!(duo.server.keys().is_none());
+}
+
+#[test]
+fn on_a_slow_line_nothing_is_repeated_before_an_answer_could_come() {
+    let slow = |config| LinkConfig { round_trip: Duration::from_millis(1200), ..config };
+    let mut duo = Duo::new(
+        slow(server(MppePolicy::REQUIRE_128)),
+        slow(client(&ALL, MppePolicy::REQUIRE_128)),
+    );
+    duo.latency = Duration::from_millis(600);
+    duo.run(Duration::from_secs(20));
+    assert!(
+        duo.server.permit().is_some() && duo.client.permit().is_some(),
+        "{:#?}",
+        duo.server.log
+    );
+    // IPCP repeats its acknowledged request while the peer still finds out which address it may have (RFC 1661 §4.1, Ack-Rcvd).
+    for request in ["sent [LCP ConfReq", "sent [CHAP Challenge", "sent [CCP ConfReq"] {
+        let times = duo.server.log.iter().filter(|line| line.starts_with(request)).count();
+        assert_eq!(times, 1, "{request}: {:#?}", duo.server.log);
+    }
+}

@@ -1,18 +1,21 @@
 //! The PPP session of one call: LCP, authentication, the network phase, echo and the end of it all.
 
+mod authentication;
+mod network;
+
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use wire::ppp::{Code, Packet, Protocol};
 
-use super::config::{ClientConfig, Grant, LinkConfig, Side};
+use super::config::{Grant, LinkConfig, Side};
 use super::control_protocol::{ControlProtocol, Finish, Step as LcpStep};
 use super::echo::{Due, Echo};
 use super::lcp::{DEFAULT_MRU, Lcp};
-use super::network::{Addresses, Network, Plan, Step as NetworkStep};
+use super::network::{Addresses, Network};
 use super::{Cause, Event, Framing, Output, Party};
-use crate::auth::authenticator::{Authenticator, Step as AuthenticatorStep};
-use crate::auth::peer::{Peer, Step as PeerStep};
+use crate::auth::authenticator::Authenticator;
+use crate::auth::peer::Peer;
 use crate::auth::{Authenticated, Denied};
 use crate::{Instant, Random};
 
@@ -85,7 +88,7 @@ impl Link {
         };
         let lcp = Lcp::new(config.lcp, methods, own_methods, &mut random);
         Self {
-            lcp: ControlProtocol::new(lcp, config.lcp.timers),
+            lcp: ControlProtocol::new(lcp, config.lcp.timers, config.first_wait()),
             phase: Phase::Waiting(now + config.lcp.first_request_delay),
             auth: Auth::None,
             network: None,
@@ -130,8 +133,9 @@ impl Link {
             Protocol::CCP | Protocol::IPCP | Protocol::IPV6CP => {
                 self.handle_network(now, protocol, body);
             }
-            // Network packets belong to the packet path. One that ends up here came too early to be carried.
-            Protocol::IPV4 | Protocol::IPV6 | Protocol::COMPRESSED => {}
+            // Network packets belong to the packet path, which keeps what comes too early and shows it here as well.
+            Protocol::COMPRESSED => self.handle_encrypted(now),
+            Protocol::IPV4 | Protocol::IPV6 => {}
             _ => self.reject_protocol(protocol, body),
         }
     }
@@ -333,201 +337,6 @@ impl Link {
         // After the Configure-Ack that opened LCP, so that the peer is open when the first packet arrives.
         if opened && !self.is_dead() {
             self.authenticate(now);
-        }
-    }
-
-    /// LCP is open: authentication, as LCP agreed, or the network phase where none is wanted.
-    fn authenticate(&mut self, now: Instant) {
-        let lcp = &self.lcp.negotiation;
-        match &self.config.side {
-            Side::Server(server) => match (lcp.peer_method(), server.anonymous) {
-                (Some(method), _) => {
-                    let mut steps = Vec::new();
-                    let server = server.clone();
-                    self.auth = Auth::Server(Authenticator::start(
-                        method,
-                        server,
-                        now,
-                        &mut self.random,
-                        &mut steps,
-                    ));
-                    self.follow_authenticator(now, steps);
-                }
-                (None, Some(grant)) => self.enter_unauthenticated(now, Addresses::Give(grant)),
-                (None, None) => {
-                    self.terminate(now, Cause::Local("no address for an anonymous peer"))
-                }
-            },
-            Side::Client(client) => match lcp.own_method() {
-                Some(method) => {
-                    let mut steps = Vec::new();
-                    self.auth = Auth::Client(Peer::start(method, client, now, &mut steps));
-                    self.follow_peer(now, steps);
-                }
-                None => {
-                    let address = client.address;
-                    self.enter_unauthenticated(now, Addresses::Ask(address));
-                }
-            },
-        }
-    }
-
-    fn enter_unauthenticated(&mut self, now: Instant, addresses: Addresses) {
-        let waived = Authenticated::waived();
-        self.report_authenticated(&waived);
-        self.enter_network(now, waived, addresses);
-    }
-
-    fn handle_authentication(&mut self, now: Instant, protocol: Protocol, body: &[u8]) {
-        match (&mut self.auth, &self.config.side) {
-            (Auth::Server(authenticator), _) if authenticator.protocol() == protocol => {
-                let mut steps = Vec::new();
-                authenticator.handle_packet(body, &mut self.random, &mut steps);
-                self.follow_authenticator(now, steps);
-            }
-            (Auth::Client(peer), Side::Client(client)) if peer.protocol() == protocol => {
-                let mut steps = Vec::new();
-                peer.handle_packet(client, body, &mut self.random, &mut steps);
-                self.follow_peer(now, steps);
-            }
-            _ => self.reject_protocol(protocol, body),
-        }
-    }
-
-    fn run_authentication_timer(&mut self, now: Instant) {
-        match (&mut self.auth, &self.config.side) {
-            (Auth::Server(authenticator), _) => {
-                let mut steps = Vec::new();
-                authenticator.handle_timeout(now, &mut self.random, &mut steps);
-                self.follow_authenticator(now, steps);
-            }
-            (Auth::Client(peer), Side::Client(client)) => {
-                let mut steps = Vec::new();
-                peer.handle_timeout(client, now, &mut steps);
-                self.follow_peer(now, steps);
-            }
-            _ => {}
-        }
-    }
-
-    fn follow_authenticator(&mut self, now: Instant, steps: Vec<AuthenticatorStep>) {
-        for step in steps {
-            match step {
-                AuthenticatorStep::Send(protocol, packet) => self.send(protocol, &packet),
-                AuthenticatorStep::Ask(request) => self.event(Event::Authenticate(request)),
-                AuthenticatorStep::TimedOut(method) => {
-                    self.terminate(now, Cause::AuthenticationTimeout(method));
-                }
-            }
-        }
-    }
-
-    fn follow_peer(&mut self, now: Instant, steps: Vec<PeerStep>) {
-        for step in steps {
-            match step {
-                PeerStep::Send(protocol, packet) => self.send(protocol, &packet),
-                PeerStep::Accepted(verdict) => {
-                    let Side::Client(ClientConfig { address, .. }) = self.config.side else {
-                        return;
-                    };
-                    if self.network.is_none() {
-                        self.report_authenticated(&verdict);
-                        self.enter_network(now, verdict, Addresses::Ask(address));
-                    }
-                }
-                PeerStep::Refused { method, name, message } => {
-                    self.event(Event::AuthenticationFailed {
-                        method,
-                        name,
-                        reason: None,
-                        message,
-                        retry: false,
-                    });
-                    self.terminate(now, Cause::AuthenticationFailed);
-                }
-                PeerStep::ServerNotAuthentic => self.terminate(now, Cause::ServerNotAuthentic),
-                PeerStep::TimedOut(method) => {
-                    self.terminate(now, Cause::AuthenticationTimeout(method));
-                }
-            }
-        }
-    }
-
-    fn report_authenticated(&mut self, verdict: &Authenticated) {
-        if self.network.is_none() {
-            let (method, name) = (verdict.method(), verdict.name().to_vec());
-            self.event(Event::Authenticated { method, name });
-        }
-    }
-
-    fn enter_network(&mut self, now: Instant, verdict: Authenticated, addresses: Addresses) {
-        if self.network.is_some() {
-            return;
-        }
-        let granted = match addresses {
-            Addresses::Give(grant) => grant.mppe,
-            Addresses::Ask(_) => None,
-        };
-        let plan = Plan {
-            addresses,
-            mppe: granted.unwrap_or(self.config.mppe),
-            ipv6: self.config.ipv6,
-            timers: self.config.network_timers,
-            mtu: self.framing.peer_mru.min(self.config.lcp.mtu),
-        };
-        let mut steps = Vec::new();
-        self.network = Some(Network::start(verdict, plan, now, &mut self.random, &mut steps));
-        self.follow_network(now, steps);
-    }
-
-    fn leave_network(&mut self) {
-        let Some(mut network) = self.network.take() else { return };
-        let mut steps = Vec::new();
-        network.stop(&mut steps);
-        for step in steps {
-            if let NetworkStep::Event(event) = step {
-                self.event(event);
-            }
-        }
-    }
-
-    fn handle_network(&mut self, now: Instant, protocol: Protocol, body: &[u8]) {
-        if protocol == Protocol::IPV6CP && !self.config.ipv6 {
-            return self.reject_protocol(protocol, body);
-        }
-        let Ok(packet) = Packet::parse(body) else { return };
-        // Before authentication is over, RFC 1661 §3.4 has these dropped in silence.
-        let Some(network) = &mut self.network else { return };
-        let mut steps = Vec::new();
-        network.handle_packet(now, protocol, &packet, &mut self.random, &mut steps);
-        self.trace(protocol, Party::Peer, &packet);
-        self.follow_network(now, steps);
-    }
-
-    fn run_network_timer(&mut self, now: Instant) {
-        let Some(network) = &mut self.network else { return };
-        if network.deadline().is_none_or(|deadline| now < deadline) {
-            return;
-        }
-        // A peer that says nothing may have missed our Success, which many never ask for again.
-        let deaf = !network.peer_spoke();
-        let mut steps = Vec::new();
-        network.handle_timeout(now, &mut steps);
-        if deaf && let Auth::Server(authenticator) = &self.auth {
-            let mut again = Vec::new();
-            authenticator.repeat_success(&mut again);
-            self.follow_authenticator(now, again);
-        }
-        self.follow_network(now, steps);
-    }
-
-    fn follow_network(&mut self, now: Instant, steps: Vec<NetworkStep>) {
-        for step in steps {
-            match step {
-                NetworkStep::Send(protocol, packet) => self.send(protocol, &packet),
-                NetworkStep::Event(event) => self.event(event),
-                NetworkStep::Fail(cause) => self.terminate(now, cause),
-            }
         }
     }
 
