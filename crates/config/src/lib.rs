@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use options::{MppeOptions, PppOptions, TimerOptions};
+pub use options::{MppeOptions, OctetsDirection, PppOptions, ScriptOptions, TimerOptions};
 pub use secrets::{AddressRule, AddressRules, AddressSet, Entry, Secrets, SecretsFile};
 
 use diagnostic::{File, Place};
@@ -52,6 +52,8 @@ const DEFAULT_CONNECTIONS: usize = 100;
 const DEFAULT_LOCALIP: &str = "192.168.0.1-100";
 const DEFAULT_REMOTEIP: &str = "192.168.1.1-100";
 const DEFAULT_STIMEOUT: u64 = 10;
+/// Bits per second; nothing but a label.
+const DEFAULT_SPEED: u32 = 115_200;
 const PORT: u16 = 1723;
 
 /// What the files say.
@@ -65,6 +67,22 @@ pub struct Config {
     pub setup_timeout: Duration,
     /// Where users are.
     pub chap_secrets: PathBuf,
+    /// Where users of PAP are.
+    pub pap_secrets: PathBuf,
+    /// `noipparam`: scripts are not given the client's address as `ipparam`.
+    pub no_ipparam: bool,
+    /// `logwtmp`, here or as plugin in an options file: wtmp records are wanted.
+    pub logwtmp: bool,
+    /// `delegate`: clients' addresses come from the secrets file alone.
+    pub delegate: bool,
+    /// `bcrelay`: the interface whose broadcasts are relayed to clients, and theirs to it.
+    pub bcrelay: Option<String>,
+    /// `vrf`: the VRF device that the control connections are in.
+    pub vrf: Option<String>,
+    /// `speed`: the third argument of scripts.
+    pub speed: u32,
+    /// `pidfile`.
+    pub pidfile: Option<PathBuf>,
     /// The name of this server in `chap-secrets` and towards clients.
     pub name: Vec<u8>,
     /// Whether clients must authenticate.
@@ -91,7 +109,7 @@ impl Config {
     /// When a diagnostic is an error. The diagnostics hold all that was found, errors or not.
     pub fn load(paths: &Paths, host_name: &[u8]) -> Result<(Self, Diagnostics), Diagnostics> {
         let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());
-        Self::load_with(paths, host_name, &read, &resolve)
+        Self::load_with(paths, host_name, &read, &resolve_host)
     }
 
     /// As [`load`](Self::load), with files and host names from elsewhere.
@@ -163,7 +181,15 @@ impl Config {
             listen,
             slots,
             setup_timeout,
-            chap_secrets: paths.chap_secrets.clone(),
+            chap_secrets: options.chap_secrets.clone().unwrap_or(paths.chap_secrets.clone()),
+            pap_secrets: options.pap_secrets.clone().unwrap_or(paths.pap_secrets.clone()),
+            no_ipparam: conf.has("noipparam"),
+            logwtmp: conf.has("logwtmp") || options.logwtmp,
+            delegate: conf.has("delegate"),
+            bcrelay: conf.get("bcrelay").map(|value| value.text.clone()),
+            vrf: conf.get("vrf").map(|value| value.text.clone()),
+            speed: DEFAULT_SPEED,
+            pidfile: conf.get("pidfile").map(|value| PathBuf::from(&value.text)),
             name: options.name.clone().unwrap_or_else(|| host_name.to_vec()),
             auth: auth || asked,
             pap: options.require_pap,
@@ -310,16 +336,12 @@ fn setup_timeout(conf: &PptpdConf, file: &mut File<'_>) -> Duration {
     }
 }
 
-fn resolve(name: &str) -> Option<Ipv4Addr> {
+/// The first IPv4 address of a host.
+pub fn resolve_host(name: &str) -> Option<Ipv4Addr> {
     (name, 0).to_socket_addrs().ok()?.find_map(|address| match address {
         SocketAddr::V4(address) => Some(*address.ip()),
         SocketAddr::V6(_) => None,
     })
-}
-
-/// Looks a host name up.
-pub fn resolve_host(name: &str) -> Option<Ipv4Addr> {
-    resolve(name)
 }
 
 /// The duration that a number of seconds in [`PppOptions`] means; 0 means "not at all", as with pppd.

@@ -39,7 +39,7 @@ impl Files {
         let (config, mut diagnostics) = Config::load(&self.paths, &self.host_name)?;
         let mut users = SecretsFiles {
             chap: SecretsFile::new(&config.chap_secrets),
-            pap: SecretsFile::new(&self.paths.pap_secrets),
+            pap: SecretsFile::new(&config.pap_secrets),
             server: config.name.clone(),
         };
         // What is wrong with the secrets is worth a word before the first login.

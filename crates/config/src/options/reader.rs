@@ -6,73 +6,12 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::values::{MppeOptions, PppOptions};
 use crate::diagnostic::{Diagnostics, File, nearest};
 use crate::words::{BadWord, Word, Words};
 
 /// How deep `file` and `call` may nest.
 const MAX_DEPTH: usize = 8;
-
-/// What the options files say. `None` where they say nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct PppOptions {
-    pub name: Option<Vec<u8>>,
-    pub auth: Option<bool>,
-    pub require_pap: bool,
-    pub require_chap: bool,
-    pub require_mschap: bool,
-    pub require_mschap_v2: bool,
-    pub strip_domain: bool,
-    pub mppe: MppeOptions,
-    pub mtu: Option<u16>,
-    pub mru: Option<u16>,
-    pub dns: Vec<Ipv4Addr>,
-    pub nbns: Vec<Ipv4Addr>,
-    pub proxyarp: bool,
-    pub lcp_echo_interval: Option<u32>,
-    pub lcp_echo_failure: Option<u32>,
-    pub lcp_echo_adaptive: bool,
-    pub lcp: TimerOptions,
-    pub ipcp: TimerOptions,
-    pub chap_interval: Option<u32>,
-    pub chap_restart: Option<u32>,
-    pub chap_max_challenge: Option<u32>,
-    pub asyncmap: Option<u32>,
-    pub no_acfc: bool,
-    pub no_pfc: bool,
-    pub no_magic: bool,
-    pub idle: Option<u32>,
-    pub maxconnect: Option<u32>,
-    pub ipparam: Option<String>,
-    pub local: Option<Ipv4Addr>,
-    pub remote: Option<Ipv4Addr>,
-    pub ifname: Option<String>,
-    pub ipv6: Option<bool>,
-    pub debug: bool,
-    pub dump: bool,
-    pub dryrun: bool,
-}
-
-/// The `*-restart`, `*-max-configure`, … of one protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct TimerOptions {
-    pub restart: Option<u32>,
-    pub max_configure: Option<u32>,
-    pub max_terminate: Option<u32>,
-    pub max_failure: Option<u32>,
-}
-
-/// What the options say about MPPE.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct MppeOptions {
-    pub required: bool,
-    pub off: bool,
-    pub bits40: Option<bool>,
-    pub bits128: Option<bool>,
-    pub stateful: bool,
-}
 
 /// Options with no meaning for a VPN server, or whose meaning is Gretel's own way, with the number of their arguments.
 const HARMLESS: &[(&str, usize)] = &[
