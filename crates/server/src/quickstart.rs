@@ -34,7 +34,7 @@ pub struct Quickstart {
     host: Host,
     changes: Vec<Change>,
     settings: Settings,
-    password: String,
+    password: Password,
     network: Ipv4Addr,
     addresses: Vec<Ipv4Addr>,
     /// What could not be done, and what that means.
@@ -78,7 +78,7 @@ impl Quickstart {
             host,
             changes: Vec::new(),
             settings,
-            password: password()?,
+            password: Password::from(password()?),
             network,
             addresses,
             shortcomings: Vec::new(),
@@ -95,7 +95,7 @@ impl Quickstart {
 
     /// The one user.
     pub fn users(&self) -> Box<dyn Users> {
-        Box::new(OneUser { password: Password::from(self.password.as_str()) })
+        Box::new(OneUser { password: self.password.clone() })
     }
 
     fn forward(&mut self) {
@@ -142,7 +142,8 @@ impl Drop for Quickstart {
 /// What to type where.
 impl fmt::Display for Quickstart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { password, network, .. } = self;
+        let password = String::from_utf8_lossy(self.password.as_bytes());
+        let network = self.network;
         let server = self.addresses.first().copied().unwrap_or(Ipv4Addr::LOCALHOST);
         let others: Vec<String> = self.addresses.iter().skip(1).map(ToString::to_string).collect();
         writeln!(
@@ -190,7 +191,7 @@ impl fmt::Display for Quickstart {
 #[derive(Debug)]
 pub struct Fixed {
     settings: Settings,
-    password: String,
+    password: Password,
 }
 
 impl From<&Quickstart> for Fixed {
@@ -201,8 +202,7 @@ impl From<&Quickstart> for Fixed {
 
 impl Source for Fixed {
     fn load(&mut self) -> Result<(Settings, Box<dyn Users>), String> {
-        let password = Password::from(self.password.as_str());
-        Ok((self.settings.clone(), Box::new(OneUser { password })))
+        Ok((self.settings.clone(), Box::new(OneUser { password: self.password.clone() })))
     }
 }
 

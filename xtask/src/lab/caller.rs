@@ -33,24 +33,39 @@ impl Caller {
     }
 
     pub(crate) fn command(&self, password: &str, arguments: &[&str]) -> Result<Command> {
+        self.command_as("anna", password, arguments)
+    }
+
+    fn command_as(&self, user: &str, password: &str, arguments: &[&str]) -> Result<Command> {
         let file = self.folder.join("password");
         // Another client may be reading it.
         if fs::read(&file).ok().as_deref() != Some(password.as_bytes()) {
             fs::write(&file, password)?;
         }
         let mut command = self.namespace.command(workspace::gretel());
-        command.args(["connect", SERVER, "--user", "anna", "--require-mppe", "--password-file"]);
+        command.args(["connect", SERVER, "--user", user, "--require-mppe", "--password-file"]);
         command.arg(file).arg("--state-dir").arg(self.folder.join("state")).args(arguments);
         Ok(command)
     }
 
     /// Connects, and waits until the server answers through the tunnel.
     pub(crate) fn connect(&mut self) -> Result<()> {
-        let mut command = self.command("secret", &["--route", "192.168.77.0/24"])?;
+        self.connect_as("anna", "secret", &["--route", "192.168.77.0/24"], INNER)
+    }
+
+    /// As [`connect`](Self::connect), as another user, to a server with another inner address.
+    pub(crate) fn connect_as(
+        &mut self,
+        user: &str,
+        password: &str,
+        arguments: &[&str],
+        inner: &str,
+    ) -> Result<()> {
+        let mut command = self.command_as(user, password, arguments)?;
         let log = self.folder.join("connect.log");
         self.process = Some(self.namespace.spawn(&mut command, &log)?);
         let deadline = Instant::now() + Duration::from_secs(10);
-        while self.ping(INNER, 56, 1).is_err() {
+        while self.ping(inner, 56, 1).is_err() {
             ensure!(Instant::now() < deadline, "no tunnel:\n{}", text_of(&log));
             thread::sleep(Duration::from_millis(20));
         }
@@ -60,6 +75,11 @@ impl Caller {
     pub(crate) fn ping(&self, address: &str, size: u16, count: u8) -> Result<()> {
         let ping = format!("ping -n -q -M do -c {count} -i 0.01 -W 1 -s {size} {address}");
         self.namespace.sh(&ping).map(|_| ())
+    }
+
+    /// Ends the client as SIGKILL does.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
     }
 
     /// Ends the client as a user does.

@@ -14,6 +14,7 @@ mod sandbox;
 mod scenarios;
 mod segment;
 mod server;
+mod stranger;
 mod syslog;
 mod world;
 

@@ -19,6 +19,8 @@ use super::{
 
 /// The server's outer address.
 pub(crate) const SERVER: &str = "10.99.0.1";
+/// Where PPTP servers listen (RFC 2637 §2).
+pub(crate) const SERVER_PORT: u16 = 1723;
 /// The server's address on the lan, and its end of every tunnel.
 pub(crate) const INNER: &str = "192.168.77.1";
 /// A machine on the lan that knows nothing of the tunnels.

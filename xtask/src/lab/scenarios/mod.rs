@@ -2,6 +2,8 @@
 
 mod addresses;
 mod bad_lines;
+mod command_line;
+mod hostile;
 mod own_client;
 mod refusals;
 mod tunnels;
@@ -38,6 +40,8 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         refusals::SCENARIOS,
         bad_lines::SCENARIOS,
         vanishing::SCENARIOS,
+        hostile::SCENARIOS,
+        command_line::SCENARIOS,
     ];
     let scenarios = lists.into_iter().flatten();
     scenarios.flat_map(|scenario| {

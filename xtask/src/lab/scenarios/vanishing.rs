@@ -8,6 +8,7 @@ use super::Scenario;
 use crate::lab::{
     segment::{INNER, SERVER},
     server::{Files, wait_for_log},
+    stranger::{call_request, start_request},
     world::World,
 };
 
@@ -51,23 +52,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 
 /// How long lcp-echo-interval 1 and lcp-echo-failure 4 may take to end a session, and some.
 const ECHOES: Duration = Duration::from_secs(20);
-
-/// Start-Control-Connection-Request of pptp-linux (RFC 2637 §2.1): framing 3, bearer 3, host "local".
-fn start_request() -> Vec<u8> {
-    let mut message = vec![0, 156, 0, 1, 0x1a, 0x2b, 0x3c, 0x4d, 0, 1, 0, 0, 1, 0, 0, 0];
-    message.extend([0, 0, 0, 3, 0, 0, 0, 3, 0xff, 0xff, 0, 1]);
-    message.resize(156, 0);
-    message[28..33].copy_from_slice(b"local");
-    message
-}
-
-/// Outgoing-Call-Request (RFC 2637 §2.7) with call id 7, as pptp-linux sends it.
-fn call_request() -> Vec<u8> {
-    let mut message = vec![0, 168, 0, 1, 0x1a, 0x2b, 0x3c, 0x4d, 0, 7, 0, 0, 0, 7, 0, 0];
-    message.extend([0, 0, 9, 0x60, 0, 0x98, 0x96, 0x80, 0, 0, 0, 3, 0, 0, 0, 3, 0, 3, 0, 0]);
-    message.resize(168, 0);
-    message
-}
 
 /// A shell script that sends bytes to the server and closes after `seconds`.
 fn send(bytes: &[u8], seconds: f32) -> String {

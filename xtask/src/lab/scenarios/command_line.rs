@@ -1,0 +1,231 @@
+//! `gretel serve` as a person starts it: without any file, and with files that are wrong.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use super::Scenario;
+use crate::{
+    lab::{
+        caller::Caller,
+        network::Process,
+        segment::NEIGHBOUR,
+        server::{Files, wait_for_log},
+        world::World,
+    },
+    workspace,
+};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "serve --quickstart needs no file, reaches the lan and undoes what it changed",
+        compared: false,
+        run: quickstart,
+    },
+    Scenario {
+        name: "a server with broken files does not start, and says where they are broken",
+        compared: false,
+        run: broken_files,
+    },
+    Scenario {
+        name: "a server that is told to read broken files again keeps what it had",
+        compared: false,
+        run: broken_reload,
+    },
+];
+
+/// How long a server may take to start or to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How a server looks from the lan: whether it forwards and translates, and which interfaces and proxy ARP entries it has.
+const STATE: &str = "cat /proc/sys/net/ipv4/ip_forward; nft list ruleset; ip -o link | cut -d' ' -f2; \
+                     ip neighbour show proxy; ip -4 route show table all";
+
+/// A server in the server's namespace, in a folder of its own.
+struct Started {
+    process: Process,
+    log: PathBuf,
+}
+
+impl Started {
+    fn new(folder: &Path, arguments: &[&str]) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let log = folder.join("log");
+        let file = File::create(&log)?;
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", "server"]).arg(workspace::gretel()).arg("serve");
+        command.args(arguments).current_dir(folder).stdin(Stdio::null());
+        let child = command.stdout(file.try_clone()?).stderr(file).spawn()?;
+        Ok(Self { process: Process { child }, log })
+    }
+
+    fn text(&self) -> Result<String> {
+        fs::read_to_string(&self.log).with_context(|| self.log.display().to_string())
+    }
+
+    /// Waits until it serves.
+    fn ready(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.text()?.contains("MGR: Manager process started") {
+            ensure!(Instant::now() < deadline, "it does not start:\n{}", self.text()?);
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Waits for its end: whether it was a success, and what it said.
+    fn end(mut self) -> Result<(bool, String)> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.child.try_wait()? {
+                return Ok((status.success(), self.text()?));
+            }
+            ensure!(Instant::now() < deadline, "it does not end:\n{}", self.text()?);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What stands behind a word in the printed instructions.
+    fn printed(&self, word: &str) -> Result<String> {
+        let text = self.text()?;
+        let line = text.lines().find_map(|line| line.trim_start().strip_prefix(word));
+        Ok(line.with_context(|| format!("no {word} in\n{text}"))?.trim().to_owned())
+    }
+}
+
+fn quickstart(world: &mut World) -> Result<()> {
+    // The server's namespace is there, its server is not started.
+    world.server.sh("echo 0 >/proc/sys/net/ipv4/ip_forward")?;
+    let result = quickstart_in(world);
+    world.server.sh("echo 1 >/proc/sys/net/ipv4/ip_forward")?;
+    result
+}
+
+fn quickstart_in(world: &mut World) -> Result<()> {
+    let before = world.server.sh(STATE)?;
+    let etc = folder_state("/etc")?;
+    let folder = world.segment.folder.join("quickstart");
+    let arguments = ["--quickstart", "--pptpd-conf", "absent.conf", "--state-dir", "state"];
+    let server = Started::new(&folder, &arguments)?;
+    server.ready()?;
+    let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
+    call_as_printed(&mut caller, &server)?;
+    // The neighbour has no route to the clients' network: what it answers, it answers to the server's own address.
+    caller.ping(NEIGHBOUR, 1372, 3)?;
+    caller.disconnect()?;
+    server.process.signal("TERM")?;
+    let (success, text) = server.end()?;
+    ensure!(success, "{text}");
+    ensure!(world.server.sh(STATE)? == before, "left behind: {}", world.server.sh(STATE)?);
+
+    // Killed, it can undo nothing; the next start does.
+    let server = Started::new(&folder, &arguments)?;
+    server.ready()?;
+    call_as_printed(&mut caller, &server)?;
+    drop(server);
+    ensure!(world.server.sh(STATE)? != before, "a server that was killed leaves nothing?");
+    let server = Started::new(&folder, &arguments)?;
+    server.ready()?;
+    server.process.signal("TERM")?;
+    let (success, text) = server.end()?;
+    ensure!(success, "{text}");
+    ensure!(world.server.sh(STATE)? == before, "left behind: {}", world.server.sh(STATE)?);
+    ensure!(folder_state("/etc")? == etc, "a file of /etc was changed");
+    caller.kill();
+    Ok(())
+}
+
+/// Connects with the user and the password that the server printed.
+fn call_as_printed(caller: &mut Caller, server: &Started) -> Result<()> {
+    let (user, password) = (server.printed("user")?, server.printed("password")?);
+    let network = server.printed("network")?;
+    let network = network.split(',').next().unwrap_or_default();
+    let inner = network.replace(".0/24", ".1");
+    caller.connect_as(&user, &password, &["--route", network, "--route", "192.168.77.0/24"], &inner)
+}
+
+/// Names, sizes and times of the files under a folder.
+fn folder_state(folder: &str) -> Result<String> {
+    workspace::output(Command::new("find").args([folder, "-xdev", "-printf", "%p %s %T@\\n"]))
+}
+
+/// Files of a server, one of them broken, and what the complaint must hold.
+const BROKEN: [(&str, &str, &str, [&str; 3]); 4] = [
+    (
+        "an address beyond its range",
+        "localip 192.168.77.1\nremoteip 192.168.77.300\n",
+        "name pptpd\n",
+        ["pptpd.conf:2:21", "192.168.77.300", "^"],
+    ),
+    (
+        "an inverted range",
+        "localip 192.168.77.1\nremoteip 192.168.77.20-10\n",
+        "name pptpd\n",
+        ["pptpd.conf:2:", "20-10", "^"],
+    ),
+    (
+        "an unknown option",
+        "localip 192.168.77.1\nremoteip 192.168.77.9\noption options\n",
+        "name pptpd\nrequire-mppe-182\n",
+        ["options:2:1", "require-mppe-182", "require-mppe-128"],
+    ),
+    (
+        "MPPE without its keys",
+        "localip 192.168.77.1\nremoteip 192.168.77.9\noption options\n",
+        "name pptpd\nrequire-pap\nrequire-mppe-128\n",
+        ["options", "MPPE is required", "require-mschap-v2"],
+    ),
+];
+
+fn broken_files(world: &mut World) -> Result<()> {
+    let before = world.server.sh(STATE)?;
+    for (what, conf, options, complaints) in BROKEN {
+        let folder = world.segment.folder.join("broken");
+        fs::create_dir_all(&folder)?;
+        for (name, text) in
+            [("pptpd.conf", conf), ("options", options), ("ppp", ""), ("secrets", "")]
+        {
+            fs::write(folder.join(name), text)?;
+        }
+        let server = Started::new(&folder, &ARGUMENTS)?;
+        let (success, text) = server.end()?;
+        ensure!(!success, "{what}: it started:\n{text}");
+        for complaint in complaints {
+            ensure!(text.contains(complaint), "{what}: no {complaint:?} in\n{text}");
+        }
+        ensure!(world.server.sh(STATE)? == before, "{what}: left behind something");
+    }
+    Ok(())
+}
+
+const ARGUMENTS: [&str; 10] = [
+    "--pptpd-conf",
+    "pptpd.conf",
+    "--ppp-options",
+    "ppp",
+    "--chap-secrets",
+    "secrets",
+    "--pap-secrets",
+    "secrets",
+    "--state-dir",
+    "state",
+];
+
+fn broken_reload(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let options = world.segment.folder.join("gretel/pptpd-options");
+    let good = fs::read_to_string(&options)?;
+    fs::write(&options, format!("{good}require-mppe-182\n"))?;
+    world.server.sh("pkill -HUP -x gretel")?;
+    wait_for_log(&mut *world.server, "require-mppe-182", PATIENCE)?;
+    let caller = Caller::new(world, "caller", "10.99.0.9")?;
+    let check = caller.command("secret", &["--check"])?.stdin(Stdio::null()).output()?;
+    ensure!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    fs::write(&options, good)?;
+    world.check_released(PATIENCE)
+}
