@@ -10,6 +10,7 @@ mod bench;
 mod lab;
 mod packages;
 mod report;
+mod shared_data;
 mod test;
 mod workspace;
 

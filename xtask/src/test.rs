@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     packages,
     report::{Report, closing_line, test_results},
+    shared_data,
     workspace::{self, cargo, output, run as run_command},
 };
 
@@ -116,6 +117,9 @@ fn fuzz(report: &mut Report) {
         report.check(&format!("the fuzzer {target} finds nothing in {FUZZ_SECONDS} s"), || {
             let learned = workspace::target().join("fuzz-corpus").join(&target);
             std::fs::create_dir_all(&learned)?;
+            for (number, seed) in shared_data::seeds(&target)?.iter().enumerate() {
+                std::fs::write(learned.join(format!("shared-{number}")), seed)?;
+            }
             let corpus = workspace::root().join("fuzz/corpus").join(&target);
             let mut command = fuzzer();
             command.args(["fuzz", "run", &target]).arg(&learned);

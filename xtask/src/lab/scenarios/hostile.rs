@@ -1,7 +1,6 @@
 //! Peers that mean harm, or know no better, against a running server: after each it still serves.
 
 use std::{
-    fs,
     io::{Read, Write},
     net::Shutdown,
     process::Stdio,
@@ -10,14 +9,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
 
 use super::Scenario;
-use crate::lab::{
-    caller::Caller,
-    server::{Files, wait_for_log},
-    stranger::{HandMadeCall, Stranger, connect, start_request},
-    world::World,
+use crate::{
+    lab::{
+        caller::Caller,
+        server::{Files, wait_for_log},
+        stranger::{HandMadeCall, Stranger, call_request, connect, start_request},
+        world::World,
+    },
+    shared_data::{Input, Kind, hostile},
 };
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -48,32 +49,11 @@ const FILES: Files = Files { addresses: "192.168.77.100-199", ..Files::SHIPPED }
 /// How long a session of a peer that went without a word may last.
 const RELEASE: Duration = Duration::from_secs(40);
 
-/// What is sent to a server, in order.
-struct Input {
-    name: String,
-    kind: Kind,
-    messages: Vec<Vec<u8>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// On a control connection of its own.
-    Tcp,
-    /// GRE packets of a call; the call id is put in.
-    Gre,
-    /// PPP frames of a call.
-    Ppp,
-}
-
 fn collected_inputs(world: &mut World) -> Result<()> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors/hostile.json");
-    let Ok(text) = fs::read_to_string(path) else {
-        println!("skipped: no ../shared/vectors/hostile.json");
+    let inputs = hostile()?;
+    if inputs.is_empty() {
         return Ok(());
-    };
-    let values: Vec<Value> = serde_json::from_str(&text)?;
-    let inputs = values.iter().map(Input::read).collect::<Result<Vec<_>>>()?;
-    ensure!(inputs.len() > 50, "only {} inputs", inputs.len());
+    }
     survive(world, &inputs)
 }
 
@@ -104,23 +84,6 @@ fn survive(world: &mut World, inputs: &[Input]) -> Result<()> {
 impl Input {
     fn new(name: &str, kind: Kind, messages: Vec<Vec<u8>>) -> Self {
         Self { name: name.to_owned(), kind, messages }
-    }
-
-    fn read(value: &Value) -> Result<Self> {
-        let text = |key: &str| value[key].as_str().with_context(|| format!("{key}: no text"));
-        let kind = match text("kind")? {
-            "tcp" => Kind::Tcp,
-            "gre" => Kind::Gre,
-            "ppp" => Kind::Ppp,
-            other => bail!("an input of kind {other}"),
-        };
-        let messages = value["msgs"].as_array().context("msgs: no list")?;
-        let messages = messages.iter().map(|message| unhex(message.as_str().unwrap_or_default()));
-        Ok(Self {
-            name: text("name")?.to_owned(),
-            kind,
-            messages: messages.collect::<Result<_>>()?,
-        })
     }
 
     /// Sends it in every phase in which the server could take it: PPP frames before LCP is open and after.
@@ -171,14 +134,6 @@ impl Input {
     }
 }
 
-fn unhex(text: &str) -> Result<Vec<u8>> {
-    ensure!(text.len().is_multiple_of(2) && text.is_ascii(), "no hexadecimal bytes");
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).context("no hexadecimal bytes"))
-        .collect()
-}
-
 /// Inputs that have felled servers and clients, made anew from their descriptions.
 fn attacks() -> Vec<Input> {
     use Kind::{Gre, Ppp, Tcp};
@@ -187,7 +142,7 @@ fn attacks() -> Vec<Input> {
     let length_one = [&[0, 1][..], &[0x41; 1500]].concat();
     let zero_length_unknown_type = [0, 0, 0, 1, 0x1a, 0x2b, 0x3c, 0x4d, 0xff, 0xfe, 0, 0].to_vec();
     let mut early_clear = vec![0, 16, 0, 1, 0x1a, 0x2b, 0x3c, 0x4d, 0, 12, 0, 0, 0xe6, 0x0c, 0, 0];
-    let mut call = crate::lab::stranger::call_request();
+    let mut call = call_request();
     call[12..14].copy_from_slice(&[0xe6, 0x0c]);
     let mut eap = vec![0xc2, 0x27, 1, 0x83, 1, 0x58, 4, 0x12];
     eap.extend([0xef; 18]);
