@@ -1,6 +1,6 @@
 //! Reading and writing the fields of a control message one after the other.
 
-use super::{HEADER_LEN, MAGIC_COOKIE, MAX_MESSAGE_LEN, Name};
+use super::{HEADER_LEN, MAGIC_COOKIE, MAX_MESSAGE_LEN, Name, Statistics};
 use crate::Malformed;
 
 /// Takes fields off a message body. A body that is too short yields zeros and is remembered as such.
@@ -30,27 +30,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn u8(&mut self) -> u8 {
-        let [byte] = self.take();
-        byte
-    }
-
-    pub(super) fn u16(&mut self) -> u16 {
-        u16::from_be_bytes(self.take())
-    }
-
-    pub(super) fn u32(&mut self) -> u32 {
-        u32::from_be_bytes(self.take())
-    }
-
-    pub(super) fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        self.take()
-    }
-
-    pub(super) fn name(&mut self) -> Name {
-        Name(self.take())
-    }
-
     /// The value that was read, unless the message was shorter than it must be.
     pub(super) fn finish<T>(self, value: T) -> Result<T, Malformed> {
         if self.short {
@@ -72,29 +51,20 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(kind: u16) -> Self {
         let mut writer = Self { bytes: [0; MAX_MESSAGE_LEN], len: 0 };
-        writer.u16(0).u16(super::CONTROL_MESSAGE).u32(MAGIC_COOKIE).u16(kind).u16(0);
+        0_u16.write(&mut writer);
+        super::CONTROL_MESSAGE.write(&mut writer);
+        MAGIC_COOKIE.write(&mut writer);
+        kind.write(&mut writer);
+        0_u16.write(&mut writer);
         writer
     }
 
     /// Appends a field; what does not fit the longest message, which no message exceeds, is left out.
-    pub(super) fn bytes(&mut self, field: &[u8]) -> &mut Self {
+    fn put(&mut self, field: &[u8]) {
         if let Some(room) = self.bytes.get_mut(self.len..self.len + field.len()) {
             room.copy_from_slice(field);
             self.len += field.len();
         }
-        self
-    }
-
-    pub(super) fn u8(&mut self, value: u8) -> &mut Self {
-        self.bytes(&[value])
-    }
-
-    pub(super) fn u16(&mut self, value: u16) -> &mut Self {
-        self.bytes(&value.to_be_bytes())
-    }
-
-    pub(super) fn u32(&mut self, value: u32) -> &mut Self {
-        self.bytes(&value.to_be_bytes())
     }
 
     /// Writes the length into the header.
@@ -103,3 +73,80 @@ impl Writer {
         self.bytes[..2].copy_from_slice(&length.to_be_bytes());
     }
 }
+
+/// A field of a message; numbers are in network order.
+pub(super) trait Field {
+    fn read(reader: &mut Reader<'_>) -> Self;
+    fn write(&self, writer: &mut Writer);
+}
+
+macro_rules! number_fields {
+    ($($number:ty)*) => {$(
+        impl Field for $number {
+            fn read(reader: &mut Reader<'_>) -> Self {
+                Self::from_be_bytes(reader.take())
+            }
+
+            fn write(&self, writer: &mut Writer) {
+                writer.put(&self.to_be_bytes());
+            }
+        }
+    )*};
+}
+
+number_fields!(u8 u16 u32);
+
+macro_rules! byte_fields {
+    ($($bytes:ident)*) => {$(
+        impl Field for $bytes {
+            fn read(reader: &mut Reader<'_>) -> Self {
+                Self(reader.take())
+            }
+
+            fn write(&self, writer: &mut Writer) {
+                writer.put(&self.0);
+            }
+        }
+    )*};
+}
+
+byte_fields!(Name Statistics);
+
+/// Declares a message by its fields in their order on the wire, each with the reserved fields behind it, and makes its `read` and `write`.
+macro_rules! message {
+    (
+        $(#[$about:meta])*
+        pub struct $message:ident {
+            $($(#[$what:meta])* pub $field:ident: $kind:ty $(, reserved $reserved:ty)*;)*
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $message {
+            $($(#[$what])* pub $field: $kind,)*
+        }
+
+        impl $message {
+            pub(super) fn read(
+                mut reader: super::field::Reader<'_>,
+            ) -> Result<Self, crate::Malformed> {
+                use super::field::Field;
+                $(
+                    let $field = <$kind>::read(&mut reader);
+                    $(<$reserved>::read(&mut reader);)*
+                )*
+                reader.finish(Self { $($field),* })
+            }
+
+            pub(super) fn write(&self, writer: &mut super::field::Writer) {
+                use super::field::Field;
+                $(
+                    self.$field.write(writer);
+                    $(<$reserved>::default().write(writer);)*
+                )*
+            }
+        }
+    };
+}
+
+pub(super) use message;
