@@ -8,9 +8,10 @@ use crypto::{Password, Secret};
 use engine::Instant;
 use engine::auth::Method;
 use engine::ppp::{
-    Cause, ClientConfig, Event, Grant, LcpConfig, Link, LinkConfig, MppePolicy, Output,
+    Cause, ClientConfig, Event, LcpConfig, Link, LinkConfig, MppePolicy, Output,
     ServerConfig, Side, Timers,
 };
+use sim::grant;
 use wire::ppp::{Code, Packet, Protocol};
 
 use crate::input::Input;
@@ -268,16 +269,6 @@ fn client(choice: u8) -> Side {
         methods,
         address: Ipv4Addr::UNSPECIFIED,
     })
-}
-
-fn grant() -> Grant {
-    Grant {
-        local: Ipv4Addr::new(192, 168, 1, 1),
-        remote: Ipv4Addr::new(192, 168, 1, 50),
-        dns: [Some(Ipv4Addr::new(192, 168, 1, 2)), None],
-        nbns: [None; 2],
-        mppe: None,
-    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::event::{Event, Source};
 use crate::mailbox::{Mail, Mailbox};
 use crate::session::{Call, Session};
 use crate::shared::Shared;
+use crate::timer::sleep_until;
 
 /// Result codes of an Outgoing-Call-Reply (RFC 2637 §2.8).
 const CALL_GENERAL_ERROR: u8 = 2;
@@ -339,12 +340,5 @@ impl Task {
     fn die(&mut self) {
         self.unsent.clear();
         self.state = State::Dead;
-    }
-}
-
-async fn sleep_until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }

@@ -16,6 +16,7 @@ mod server;
 mod session;
 mod settings;
 mod shared;
+mod timer;
 
 pub use crypto::Password;
 pub use engine::auth::Method;

@@ -20,4 +20,4 @@ pub use dice::Dice;
 pub use endpoint::{End, Endpoint, Sent};
 pub use line::{Line, Quality};
 pub use pair::{Pair, Side};
-pub use settings::Settings;
+pub use settings::{Settings, grant};

@@ -78,7 +78,9 @@ fn link(side: Side, mppe: MppePolicy) -> LinkConfig {
     }
 }
 
-fn grant() -> Grant {
+/// What a server gives in all runs.
+#[must_use]
+pub fn grant() -> Grant {
     Grant {
         local: Ipv4Addr::new(192, 168, 1, 1),
         remote: Ipv4Addr::new(192, 168, 1, 50),

@@ -22,6 +22,7 @@ use super::Options;
 use super::stage::{Failure, Stage};
 use crate::event::{Bus, Source};
 use crate::host::{Change, Host, Interface};
+use crate::timer::sleep_until;
 
 /// Notices from the worker that may wait.
 const NOTICES: usize = 1024;
@@ -444,12 +445,5 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-}
-
-async fn sleep_until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }
