@@ -18,13 +18,13 @@ pub fn config(bytes: &[u8]) {
     let mut next = || files.next().unwrap_or_default();
     let (conf, system, named, secrets) = (next(), next(), next(), next());
     load(conf, system, named);
-    let (secrets, diagnostics) = Secrets::parse(Path::new("/chap-secrets"), secrets, &resolve);
+    let (secrets, diagnostics) = Secrets::parse(Path::new("/chap-secrets"), secrets);
     check(&diagnostics);
     assert!(diagnostics.0.iter().all(|diagnostic| diagnostic.text.is_none()), "a secret is shown");
     if let Some(entry) = secrets.find(b"scott", b"pptpd") {
         assert!(secrets.knows_client(b"scott") || secrets.knows_client(b"*"));
         let suggested = Ipv4Addr::new(192, 168, 1, 50);
-        if let Some(chosen) = entry.rules().choose_address(suggested, 0) {
+        if let Some(chosen) = entry.addresses.choose_address(suggested, 0) {
             assert!(!chosen.is_unspecified() && !chosen.is_loopback() && !chosen.is_multicast());
         }
     }

@@ -56,6 +56,7 @@ impl FileArguments {
             ppp_options: self.ppp_options.clone(),
             chap_secrets: self.chap_secrets.clone(),
             pap_secrets: self.pap_secrets.clone(),
+            command_line: Vec::new(),
         };
         Files { paths, host_name, listen }
     }

@@ -26,10 +26,12 @@ pub struct Diagnostic {
     pub file: PathBuf,
     /// The line, counted from 1; 0 when it concerns the file as a whole.
     pub line: usize,
-    /// The bytes of the line that it concerns.
-    pub span: Range<usize>,
-    /// The line's text; `None` where it must not be shown, as it holds secrets.
+    /// The column in characters, counted from 1.
+    pub column: usize,
+    /// The line's text, or what is around the fault when it is a long one; `None` where it must not be shown, as it holds secrets.
     pub text: Option<String>,
+    /// The bytes of `text` that it concerns.
+    pub span: Range<usize>,
     /// What is wrong.
     pub message: String,
     /// What to do.
@@ -37,11 +39,6 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// The column, counted from 1.
-    pub fn column(&self) -> usize {
-        self.span.start + 1
-    }
-
     /// The diagnostic with the line that it concerns and a caret under the fault, several lines long.
     pub fn render(&self) -> String {
         let level = match self.severity {
@@ -71,7 +68,7 @@ impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", harmless(&self.file.display().to_string()))?;
         if self.line > 0 {
-            write!(f, "{}:{}:", self.line, self.column())?;
+            write!(f, "{}:{}:", self.line, self.column)?;
         }
         let severity = match self.severity {
             Severity::Error => "error",
@@ -99,21 +96,33 @@ impl Diagnostics {
     }
 }
 
+/// What is said about one file at most; what follows is counted only.
+const MAX_DIAGNOSTICS: usize = 100;
+/// Bytes of a line that are shown on either side of where a fault begins.
+const WINDOW: usize = 120;
+/// Characters of a message or remedy at most: both may quote the file.
+const MAX_MESSAGE: usize = 400;
+
 /// A file that is being read, for saying things about it.
 pub(crate) struct File<'a> {
     pub(crate) path: &'a Path,
+    /// All of it.
+    pub(crate) input: &'a [u8],
     /// Whether its lines may be shown.
     pub(crate) secret: bool,
     pub(crate) diagnostics: &'a mut Diagnostics,
 }
 
-/// A place in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A place in a file: bytes of one line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Counted from 1.
+    /// Counted from 1; 0 is the file as a whole.
     pub(crate) line: usize,
-    pub(crate) span: Range<usize>,
-    pub(crate) text: String,
+    /// Where the line begins in the file.
+    pub(crate) line_start: usize,
+    /// From where in the file to where it reaches.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 impl File<'_> {
@@ -124,15 +133,51 @@ impl File<'_> {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) {
+        let said = self.diagnostics.0.iter().filter(|said| said.file == self.path).count();
+        if said > MAX_DIAGNOSTICS {
+            return;
+        }
+        let (column, text, span) = self.show(place);
+        let too_many = said == MAX_DIAGNOSTICS;
         self.diagnostics.0.push(Diagnostic {
-            severity,
+            // What is not told may be an error.
+            severity: if too_many { Severity::Error } else { severity },
             file: self.path.to_owned(),
             line: place.line,
-            span: place.span.clone(),
-            text: (!self.secret).then(|| harmless(&place.text)),
-            message: harmless(&message.into()),
-            remedy: harmless(&remedy.into()),
+            column,
+            text: (!self.secret && place.line > 0).then_some(text),
+            span,
+            message: if too_many {
+                "there is more to say about this file".into()
+            } else {
+                bounded(&harmless(&message.into()))
+            },
+            remedy: if too_many {
+                "see to what is said above first".into()
+            } else {
+                bounded(&harmless(&remedy.into()))
+            },
         });
+    }
+
+    /// The column, the text to show and the bytes of it that the place covers.
+    fn show(&self, place: &Place) -> (usize, String, Range<usize>) {
+        let line = &self.input[place.line_start.min(self.input.len())..];
+        let length = line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len());
+        let line = line[..length].strip_suffix(b"\r").unwrap_or(&line[..length]);
+        let start = (place.start - place.line_start).min(line.len());
+        let end = (place.end - place.line_start).clamp(start, line.len());
+        let column = line[..start].iter().filter(|byte| **byte & 0xc0 != 0x80).count() + 1;
+        let (from, to) = (start.saturating_sub(WINDOW), (start + WINDOW).min(line.len()));
+        let end = end.min(to);
+        // Bytes that are no text change length when shown, so the parts are turned into text one by one.
+        let part = |bytes| harmless(&String::from_utf8_lossy(bytes));
+        let mut text = part(&line[from..start]);
+        let span_start = text.len();
+        text.push_str(&part(&line[start..end]));
+        let span = span_start..text.len();
+        text.push_str(&part(&line[end..to]));
+        (column, text, span)
     }
 
     pub(crate) fn error(
@@ -151,6 +196,22 @@ impl File<'_> {
         remedy: impl Into<String>,
     ) {
         self.say(Severity::Warning, place, message, remedy);
+    }
+
+    pub(crate) fn note(
+        &mut self,
+        place: &Place,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.say(Severity::Note, place, message, remedy);
+    }
+}
+
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

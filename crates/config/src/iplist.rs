@@ -18,13 +18,23 @@ pub struct BadList {
     pub remedy: String,
 }
 
+/// Whether an address may stand in a list twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duplicates {
+    /// As in `localip`.
+    Allowed,
+    /// As in `remoteip`.
+    Refused,
+}
+
 /// Reads a list. Any octet may be a range; names go to `resolve`.
 ///
 /// # Errors
 ///
-/// An element that is neither, a range that runs backwards, an address that is there twice, too many addresses.
+/// An element that is neither, a range that runs backwards, an address that is there twice and may not, too many addresses.
 pub fn parse(
     text: &str,
+    duplicates: Duplicates,
     resolve: &dyn Fn(&str) -> Option<Ipv4Addr>,
 ) -> Result<Vec<Ipv4Addr>, BadList> {
     let mut addresses = Vec::new();
@@ -35,7 +45,7 @@ pub fn parse(
         let trimmed = element.trim();
         let span = start + blank..start + blank + trimmed.len();
         for address in element_addresses(trimmed, &span, resolve)? {
-            if !seen.insert(address) {
+            if !seen.insert(address) && duplicates == Duplicates::Refused {
                 let message = format!("{address} is in the list twice");
                 return Err(bad(&span, message, "leave one of the two out"));
             }
@@ -124,7 +134,9 @@ mod tests {
     use super::*;
 
     fn list(text: &str) -> Result<Vec<Ipv4Addr>, BadList> {
-        parse(text, &|name| (name == "gate").then_some(Ipv4Addr::new(10, 9, 9, 9)))
+        parse(text, Duplicates::Refused, &|name| {
+            (name == "gate").then_some(Ipv4Addr::new(10, 9, 9, 9))
+        })
     }
 
     #[test]

@@ -1,41 +1,112 @@
 //! `/etc/pptpd.conf`.
 //!
 //! As `pptpd` does: the first occurrence of a keyword counts, `#` is a comment in the first column. Where `pptpd` goes wrong in silence
-//! (Windows line ends, comments behind values, unknown keywords, indented lines) the value is read as meant, with a warning.
+//! (Windows line ends, comments behind values, unknown keywords, indented lines, long lines) the value is read as meant, with a warning.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use crate::diagnostic::{File, Place, nearest};
+use crate::options::Class;
 
-const KEYWORDS: [&str; 14] = [
-    "ppp",
-    "option",
-    "debug",
-    "stimeout",
-    "noipparam",
-    "logwtmp",
-    "vrf",
-    "bcrelay",
-    "delegate",
-    "connections",
-    "localip",
-    "remoteip",
-    "listen",
-    "pidfile",
-];
-/// Keywords that need no value.
-const FLAGS: [&str; 4] = ["debug", "noipparam", "logwtmp", "delegate"];
-/// Keywords that change nothing here.
-const HARMLESS: [&str; 2] = ["ppp", "speed"];
-/// Keywords that would change something and are not supported, with what to do.
-const UNSUPPORTED: [(&str, &str); 4] = [
-    ("logwtmp", "logins are in the log; no wtmp records are written"),
-    ("vrf", "run the server inside the VRF with `ip vrf exec`"),
-    ("bcrelay", "broadcasts are not relayed; remove the line"),
-    ("delegate", "addresses come from remoteip; give users static addresses in chap-secrets"),
+/// The longest line that pptpd reads, in bytes.
+const MAX_LINE: usize = 510;
+
+/// A keyword of the file.
+pub(crate) struct Keyword {
+    pub(crate) name: &'static str,
+    /// What stands behind it, if anything does.
+    pub(crate) argument: Option<&'static str>,
+    pub(crate) class: Class,
+    pub(crate) meaning: &'static str,
+}
+
+const fn keyword(
+    name: &'static str,
+    argument: Option<&'static str>,
+    class: Class,
+    meaning: &'static str,
+) -> Keyword {
+    Keyword { name, argument, class, meaning }
+}
+
+/// All keywords of pptpd 1.4 and 1.5.
+pub(crate) const KEYWORDS: [Keyword; 15] = [
+    keyword(
+        "option",
+        Some("FILE"),
+        Class::Honoured,
+        "pppd's options, read after `/etc/ppp/options`",
+    ),
+    keyword(
+        "localip",
+        Some("ADDRESSES"),
+        Class::Honoured,
+        "our addresses in the tunnels; one will do for all",
+    ),
+    keyword("remoteip", Some("ADDRESSES"), Class::Honoured, "the clients' addresses"),
+    keyword(
+        "listen",
+        Some("ADDRESS"),
+        Class::Honoured,
+        "where to listen; may stand more than once",
+    ),
+    keyword("connections", Some("NUMBER"), Class::Honoured, "how many sessions may be up at once"),
+    keyword(
+        "stimeout",
+        Some("SECONDS"),
+        Class::Honoured,
+        "how long a client may take to start its control connection",
+    ),
+    keyword("debug", None, Class::Honoured, "control messages and PPP frames are logged"),
+    keyword(
+        "delegate",
+        None,
+        Class::Ignored(
+            "addresses come from remoteip; a user's address in chap-secrets counts more in any case",
+        ),
+        "clients' addresses come from the secrets file alone",
+    ),
+    keyword(
+        "noipparam",
+        None,
+        Class::Ignored("scripts are not run"),
+        "scripts are not given the client's address",
+    ),
+    keyword(
+        "logwtmp",
+        None,
+        Class::Ignored("logins are in the log; no wtmp records are written"),
+        "logins are written to wtmp",
+    ),
+    keyword(
+        "bcrelay",
+        Some("INTERFACE"),
+        Class::Ignored("broadcasts are not relayed; remove the line"),
+        "broadcasts are relayed between this interface and the clients",
+    ),
+    keyword(
+        "vrf",
+        Some("NAME"),
+        Class::Refused("run the server with `ip vrf exec NAME`, and remove the line"),
+        "control connections and GRE are in this VRF",
+    ),
+    keyword(
+        "speed",
+        Some("NUMBER"),
+        Class::Harmless,
+        "the third argument of scripts, which is a label",
+    ),
+    keyword(
+        "pidfile",
+        Some("FILE"),
+        Class::Ignored("the service manager knows the process; remove the line"),
+        "where the process number is written",
+    ),
+    keyword("ppp", Some("FILE"), Class::Harmless, "no pppd is run"),
 ];
 
-/// The value of a keyword and where it stands.
+/// A value and where it stands; line 0 is the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
     pub(crate) text: String,
@@ -44,105 +115,151 @@ pub(crate) struct Value {
 
 /// The keywords with their values.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PptpdConf(HashMap<&'static str, Value>);
+pub(crate) struct PptpdConf(HashMap<&'static str, Vec<Value>>);
 
 impl PptpdConf {
     pub(crate) fn get(&self, keyword: &str) -> Option<&Value> {
-        self.0.get(keyword)
+        self.all(keyword).first()
+    }
+
+    /// All values of a keyword that may stand more than once.
+    pub(crate) fn all(&self, keyword: &str) -> &[Value] {
+        self.0.get(keyword).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn has(&self, keyword: &str) -> bool {
         self.0.contains_key(keyword)
     }
 
-    /// Reads the file's text.
-    pub(crate) fn parse(text: &str, file: &mut File<'_>) -> Self {
+    /// Keywords from the command line, then the file's text. The command line counts more.
+    pub(crate) fn parse(command_line: &[(&'static str, String)], file: &mut File<'_>) -> Self {
         let mut conf = Self::default();
+        let path = Path::new("command line");
+        let mut typed = File { path, input: b"", secret: false, diagnostics: file.diagnostics };
+        for (name, value) in command_line {
+            if let Some(keyword) = KEYWORDS.iter().find(|keyword| keyword.name == *name) {
+                Self::tell(keyword, &Place::default(), &mut typed);
+                let value = Value { text: value.clone(), place: Place::default() };
+                conf.0.entry(keyword.name).or_default().push(value);
+            }
+        }
+        let input = file.input;
         let mut told_crlf = false;
-        for (number, line) in text.split('\n').enumerate() {
-            let bare = line.strip_suffix('\r').unwrap_or(line);
-            let place = |span| Place { line: number + 1, span, text: bare.to_owned() };
+        let mut start = 0;
+        for (number, line) in input.split(|byte| *byte == b'\n').enumerate() {
+            let bare = line.strip_suffix(b"\r").unwrap_or(line);
+            let whole =
+                Place { line: number + 1, line_start: start, start, end: start + bare.len() };
+            start += line.len() + 1;
             if bare.len() != line.len() && !std::mem::replace(&mut told_crlf, true) {
-                let at = place(bare.len()..bare.len());
+                let remedy =
+                    "pptpd would take them for part of the values; convert it with dos2unix";
                 file.warn(
-                    &at,
+                    &Place { start: whole.end, ..whole },
                     "the file has Windows line ends",
-                    "pptpd would take them for part of the values; convert it with dos2unix",
+                    remedy,
                 );
             }
-            if bare.is_empty() || bare.starts_with('#') || bare.trim().is_empty() {
+            if bare.starts_with(b"#") || bare.iter().all(|byte| is_blank(*byte)) {
                 continue;
             }
-            conf.take_line(bare, &place, file);
+            conf.take_line(bare, whole, file);
         }
         conf
     }
 
-    fn take_line(
-        &mut self,
-        line: &str,
-        place: &dyn Fn(std::ops::Range<usize>) -> Place,
-        file: &mut File<'_>,
-    ) {
-        let start = line.len() - line.trim_start().len();
-        let word_end = line[start..].find(char::is_whitespace).map_or(line.len(), |at| start + at);
-        let word = &line[start..word_end];
-        if start > 0 {
-            file.warn(
-                &place(0..start),
-                "the line begins with blanks",
-                "pptpd skips such a line; remove them",
-            );
-        }
-        let known = KEYWORDS.iter().chain(&["speed"]).find(|keyword| **keyword == word);
-        let Some(keyword) = known else {
-            let remedy = match nearest(word, KEYWORDS.into_iter()) {
-                Some(keyword) => format!("did you mean {keyword:?}?"),
-                None => format!("the keywords are {}", KEYWORDS.join(", ")),
-            };
-            return file.warn(
-                &place(start..word_end),
-                format!("{word:?} is no keyword and is ignored"),
-                remedy,
-            );
+    fn take_line(&mut self, line: &[u8], whole: Place, file: &mut File<'_>) {
+        let at = |from: usize, to: usize| Place {
+            start: whole.start + from,
+            end: whole.start + to,
+            ..whole
         };
-        let (text, span) = value(line, word_end, place, file);
-        if self.0.contains_key(keyword) {
-            let message = format!("{keyword} stands in the file twice; only the first counts");
-            return file.warn(&place(start..word_end), message, "remove one of the two");
+        if line.len() > MAX_LINE {
+            let message = format!("the line has more than {MAX_LINE} bytes");
+            file.warn(&at(MAX_LINE, line.len()), message, "pptpd would skip it; shorten it");
         }
-        let place = place(if text.is_empty() { start..word_end } else { span });
-        if text.is_empty() && !FLAGS.contains(keyword) {
+        let start = line.iter().take_while(|byte| is_blank(**byte)).count();
+        let rest = &line[start..];
+        let word_end = start + rest.iter().position(|byte| is_blank(*byte)).unwrap_or(rest.len());
+        if start > 0 {
+            let remedy = "pptpd skips such a line; remove them";
+            file.warn(&at(0, start), "the line begins with blanks", remedy);
+        }
+        let word = String::from_utf8_lossy(&line[start..word_end]);
+        let place = at(start, word_end);
+        let Some(keyword) = KEYWORDS.iter().find(|keyword| keyword.name == word) else {
+            return unknown(&word, &place, file);
+        };
+        let (from, to) = value(line, word_end, &at, file);
+        let repeated = self.0.get(keyword.name).and_then(|values| values.first());
+        if let Some(first) = repeated.filter(|_| keyword.name != "listen") {
+            let remedy = "remove one of the two";
+            if first.place.line > 0 {
+                let message = format!("{word} stands in the file twice; only the first counts");
+                file.warn(&place, message, remedy);
+            } else {
+                file.note(&place, format!("{word} on the command line counts more"), "");
+            }
+            return;
+        }
+        let place = if from == to { place } else { at(from, to) };
+        if let (true, Some(what)) = (from == to, keyword.argument) {
             return file.error(
                 &place,
-                format!("{keyword} needs a value"),
-                "write it behind the keyword",
+                format!("{word} needs a value"),
+                format!("write {word} {what}"),
             );
         }
-        if let Some((_, remedy)) = UNSUPPORTED.iter().find(|(name, _)| name == keyword) {
-            file.warn(&place, format!("{keyword} is not supported and is ignored"), *remedy);
-        }
-        if !HARMLESS.contains(keyword) {
-            self.0.insert(keyword, Value { text, place });
+        Self::tell(keyword, &place, file);
+        let text = String::from_utf8_lossy(&line[from..to]).into_owned();
+        self.0.entry(keyword.name).or_default().push(Value { text, place });
+    }
+
+    /// Says what becomes of a keyword that is not honoured.
+    fn tell(keyword: &Keyword, place: &Place, file: &mut File<'_>) {
+        let name = keyword.name;
+        match keyword.class {
+            Class::Honoured | Class::Harmless => {}
+            Class::Ignored(remedy) => {
+                file.warn(place, format!("{name} is not supported and is ignored"), remedy);
+            }
+            Class::Refused(remedy) => {
+                let message = format!("{name} is not supported, and cannot be left out");
+                file.error(place, message, remedy);
+            }
         }
     }
 }
 
-/// The value behind a keyword, without a comment behind it.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)
+}
+
+fn unknown(word: &str, place: &Place, file: &mut File<'_>) {
+    let remedy = match nearest(word, KEYWORDS.iter().map(|keyword| keyword.name)) {
+        Some(keyword) => format!("did you mean {keyword:?}?"),
+        None => {
+            let names: Vec<&str> = KEYWORDS.iter().map(|keyword| keyword.name).collect();
+            format!("the keywords are {}", names.join(", "))
+        }
+    };
+    file.warn(place, format!("{word:?} is no keyword and is ignored"), remedy);
+}
+
+/// From where to where the value behind a keyword reaches, without a comment behind it.
 fn value(
-    line: &str,
+    line: &[u8],
     from: usize,
-    place: &dyn Fn(std::ops::Range<usize>) -> Place,
+    at: &dyn Fn(usize, usize) -> Place,
     file: &mut File<'_>,
-) -> (String, std::ops::Range<usize>) {
-    let rest = &line[from..];
-    let comment = rest.find('#').filter(|at| rest[..*at].ends_with(char::is_whitespace));
-    if let Some(at) = comment {
+) -> (usize, usize) {
+    let comment = (from + 1..line.len()).find(|at| line[*at] == b'#' && is_blank(line[*at - 1]));
+    if let Some(start) = comment {
         let remedy = "pptpd would take it for part of the value; give it a line of its own";
-        file.warn(&place(from + at..line.len()), "a comment stands behind the value", remedy);
+        file.warn(&at(start, line.len()), "a comment stands behind the value", remedy);
     }
-    let rest = &rest[..comment.unwrap_or(rest.len())];
-    let start = from + rest.len() - rest.trim_start().len();
-    let text = rest.trim();
-    (text.to_owned(), start..start + text.len())
+    let end = comment.unwrap_or(line.len());
+    let Some(start) = (from..end).find(|at| !is_blank(line[*at])) else { return (from, from) };
+    let blanks = line[start..end].iter().rev().take_while(|byte| is_blank(**byte)).count();
+    (start, end - blanks)
 }

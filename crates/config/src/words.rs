@@ -1,7 +1,9 @@
 //! The words of pppd's files: options files and secrets files share one syntax.
 //!
 //! Words are separated by white space. `#` begins a comment, right behind a word too. `"` and `'` quote, and may open in the middle of
-//! a word. `\` escapes: `\a \b \f \n \r \t`, `\s` (space), `\ooo`, `\xHH`, a line end (joined), anything else itself.
+//! a word. `\` escapes, inside quotes too: `\a \b \f \n \r \t`, `\s` (space), `\ooo`, `\xHH`, a line end (joined), anything else itself.
+
+use zeroize::Zeroizing;
 
 use crate::diagnostic::Place;
 
@@ -9,10 +11,10 @@ use crate::diagnostic::Place;
 pub(crate) const MAX_WORD: usize = 1023;
 
 /// One word.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Word {
-    /// Its bytes, without quotes and escapes.
-    pub(crate) bytes: Vec<u8>,
+    /// Its bytes, without quotes and escapes. It may be a secret, so it is wiped.
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
     pub(crate) place: Place,
     /// Whether it is the first word of its line.
     pub(crate) first: bool,
@@ -28,7 +30,7 @@ impl Word {
 /// What is wrong with a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadWord {
-    /// A quote that opens and does not close on its line.
+    /// A quote that opens and does not close.
     Unclosed,
     /// More than [`MAX_WORD`] bytes.
     TooLong,
@@ -37,6 +39,8 @@ pub(crate) enum BadWord {
 /// Reads words one after the other.
 pub(crate) struct Words<'a> {
     input: &'a [u8],
+    /// Whether a quote may close on a later line, as in pppd. In a secrets file that would let one line's fault swallow other users'.
+    quotes_span_lines: bool,
     at: usize,
     line: usize,
     line_start: usize,
@@ -44,8 +48,14 @@ pub(crate) struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    pub(crate) fn new(input: &'a [u8]) -> Self {
-        Self { input, at: 0, line: 1, line_start: 0, at_line_start: true }
+    /// The words of an options file.
+    pub(crate) fn of_options(input: &'a [u8]) -> Self {
+        Self { input, quotes_span_lines: true, at: 0, line: 1, line_start: 0, at_line_start: true }
+    }
+
+    /// The words of a secrets file.
+    pub(crate) fn of_secrets(input: &'a [u8]) -> Self {
+        Self { quotes_span_lines: false, ..Self::of_options(input) }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -69,6 +79,8 @@ impl<'a> Words<'a> {
                     self.at += 2;
                     self.newline();
                 }
+                // At the end of the file there is nothing that it could escape.
+                b'\\' if self.at + 1 == self.input.len() => self.at += 1,
                 b'#' => {
                     while self.peek().is_some_and(|byte| byte != b'\n') {
                         self.at += 1;
@@ -80,24 +92,22 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn place(&self, line: usize, line_start: usize, start: usize) -> Place {
-        let rest = &self.input[line_start..];
-        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        let last = (self.at - line_start).min(end);
-        // Bytes that are no text change length when shown, so the parts are turned into text one by one.
-        let mut text = String::from_utf8_lossy(&rest[..start - line_start]).into_owned();
-        let from = text.len();
-        text.push_str(&String::from_utf8_lossy(&rest[start - line_start..last]));
-        let to = text.len();
-        text.push_str(&String::from_utf8_lossy(&rest[last..end]));
-        Place { line, span: from..to, text }
+    /// Room for the word that begins here, all at once: growing would leave copies of a secret behind.
+    fn room(&self) -> Zeroizing<Vec<u8>> {
+        let ahead = &self.input[self.at..];
+        let ahead = &ahead[..ahead.len().min(MAX_WORD + 1)];
+        let size = match ahead.iter().position(|byte| *byte == b'\n') {
+            Some(end) if !self.quotes_span_lines => end,
+            _ => ahead.len(),
+        };
+        Zeroizing::new(Vec::with_capacity(size))
     }
 
     /// One escape; the backslash has been read.
     fn escape(&mut self, word: &mut Vec<u8>) {
         let Some(byte) = self.peek() else { return };
         self.at += 1;
-        word.push(match byte {
+        let byte = match byte {
             b'a' => 7,
             b'b' => 8,
             b'f' => 12,
@@ -128,7 +138,15 @@ impl<'a> Words<'a> {
                 value as u8
             }
             byte => byte,
-        });
+        };
+        push(word, byte);
+    }
+}
+
+/// What is longer than a word can be is not kept.
+fn push(word: &mut Vec<u8>, byte: u8) {
+    if word.len() <= MAX_WORD {
+        word.push(byte);
     }
 }
 
@@ -140,11 +158,17 @@ impl Iterator for Words<'_> {
         self.peek()?;
         let (line, line_start, start) = (self.line, self.line_start, self.at);
         let first = std::mem::take(&mut self.at_line_start);
-        let mut bytes = Vec::new();
+        let mut bytes = self.room();
         let mut quote = None;
         let mut bad = None;
         while let Some(byte) = self.peek() {
             match (byte, quote) {
+                (b'\n', Some(_)) if self.quotes_span_lines => {
+                    push(&mut bytes, byte);
+                    self.at += 1;
+                    self.newline();
+                    continue;
+                }
                 (b'\n', Some(_)) => {
                     bad = Some(BadWord::Unclosed);
                     quote = None;
@@ -156,11 +180,11 @@ impl Iterator for Words<'_> {
                     continue;
                 }
                 (_, Some(open)) if byte == open => quote = None,
-                (_, Some(_)) => bytes.push(byte),
+                (_, Some(_)) => push(&mut bytes, byte),
                 (b'"' | b'\'', None) => quote = Some(byte),
                 (b'#', None) => break,
                 (_, None) if byte.is_ascii_whitespace() || byte == 0x0b => break,
-                (_, None) => bytes.push(byte),
+                (_, None) => push(&mut bytes, byte),
             }
             self.at += 1;
         }
@@ -171,7 +195,7 @@ impl Iterator for Words<'_> {
             bytes.truncate(MAX_WORD);
             bad = Some(BadWord::TooLong);
         }
-        let place = self.place(line, line_start, start);
+        let place = Place { line, line_start, start, end: self.at };
         Some((Word { bytes, place, first }, bad))
     }
 }
@@ -181,7 +205,7 @@ mod tests {
     use super::*;
 
     fn words(input: &str) -> Vec<String> {
-        Words::new(input.as_bytes()).map(|(word, _)| word.text()).collect()
+        Words::of_options(input.as_bytes()).map(|(word, _)| word.text()).collect()
     }
 
     #[test]
@@ -198,16 +222,27 @@ mod tests {
 
     #[test]
     fn a_quote_that_does_not_close_harms_its_own_line_only() {
-        let read: Vec<_> = Words::new(b"a \"b c\nd").collect();
+        let read: Vec<_> = Words::of_secrets(b"a \"b c\nd").collect();
         assert_eq!(read[1].1, Some(BadWord::Unclosed));
         assert_eq!(read[2].0.text(), "d");
         assert!(read[2].0.first);
     }
 
     #[test]
+    fn a_quote_in_an_options_file_may_span_lines_as_in_pppd() {
+        assert_eq!(words("connect \"chat\n -v\" lock"), ["connect", "chat\n -v", "lock"]);
+        let read: Vec<_> = Words::of_options(b"name \"a\nmtu 1400\n").collect();
+        assert_eq!(read[1].1, Some(BadWord::Unclosed));
+    }
+
+    #[test]
+    fn a_backslash_at_the_end_of_the_file_is_no_word() {
+        assert_eq!(words("lock \\"), ["lock"]);
+    }
+
+    #[test]
     fn places_point_at_the_word() {
-        let (word, _) = Words::new(b"\n  mtu\t1400").next().unwrap();
-        assert_eq!((word.place.line, word.place.span.clone()), (2, 2..5));
-        assert_eq!(word.place.text, "  mtu\t1400");
+        let (word, _) = Words::of_options(b"\n  mtu\t1400").next().unwrap();
+        assert_eq!(word.place, Place { line: 2, line_start: 1, start: 3, end: 6 });
     }
 }

@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use config::{
-    AddressRules, Config, Diagnostics, Paths, PppOptions, SecretsFile, TimerOptions, seconds,
+    AddressRules, Config, Diagnostics, EntrySecret, Paths, PppOptions, SecretsFile, TimerOptions,
+    seconds,
 };
-use crypto::{Password, Secret};
+use crypto::{NtHash, Password, Secret};
 use engine::auth::Method;
 use engine::ppp::{EchoConfig, LcpConfig, MppeNeed, MppePolicy, Stateful, Timers};
 
@@ -43,7 +44,7 @@ impl Files {
             server: config.name.clone(),
         };
         // What is wrong with the secrets is worth a word before the first login.
-        if let Ok((_, found)) = users.chap.refresh(&config::resolve_host) {
+        if let Ok((_, found)) = users.chap.refresh() {
             diagnostics.0.extend(found.0);
         }
         let mut settings = settings(&config);
@@ -70,8 +71,8 @@ fn settings(config: &Config) -> Settings {
     let options = &config.options;
     let slots = (0..).zip(&config.slots).map(|(unit, (local, remote))| Slot {
         unit,
-        local: options.local.unwrap_or(*local),
-        remote: options.remote.unwrap_or(*remote),
+        local: *local,
+        remote: *remote,
     });
     let methods = [
         (config.mschap_v2, Method::MsChapV2),
@@ -140,18 +141,18 @@ fn timers(options: TimerOptions) -> Timers {
     }
 }
 
-/// `require-mppe` alone allows every length; naming one allows that one.
+/// `require-mppe` alone allows every length; naming one allows that one. pppd knows no 56 bits.
 fn mppe(options: &PppOptions) -> MppePolicy {
     let mppe = &options.mppe;
-    if mppe.off {
+    if mppe.off() {
         return MppePolicy::OFF;
     }
-    let named = mppe.bits40.is_some() || mppe.bits128.is_some();
+    let required = mppe.required();
     MppePolicy {
-        need: if mppe.required { MppeNeed::Required } else { MppeNeed::Allowed },
-        bits40: mppe.bits40 == Some(true),
-        bits56: mppe.bits40 == Some(true) && mppe.bits128 == Some(true),
-        bits128: mppe.bits128.unwrap_or(!named),
+        need: if required { MppeNeed::Required } else { MppeNeed::Allowed },
+        bits40: mppe.bits40,
+        bits56: mppe.bits40 && mppe.bits128,
+        bits128: mppe.bits128 || !required,
         stateful: if mppe.stateful { Stateful::Allowed } else { Stateful::Never },
     }
 }
@@ -182,11 +183,10 @@ fn find_in(
     server: &[u8],
     remarks: &mut Vec<String>,
 ) -> Option<User> {
-    let (secrets, found) =
-        file.refresh(&config::resolve_host).map_err(|error| remarks.push(error)).ok()?;
+    let (secrets, found) = file.refresh().map_err(|error| remarks.push(error)).ok()?;
     remarks.extend(found.0.iter().map(ToString::to_string));
-    let Some(entry) = secrets.find(name, server) else {
-        if secrets.knows_client(name) {
+    let Some((entry, secret)) = secrets.lookup(name, server, remarks) else {
+        if secrets.knows_client(name) && secrets.find(name, server).is_none() {
             let (name, server) = (Escaped(name), Escaped(server));
             remarks.push(format!(
                 "there is a secret for {name}, but not with {server}, the name of this server, in the second column"
@@ -194,11 +194,12 @@ fn find_in(
         }
         return None;
     };
-    let secret = entry.secret().map_err(|error| remarks.push(error)).ok()?;
-    Some(User {
-        secret: Secret::Password(Password::new(secret.to_vec())),
-        addresses: Box::new(entry.rules()),
-    })
+    let secret = match secret {
+        EntrySecret::Password(password) => Secret::Password(Password::new(password.to_vec())),
+        EntrySecret::NtHash(hash) => Secret::NtHash(NtHash::from_bytes(*hash)),
+    };
+    let addresses = entry.addresses.resolved(&config::resolve_host, remarks);
+    Some(User { secret, addresses: Box::new(addresses) })
 }
 
 impl Addresses for AddressRules {

@@ -154,15 +154,31 @@ pub struct TimerOptions {
     pub max_failure: Option<u32>,
 }
 
-/// What the options say about MPPE.
+/// What the options say about MPPE. As with pppd, key lengths that are named are required, one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub struct MppeOptions {
-    pub required: bool,
-    pub off: bool,
-    pub bits40: Option<bool>,
-    pub bits128: Option<bool>,
+    /// Whether any option spoke of key lengths.
+    pub given: bool,
+    /// 40 bits are required, or one choice of two.
+    pub bits40: bool,
+    /// 128 bits are required, or one choice of two.
+    pub bits128: bool,
+    /// `mppe-stateful`: the stateful kind is allowed.
     pub stateful: bool,
+    /// `noccp`: CCP, which negotiates MPPE, is not spoken.
+    pub no_ccp: bool,
+}
+
+impl MppeOptions {
+    /// Whether a session without encryption ends.
+    pub fn required(&self) -> bool {
+        self.bits40 || self.bits128
+    }
+
+    /// Whether encryption is out of the question.
+    pub fn off(&self) -> bool {
+        self.no_ccp || (self.given && !self.required())
+    }
 }
 
 /// Which octets `maxoctets` counts (`mo-direction`).

@@ -1,0 +1,310 @@
+//! What the files say together.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::diagnostic::{Diagnostics, File, Place};
+use crate::options::{Origin, PppOptions, Reader, Texts};
+use crate::pptpd_conf::PptpdConf;
+use crate::slots::{self, Resolve};
+use crate::{read_file, resolve_host};
+
+/// Where the files are, and what the command line says in their place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// `pptpd`'s own file.
+    pub pptpd_conf: PathBuf,
+    /// pppd's system-wide options, read first; may be absent.
+    pub ppp_options: PathBuf,
+    /// Users.
+    pub chap_secrets: PathBuf,
+    /// Users of PAP.
+    pub pap_secrets: PathBuf,
+    /// Keywords of `pptpd.conf` that the command line gives, with their values; they count more than the file's.
+    pub command_line: Vec<(&'static str, String)>,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self {
+            pptpd_conf: "/etc/pptpd.conf".into(),
+            ppp_options: "/etc/ppp/options".into(),
+            chap_secrets: "/etc/ppp/chap-secrets".into(),
+            pap_secrets: "/etc/ppp/pap-secrets".into(),
+            command_line: Vec::new(),
+        }
+    }
+}
+
+/// What the files say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Vec<SocketAddr>,
+    /// Local and remote address of each session that may be up at once. With `delegate` the remote ones are unspecified.
+    pub slots: Vec<(Ipv4Addr, Ipv4Addr)>,
+    /// How long a client may take to start its control connection.
+    pub setup_timeout: Duration,
+    /// Where users are.
+    pub chap_secrets: PathBuf,
+    /// Where users of PAP are.
+    pub pap_secrets: PathBuf,
+    /// `noipparam`: scripts are not given the client's address as `ipparam`.
+    pub no_ipparam: bool,
+    /// `logwtmp`, here or as plugin in an options file: wtmp records are wanted.
+    pub logwtmp: bool,
+    /// `delegate`: clients' addresses come from the secrets file alone.
+    pub delegate: bool,
+    /// `bcrelay`: the interface whose broadcasts are relayed to clients, and theirs to it.
+    pub bcrelay: Option<String>,
+    /// `vrf`: the VRF device that the control connections are in.
+    pub vrf: Option<String>,
+    /// `speed`: the third argument of scripts.
+    pub speed: u32,
+    /// `pidfile`.
+    pub pidfile: Option<PathBuf>,
+    /// The name of this server in `chap-secrets` and towards clients.
+    pub name: Vec<u8>,
+    /// Whether clients must authenticate.
+    pub auth: bool,
+    /// Whether PAP is asked for.
+    pub pap: bool,
+    /// Whether CHAP with MD5 is asked for.
+    pub chap_md5: bool,
+    /// Whether MS-CHAP is asked for.
+    pub mschap: bool,
+    /// Whether MS-CHAPv2 is asked for.
+    pub mschap_v2: bool,
+    /// Log every PPP frame.
+    pub debug: bool,
+    /// All that the options files say.
+    pub options: PppOptions,
+    /// Where it is said, in the order in which it was read.
+    pub origins: Vec<Origin>,
+}
+
+impl Config {
+    /// Reads the files. `host_name` is the server's name when no option gives one.
+    ///
+    /// # Errors
+    ///
+    /// When a diagnostic is an error. The diagnostics hold all that was found, errors or not.
+    pub fn load(paths: &Paths, host_name: &[u8]) -> Result<(Self, Diagnostics), Diagnostics> {
+        Self::load_with(paths, host_name, &read_file, &resolve_host)
+    }
+
+    /// As [`load`](Self::load), with files and host names from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_with(
+        paths: &Paths,
+        host_name: &[u8],
+        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+        resolve: Resolve<'_>,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        let mut diagnostics = Diagnostics::default();
+        let text = match read(&paths.pptpd_conf) {
+            Ok(text) => text,
+            Err(error) => {
+                let remedy =
+                    "write one with localip and remoteip, or run `gretel serve --quickstart`";
+                cannot_read(&paths.pptpd_conf, &error, remedy, &mut diagnostics);
+                return Err(diagnostics);
+            }
+        };
+        let mut file = File {
+            path: &paths.pptpd_conf,
+            input: &text,
+            secret: false,
+            diagnostics: &mut diagnostics,
+        };
+        let conf = PptpdConf::parse(&paths.command_line, &mut file);
+        let peers = paths.ppp_options.with_file_name("peers");
+        let options = PppOptions::default();
+        let mut reader = Reader::new(options, read, resolve, peers, file.diagnostics);
+        read_options(paths, &conf, read, &mut reader);
+        let Reader { options, origins, texts, .. } = reader;
+
+        let mut file = File {
+            path: &paths.pptpd_conf,
+            input: &text,
+            secret: false,
+            diagnostics: &mut diagnostics,
+        };
+        let slots = if conf.has("delegate") {
+            let host = String::from_utf8_lossy(host_name);
+            let local = options.local.or_else(|| resolve(&host)).filter(|a| !a.is_loopback());
+            slots::delegated(&conf, local, &mut file)
+        } else {
+            slots::slots(&conf, resolve, &mut file)
+        };
+        let listen = slots::listen(&conf, resolve, &mut file);
+        let setup_timeout = slots::setup_timeout(&conf, &mut file);
+        let speed = slots::speed(&conf, &mut file);
+        let config = Self {
+            listen,
+            slots,
+            setup_timeout,
+            speed,
+            origins,
+            ..Self::merge(paths, host_name, &conf, options)
+        };
+        config.look_for_contradictions(&texts, &mut diagnostics);
+        if diagnostics.has_errors() { Err(diagnostics) } else { Ok((config, diagnostics)) }
+    }
+
+    fn merge(paths: &Paths, host_name: &[u8], conf: &PptpdConf, options: PppOptions) -> Self {
+        // pppd asks nobody who they are unless an option says so. Here somebody has to say that it is not wanted.
+        let auth = options.auth.unwrap_or(true);
+        let asked = options.require_pap
+            || options.require_chap
+            || options.require_mschap
+            || options.require_mschap_v2;
+        // Where nothing is asked for by name, pppd offers everything. PAP and MS-CHAP give the password away to anybody who
+        // listens, so here they have to be asked for.
+        let by_default = auth && !asked;
+        let path = |value: Option<&PathBuf>, default: &PathBuf| value.unwrap_or(default).clone();
+        Self {
+            listen: Vec::new(),
+            slots: Vec::new(),
+            setup_timeout: Duration::ZERO,
+            speed: 0,
+            origins: Vec::new(),
+            chap_secrets: path(options.chap_secrets.as_ref(), &paths.chap_secrets),
+            pap_secrets: path(options.pap_secrets.as_ref(), &paths.pap_secrets),
+            no_ipparam: conf.has("noipparam"),
+            logwtmp: conf.has("logwtmp") || options.logwtmp,
+            delegate: conf.has("delegate"),
+            bcrelay: conf.get("bcrelay").map(|value| value.text.clone()),
+            vrf: conf.get("vrf").map(|value| value.text.clone()),
+            pidfile: conf.get("pidfile").map(|value| PathBuf::from(&value.text)),
+            name: name(&options, host_name),
+            auth,
+            pap: auth && options.require_pap,
+            chap_md5: auth && (options.require_chap || (by_default && !options.mppe.required())),
+            mschap: auth && options.require_mschap,
+            mschap_v2: auth && (options.require_mschap_v2 || by_default),
+            debug: options.debug || conf.has("debug"),
+            options,
+        }
+    }
+
+    fn look_for_contradictions(&self, texts: &Texts, diagnostics: &mut Diagnostics) {
+        let mppe = &self.options.mppe;
+        let mut at = |options: &[&str], what: &dyn Fn(&mut File<'_>, &Place)| {
+            // What was said last made the contradiction.
+            let origin = self.origins.iter().rev().find(|origin| options.contains(&origin.option));
+            let path = origin.map_or(Path::new("/etc/ppp/options"), |origin| &origin.file);
+            let place = origin.map_or(Place::default(), |origin| origin.place);
+            let input = texts.get(path).map_or(&b""[..], |text| text);
+            what(&mut File { path, input, secret: false, diagnostics }, &place);
+        };
+        const MPPE: [&str; 3] = ["require-mppe", "require-mppe-40", "require-mppe-128"];
+        if mppe.required() && !self.mschap && !self.mschap_v2 {
+            at(&MPPE, &|file, place| {
+                let message =
+                    "MPPE is required, but no authentication method that makes its keys is";
+                file.error(place, message, "add require-mschap-v2");
+            });
+        }
+        if mppe.required() && mppe.no_ccp {
+            at(&["noccp"], &|file, place| {
+                file.error(
+                    place,
+                    "MPPE is required, and CCP that negotiates it is forbidden",
+                    "remove noccp, or require-mppe*",
+                );
+            });
+        }
+        if self.delegate && !self.auth {
+            at(&["noauth"], &|file, place| {
+                let message = "delegate takes addresses from the secrets file, and noauth looks nobody up there";
+                file.error(place, message, "remove one of the two");
+            });
+        }
+        if self.options.auth.is_none() {
+            at(&[], &|file, place| {
+                let message = "nothing says whether clients must authenticate: pppd would let anybody in, here they must, with MS-CHAPv2";
+                file.warn(place, message, "add require-mschap-v2 to the options file");
+            });
+        } else if !self.auth {
+            at(&["noauth"], &|file, place| {
+                let message = "clients are not asked to authenticate: anybody may connect";
+                file.warn(place, message, "remove noauth, and add require-mschap-v2");
+            });
+        }
+        let weak = [
+            (self.pap, "require-pap", "PAP"),
+            (self.mschap, "require-mschap", "MS-CHAP (version 1)"),
+        ];
+        for (_, option, name) in weak.into_iter().filter(|(weak, ..)| *weak) {
+            at(&[option], &|file, place| {
+                let message =
+                    format!("{name} is allowed: it gives passwords away to anybody who listens");
+                file.warn(place, message, "allow require-mschap-v2 alone");
+            });
+        }
+        if mppe.bits40 {
+            at(&["require-mppe", "require-mppe-40"], &|file, place| {
+                let message = "40-bit MPPE is allowed: it can be broken by trying all keys";
+                file.warn(place, message, "use require-mppe-128");
+            });
+        }
+    }
+}
+
+/// pppd's `our_name`: `name`, or the host's name with `domain` behind it.
+fn name(options: &PppOptions, host_name: &[u8]) -> Vec<u8> {
+    match options.name.as_ref().filter(|name| !name.is_empty() && !options.use_host_name) {
+        Some(name) => name.clone(),
+        None => {
+            let domain = options.domain.as_deref().unwrap_or_default();
+            let dot = !domain.is_empty() && !domain.starts_with(b".");
+            [host_name, if dot { b"." } else { b"" }, domain].concat()
+        }
+    }
+}
+
+/// pppd's system-wide options, then those that `pptpd.conf` names.
+fn read_options(
+    paths: &Paths,
+    conf: &PptpdConf,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    reader: &mut Reader<'_>,
+) {
+    match read(&paths.ppp_options) {
+        Ok(text) => reader.take(&paths.ppp_options, text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            cannot_read(&paths.ppp_options, &error, "make it readable", reader.diagnostics);
+        }
+    }
+    let Some(named) = conf.get("option").map(|value| Path::new(&value.text)) else {
+        // Packages other than Debian's keep it there, and name it in pptpd.conf.
+        let usual = paths.ppp_options.with_file_name("options.pptpd");
+        if read(&usual).is_ok() {
+            let mut file =
+                File { path: &usual, input: b"", secret: false, diagnostics: reader.diagnostics };
+            let message = "the file is not read, as no `option` line of pptpd.conf names it";
+            let remedy = format!("write option {} in pptpd.conf", usual.display());
+            file.warn(&Place::default(), message, remedy);
+        }
+        return;
+    };
+    match read(named) {
+        Ok(text) => reader.take(named, text),
+        Err(error) => {
+            let remedy = "correct the `option` line of pptpd.conf, or write the file";
+            cannot_read(named, &error, remedy, reader.diagnostics);
+        }
+    }
+}
+
+fn cannot_read(path: &Path, error: &io::Error, remedy: &str, diagnostics: &mut Diagnostics) {
+    let mut file = File { path, input: b"", secret: false, diagnostics };
+    file.error(&Place::default(), format!("the file cannot be read: {error}"), remedy);
+}
