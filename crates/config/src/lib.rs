@@ -8,6 +8,7 @@ mod diagnostic;
 pub mod iplist;
 mod options;
 mod pptpd_conf;
+mod reference;
 mod secrets;
 mod slots;
 mod words;
@@ -20,7 +21,10 @@ use std::time::Duration;
 
 pub use config::{Config, Paths};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use options::{MppeOptions, OctetsDirection, Origin, PppOptions, ScriptOptions, TimerOptions};
+pub use options::{
+    MppeOptions, OctetsDirection, Origin, PppOptions, ScriptOptions, TimerOptions, option_names,
+};
+pub use reference::reference;
 pub use secrets::{
     AddressRule, AddressRules, AddressSet, Entry, EntrySecret, Host, Secrets, SecretsFile,
 };

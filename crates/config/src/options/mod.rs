@@ -10,6 +10,7 @@ mod values;
 
 pub use reader::Origin;
 pub(crate) use reader::{Reader, Texts};
+pub(crate) use table::PLUGINS;
 pub use values::{MppeOptions, OctetsDirection, PppOptions, ScriptOptions, TimerOptions};
 
 use std::collections::HashMap;
@@ -93,6 +94,11 @@ pub(crate) fn all() -> impl Iterator<Item = &'static PppOption> {
 /// The sections of the table with their headings.
 pub(crate) fn sections() -> &'static [(&'static str, &'static [PppOption])] {
     table::SECTIONS
+}
+
+/// Every name of every option, with what stands behind it.
+pub fn option_names() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    all().flat_map(|option| option.names.iter().map(|name| (*name, option.argument)))
 }
 
 /// The option of this name.

@@ -12,7 +12,7 @@ mod tty;
 
 use super::PppOption;
 
-pub(super) use plugins::PLUGINS;
+pub(crate) use plugins::PLUGINS;
 
 /// The options by what they are about.
 pub(super) const SECTIONS: &[(&str, &[PppOption])] = &[

@@ -64,7 +64,7 @@ pub(super) const OPTIONS: &[PppOption] = &[
 ];
 
 /// What becomes of a plugin that is no other than wtmp's: by its file's name, whether it is refused, and what to do instead.
-pub(in crate::options) const PLUGINS: &[(&str, bool, &str)] = &[
+pub(crate) const PLUGINS: &[(&str, bool, &str)] = &[
     (
         "radius.so",
         true,

@@ -1,0 +1,77 @@
+//! The table of options beside Debian's pppd, where that is installed: it reads a file of each option and says which it knows.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const PPPD: &str = "/usr/sbin/pppd";
+/// pppd's exit status for options that it does not take (pppd(8)).
+const OPTION_ERROR: i32 = 2;
+
+/// Whether pppd takes this options file, without doing anything else; what it says.
+fn takes(options: &str) -> (bool, String) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(options.as_bytes()).unwrap();
+    let output = Command::new(PPPD)
+        .args(["nodetach", "notty", "dryrun", "noauth", "file"])
+        .arg(file.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code() != Some(OPTION_ERROR), said)
+}
+
+#[test]
+fn pppd_knows_the_options_of_the_table_with_the_arguments_that_it_says() {
+    if !Path::new(PPPD).exists() {
+        return eprintln!("skipped: {PPPD} is not installed");
+    }
+    let (mut known, mut unknown) = (0, Vec::new());
+    for (name, argument) in config::option_names() {
+        if matches!(
+            name,
+            "--version" | "--help" | "-h" | "-v" | "dryrun" | "plugin" | "file" | "call"
+        ) {
+            continue;
+        }
+        let value = argument.map(|what| sample(name, what)).unwrap_or_default();
+        // An option with one argument more or less than the table says makes the second word one that pppd does not know, or none.
+        let (taken, said) = takes(&format!("{name} {value}\nlock\n"));
+        if said.contains("unrecognized option") {
+            assert!(said.contains(&format!("'{name}'")), "{name}: {said}");
+            unknown.push(name);
+            continue;
+        }
+        let too_few = takes(&format!("{name}\n")).1.contains("too few parameters");
+        assert_eq!(too_few, argument.is_some(), "{name} takes an argument: {too_few}");
+        assert!(taken || is_refused_for_its_value(&said), "{name} {value}: {said}");
+        known += 1;
+    }
+    assert!(known > 200, "{known} options are known to pppd; not {unknown:?}");
+}
+
+fn sample(name: &str, what: &str) -> &'static str {
+    match (name, what) {
+        ("ipv6", _) => "::1,::2",
+        ("vj-max-slots", _) => "8",
+        ("stop-bits", _) => "1",
+        ("netmask", _) => "255.255.255.0",
+        (_, "ADDRESS" | "ADDRESSES" | "MASK") => "192.0.2.1",
+        (_, "NAME=VALUE" | "ATTRIBUTE=VALUE") => "A=b",
+        (_, "FILTER") => "tcp",
+        (_, "HEX" | "CHARACTERS") => "11",
+        (_, "DISCRIMINATOR") => "local:1.2.3",
+        (_, "FILE" | "DIR") => "/dev/null",
+        (_, "BYTES") => "1400",
+        (_, "BITS") => "12",
+        (_, "NODES") => "1:2",
+        (_, "GROUP") => "root",
+        _ => "9",
+    }
+}
+
+/// Complaints about values that have nothing to do with what an option takes: files that are not there.
+fn is_refused_for_its_value(said: &str) -> bool {
+    ["open", "unable to read"].iter().any(|complaint| said.contains(complaint))
+}
