@@ -43,6 +43,9 @@ pub(crate) struct Arguments {
     /// Serve without any configuration: makes up a user, a password and a network, and prints what to type into clients.
     #[arg(long, conflicts_with_all = ["ppp_options", "chap_secrets", "pap_secrets"])]
     quickstart: bool,
+    /// Prefer stateful MPPE where the options allow it (mppe-stateful): less work for each packet, but a lost one holds up those behind it.
+    #[arg(long, conflicts_with = "quickstart")]
+    prefer_stateful_mppe: bool,
     /// Log every control message and PPP frame.
     #[arg(long)]
     debug: bool,
@@ -58,7 +61,7 @@ impl FileArguments {
             pap_secrets: self.pap_secrets.clone(),
             command_line: Vec::new(),
         };
-        Files { paths, host_name, listen }
+        Files { paths, host_name, listen, prefer_stateful_mppe: false }
     }
 }
 
@@ -84,7 +87,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.quickstart {
         return quickstart(arguments);
     }
-    let files = arguments.files.files(arguments.listen);
+    let mut files = arguments.files.files(arguments.listen);
+    files.prefer_stateful_mppe = arguments.prefer_stateful_mppe;
     let (mut settings, users, diagnostics) = match files.read() {
         Ok(read) => read,
         Err(diagnostics) => {

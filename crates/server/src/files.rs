@@ -27,6 +27,8 @@ pub struct Files {
     pub host_name: Vec<u8>,
     /// Addresses to listen on in place of those of the files.
     pub listen: Option<std::net::SocketAddr>,
+    /// Whether stateful MPPE is preferred where the options allow it.
+    pub prefer_stateful_mppe: bool,
 }
 
 impl Files {
@@ -50,6 +52,9 @@ impl Files {
         let mut settings = settings(&config);
         if let Some(listen) = self.listen {
             settings.listen = vec![listen];
+        }
+        if self.prefer_stateful_mppe && settings.mppe.stateful == Stateful::Allowed {
+            settings.mppe.stateful = Stateful::Preferred;
         }
         Ok((settings, Box::new(users), diagnostics))
     }

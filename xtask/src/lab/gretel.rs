@@ -51,7 +51,7 @@ impl Server for Gretel {
         fs::write(path("ppp-options"), "")?;
         fs::write(path("secrets"), files.secrets)?;
         let mut command = self.namespace.command(workspace::gretel());
-        command.arg("serve");
+        command.arg("serve").args(files.arguments);
         for (option, file) in [
             ("--pptpd-conf", "pptpd.conf"),
             ("--ppp-options", "ppp-options"),

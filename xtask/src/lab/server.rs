@@ -17,6 +17,8 @@ pub(crate) struct Files {
     pub(crate) secrets: &'static str,
     /// `remoteip` of `pptpd.conf`.
     pub(crate) addresses: &'static str,
+    /// More arguments for `gretel serve`.
+    pub(crate) arguments: &'static [&'static str],
 }
 
 impl Files {
@@ -25,6 +27,7 @@ impl Files {
         options: "refuse-pap\nrefuse-chap\nrefuse-mschap\nrequire-mschap-v2\nrequire-mppe-128\n",
         secrets: "anna pptpd secret *\n",
         addresses: "192.168.77.100-103",
+        arguments: &[],
     };
 
     /// `pptpd.conf`, naming the options file at `options`.

@@ -49,7 +49,7 @@ const PINGS: u32 = 100;
 /// Calls that are made while the line is bad.
 fn calls(world: &mut World, trouble: &str, times: u32) -> Result<()> {
     world.serve(&Files::SHIPPED)?;
-    world.client()?.guest.sh(20, &impair(trouble))?;
+    impair(world, trouble)?;
     let mut made = 0;
     let mut told = String::new();
     for _ in 0..times {
@@ -73,7 +73,7 @@ fn bad_line(world: &mut World, trouble: &str, lost: u32) -> Result<()> {
     world.serve(&Files::SHIPPED)?;
     // The line goes bad when the tunnel stands: pptpd's own calls do not come about on such lines.
     world.call("require-mppe-128")?.address()?;
-    world.client()?.guest.sh(20, &impair(trouble))?;
+    impair(world, trouble)?;
     let result = over_bad_line(world, lost);
     mend(world)?;
     match result {
@@ -105,20 +105,21 @@ fn over_bad_line(world: &mut World, lost: u32) -> Result<()> {
     world.end_and_check()
 }
 
-/// The script that troubles the client's line in both directions.
-fn impair(trouble: &str) -> String {
-    format!(
+/// Troubles the client's line in both directions.
+pub(super) fn impair(world: &mut World, trouble: &str) -> Result<()> {
+    let script = format!(
         "set -e
          ip link set ifb0 up
          tc qdisc replace dev vec0 root netem {trouble}
          tc qdisc replace dev ifb0 root netem {trouble}
          tc qdisc add dev vec0 ingress
          tc filter add dev vec0 parent ffff: matchall action mirred egress redirect dev ifb0"
-    )
+    );
+    world.client()?.guest.sh(20, &script).map(|_| ())
 }
 
 /// Makes the line good again.
-fn mend(world: &mut World) -> Result<()> {
+pub(super) fn mend(world: &mut World) -> Result<()> {
     let script = "tc qdisc del dev vec0 root; tc qdisc del dev vec0 ingress; true";
     world.client()?.guest.sh(20, script).map(|_| ())
 }
