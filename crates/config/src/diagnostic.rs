@@ -90,6 +90,11 @@ impl Diagnostics {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
+    /// Whether so much has been said about a file that nothing more will be.
+    pub(crate) fn is_enough(&self, path: &Path) -> bool {
+        self.0.iter().filter(|said| said.file == path).count() > MAX_DIAGNOSTICS
+    }
+
     /// All of them, rendered.
     pub fn render(&self) -> String {
         self.0.iter().map(Diagnostic::render).collect::<Vec<_>>().join("\n")

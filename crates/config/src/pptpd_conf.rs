@@ -62,10 +62,8 @@ pub(crate) const KEYWORDS: [Keyword; 15] = [
     keyword(
         "delegate",
         None,
-        Class::Ignored(
-            "addresses come from remoteip; a user's address in chap-secrets counts more in any case",
-        ),
-        "clients' addresses come from the secrets file alone",
+        Class::Honoured,
+        "clients' addresses come from the secrets file, and ours from `LOCAL:` of the options",
     ),
     keyword(
         "noipparam",
@@ -236,6 +234,9 @@ fn is_blank(byte: u8) -> bool {
 }
 
 fn unknown(word: &str, place: &Place, file: &mut File<'_>) {
+    if file.diagnostics.is_enough(file.path) {
+        return;
+    }
     let remedy = match nearest(word, KEYWORDS.iter().map(|keyword| keyword.name)) {
         Some(keyword) => format!("did you mean {keyword:?}?"),
         None => {

@@ -122,6 +122,243 @@ fn options_files_nest_but_not_in_circles() {
     assert!(errors.render().contains("/etc/ppp/more:2:6"), "{}", errors.render());
 }
 
+/// A configuration whose options file says this.
+fn options(text: &str) -> (Config, Diagnostics) {
+    load(&[CONF, ("/etc/ppp/pptpd-options", text)]).unwrap_or_else(|e| panic!("{}", e.render()))
+}
+
+fn refused(text: &str) -> String {
+    load(&[CONF, ("/etc/ppp/pptpd-options", text)]).unwrap_err().render()
+}
+
+#[test]
+fn the_last_word_about_authentication_counts() {
+    assert!(!options("require-mschap-v2 noauth").0.auth);
+    let (config, said) = options("noauth require-mschap-v2");
+    assert!(config.auth && config.mschap_v2 && said.0.is_empty());
+    let (config, said) = options("proxyarp");
+    assert!(config.auth && config.mschap_v2 && !config.pap && !config.mschap);
+    assert!(said.render().contains("pppd would let anybody in"), "{}", said.render());
+}
+
+#[test]
+fn what_pppd_refuses_as_a_client_does_not_limit_what_a_server_offers() {
+    let (config, said) = options("refuse-mschap-v2 refuse-chap require-mschap-v2");
+    assert!(config.mschap_v2 && said.0.is_empty());
+}
+
+#[test]
+fn the_last_word_about_encryption_counts() {
+    let mppe = |text: &str| options(&format!("require-mschap-v2 {text}")).0.options.mppe;
+    assert!(mppe("nomppe require-mppe-128").required());
+    assert!(mppe("require-mppe nomppe").off());
+    let both = mppe("nomppe-40 require-mppe");
+    assert!(both.bits40 && both.bits128);
+    let long = mppe("require-mppe nomppe-40");
+    assert!(!long.bits40 && long.bits128 && long.required());
+    assert!(mppe("nomppe-40 nomppe-128").off());
+    assert!(!mppe("").off() && !mppe("").required());
+    assert!(!mppe("mppe-stateful nomppe-stateful").stateful);
+    assert!(mppe("noccp").off());
+    assert!(refused("require-mschap-v2 require-mppe noccp").contains("noccp"));
+}
+
+#[test]
+fn our_name_is_pppds() {
+    let name = |text: &str| String::from_utf8(options(text).0.name).unwrap();
+    assert_eq!(name("auth"), "gate");
+    assert_eq!(name("auth name pptpd domain example.net"), "pptpd");
+    assert_eq!(name("auth domain example.net"), "gate.example.net");
+    assert_eq!(name("auth domain .example.net"), "gate.example.net");
+    assert_eq!(name("auth name pptpd usehostname"), "gate");
+}
+
+#[test]
+fn the_last_two_name_servers_count() {
+    let dns = options("auth ms-dns 10.0.0.1 ms-dns 10.0.0.2 ms-dns 10.0.0.3").0.options.dns;
+    assert_eq!(dns, [Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 3)]);
+}
+
+#[test]
+fn addresses_of_pptpd_conf_count_more_than_those_of_the_options() {
+    let (config, _) = options("auth 10.9.9.1:10.9.9.2");
+    assert_eq!(config.slots[0].0, Ipv4Addr::new(192, 168, 0, 1));
+    assert_eq!(config.options.remote, Some(Ipv4Addr::new(10, 9, 9, 2)));
+    assert!(refused("auth 127.0.0.1:").contains("127.0.0.1 cannot be our address"));
+    assert!(refused("auth nowhere:").contains("neither an IPv4 address"));
+}
+
+#[test]
+fn what_cannot_be_left_out_is_an_error_with_what_to_do() {
+    for (text, remedy) in [
+        ("plugin radius.so", "chap-secrets"),
+        ("plugin /usr/lib/pppd/2.4.9/winbind.so", "NT hash"),
+        ("plugin acct.so", "remove the line"),
+        ("allow-number 192.0.2.*", "firewall"),
+        ("pass-filter 'tcp port 80'", "nftables"),
+        ("require-eap", "require-mschap-v2"),
+        ("dryrun", "gretel check"),
+    ] {
+        let said = refused(&format!("auth\n{text}\n"));
+        assert!(said.contains("pptpd-options:2:") && said.contains(remedy), "{said}");
+    }
+    let (config, said) = options("require-mschap-v2 plugin /usr/lib/pptpd/pptpd-logwtmp.so");
+    assert!(config.logwtmp && said.0.is_empty());
+}
+
+#[test]
+fn an_options_file_that_is_there_and_cannot_be_read_is_an_error() {
+    let read = |path: &Path| match path.to_str() {
+        Some("/etc/pptpd.conf") => Ok(CONF.1.as_bytes().to_vec()),
+        _ => Err(std::io::Error::from(std::io::ErrorKind::PermissionDenied)),
+    };
+    let said = Config::load_with(&Paths::default(), b"gate", &read, &|_| None).unwrap_err();
+    assert!(said.render().contains("/etc/ppp/options"), "{}", said.render());
+}
+
+#[test]
+fn an_options_file_that_nothing_names_is_not_read() {
+    let conf = ("/etc/pptpd.conf", "localip 10.0.0.1\nremoteip 10.0.0.5-9\n");
+    let unnamed = ("/etc/ppp/options.pptpd", "mtu 1300\n");
+    let (config, said) = load(&[conf, unnamed]).unwrap();
+    assert_eq!(config.options.mtu, None);
+    assert!(said.render().contains("write option /etc/ppp/options.pptpd"), "{}", said.render());
+}
+
+#[test]
+fn listen_may_stand_more_than_once_and_name_hosts() {
+    let conf = (
+        "/etc/pptpd.conf",
+        "localip 10.0.0.1\nremoteip 10.0.0.5-9\nlisten 192.0.2.1\nlisten gate\nlisten 192.0.2.1\n",
+    );
+    let read = |path: &Path| match path == Path::new(conf.0) {
+        true => Ok(conf.1.as_bytes().to_vec()),
+        false => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+    };
+    let resolve = |name: &str| (name == "gate").then_some(Ipv4Addr::new(192, 0, 2, 2));
+    let (config, said) = Config::load_with(&Paths::default(), b"x", &read, &resolve).unwrap();
+    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["192.0.2.1:1723", "192.0.2.2:1723"]);
+    assert!(said.render().contains("listened on already"));
+    let conf = ("/etc/pptpd.conf", "localip 10.0.0.1\nremoteip 10.0.0.5-9\nlisten nowhere\n");
+    assert!(load(&[conf]).unwrap_err().render().contains("/etc/pptpd.conf:3:8"));
+}
+
+#[test]
+fn the_command_line_counts_more_than_the_file() {
+    let conf =
+        ("/etc/pptpd.conf", "connections 3\nlocalip 10.0.0.1\nremoteip 10.0.0.5-9\nstimeout 20\n");
+    let read = |path: &Path| match path == Path::new(conf.0) {
+        true => Ok(conf.1.as_bytes().to_vec()),
+        false => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+    };
+    let command_line = vec![("connections", "2".to_owned()), ("logwtmp", String::new())];
+    let paths = Paths { command_line, ..Paths::default() };
+    let (config, said) = Config::load_with(&paths, b"x", &read, &|_| None).unwrap();
+    assert_eq!((config.slots.len(), config.setup_timeout.as_secs()), (2, 20));
+    assert!(config.logwtmp);
+    assert!(
+        said.render().contains("connections on the command line counts more"),
+        "{}",
+        said.render()
+    );
+}
+
+#[test]
+fn delegate_takes_our_address_from_the_options_and_none_for_clients() {
+    let conf = ("/etc/pptpd.conf", "option /o\ndelegate\nconnections 3\n");
+    let (config, said) = load(&[conf, ("/o", "require-mschap-v2 10.8.0.100:")]).unwrap();
+    assert_eq!(config.slots, [(Ipv4Addr::new(10, 8, 0, 100), Ipv4Addr::UNSPECIFIED); 3]);
+    assert!(said.0.is_empty(), "{}", said.render());
+    let (config, said) = load(&[conf, ("/o", "require-mschap-v2\n10.8.0.100\n")]).unwrap();
+    assert_eq!(config.slots[0].0, Ipv4Addr::new(10, 8, 0, 100));
+    assert!(said.render().contains("with a colon"), "{}", said.render());
+    let said = load(&[conf, ("/o", "require-mschap-v2")]).unwrap_err();
+    assert!(said.render().contains("/etc/pptpd.conf:2:1"), "{}", said.render());
+    assert!(load(&[conf, ("/o", "noauth 10.8.0.100:")]).unwrap_err().render().contains("noauth"));
+}
+
+#[test]
+fn numbers_are_read_as_pptpd_reads_them_but_not_in_silence() {
+    let conf = ("/etc/pptpd.conf", "connections 5x\nlocalip 10.0.0.1\nremoteip 10.0.0.5-9\n");
+    let (config, said) = load(&[conf]).unwrap();
+    assert_eq!(config.slots.len(), 5);
+    assert!(said.render().contains("counts as 5"));
+    let conf = ("/etc/pptpd.conf", "connections many\nlocalip 10.0.0.1\nremoteip 10.0.0.5-9\n");
+    assert!(load(&[conf]).unwrap_err().render().contains("/etc/pptpd.conf:1:13"));
+}
+
+#[test]
+fn every_value_of_pptpd_conf_has_its_place() {
+    let conf = (
+        "/etc/pptpd.conf",
+        "localip 10.0.0.1\nremoteip 10.0.0.5-9\nspeed 9600\nnoipparam\nlogwtmp\nbcrelay eth1\npidfile /run/x.pid\nstimeout 3\ndebug\nppp /usr/sbin/pppd\n",
+    );
+    let (config, _) = load(&[conf]).unwrap();
+    assert_eq!((config.speed, config.no_ipparam, config.logwtmp), (9600, true, true));
+    assert_eq!(config.bcrelay.as_deref(), Some("eth1"));
+    assert_eq!(config.pidfile.as_deref(), Some(Path::new("/run/x.pid")));
+    assert!(config.debug && config.setup_timeout.as_secs() == 3);
+    let conf = ("/etc/pptpd.conf", "vrf red\n");
+    assert!(load(&[conf]).unwrap_err().render().contains("ip vrf exec"));
+}
+
+#[test]
+fn options_are_read_into_their_fields() {
+    let (config, _) = options(
+        "require-mschap-v2 maxoctets 1000 mo-direction max mo-timeout 5 active-filter 'not icmp' unit 7 \
+         linkname office set A=1 set B=2 unset A set B=3 ip-up-script /x ipv6 ::1,::2 pap-timeout 9 \
+         netmask 255.255.255.0 allow-ip 10.0.0.1 allow-ip 10.0.0.2 logfile /l remotenumber 5 ipparam p",
+    );
+    let o = &config.options;
+    assert_eq!((o.max_octets, o.octets_timeout, o.unit), (Some(1000), Some(5), Some(7)));
+    assert_eq!(o.octets_direction, OctetsDirection::Max);
+    assert_eq!(o.active_filter.as_deref(), Some("not icmp"));
+    assert_eq!(o.linkname.as_deref(), Some("office"));
+    let variables = [("A".to_owned(), None), ("B".to_owned(), Some("3".to_owned()))];
+    assert_eq!(o.environment, variables);
+    assert_eq!(o.scripts.ip_up.as_deref(), Some(Path::new("/x")));
+    assert_eq!(o.ipv6_local.map(|id| id[7]), Some(1));
+    assert_eq!(o.allow_ip[0], AddressRule::parse("10.0.0.2").unwrap());
+    assert_eq!((o.pap_timeout, o.remote_number.as_deref()), (Some(9), Some("5")));
+    assert_eq!((o.ipparam.as_deref(), o.logfile.as_deref()), (Some("p"), Some(Path::new("/l"))));
+}
+
+#[test]
+fn files_that_name_each_other_are_not_read_without_end() {
+    let many = "file /a file /b file /c file /d file /e file /f file /g file /h\n".repeat(10);
+    let names = ["/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/etc/ppp/pptpd-options"];
+    let mut files: Vec<(&str, &str)> = names.iter().map(|name| (*name, many.as_str())).collect();
+    files.push(CONF);
+    assert!(load(&files).unwrap_err().render().contains("too deep"));
+}
+
+#[test]
+fn what_was_called_is_kept_for_scripts_and_stays_in_its_folder() {
+    let peers = ("/etc/ppp/peers/office", "mtu 1300");
+    let (config, _) = load(&[CONF, ("/etc/ppp/pptpd-options", "auth call office"), peers]).unwrap();
+    assert_eq!((config.options.call.as_deref(), config.options.mtu), (Some("office"), Some(1300)));
+    assert!(refused("auth call ../../shadow").contains("cannot be called"));
+}
+
+/// Long files of one line and of many lines are read in a time that grows as they do, and not all that is wrong is told.
+#[test]
+fn a_megabyte_of_faults_is_read_quickly_and_told_shortly() {
+    for unit in
+        ["nonsense ", "nonsense\n", "\"a ", "mtu 1x ", "\\\n", "'", "scott\n", "a b c -- q\n"]
+    {
+        let text = unit.repeat(1024 * 1024 / unit.len());
+        let bytes = text.as_bytes();
+        let read = |_: &Path| Ok(bytes.to_vec());
+        let said = match Config::load_with(&Paths::default(), b"gate", &read, &|_| None) {
+            Ok((_, said)) | Err(said) => said,
+        };
+        let (_, more) = Secrets::parse(Path::new("secrets"), bytes);
+        assert!(said.0.len() + more.0.len() < 500, "{unit:?}: {}", said.0.len());
+        assert!(said.render().len() < 1_000_000, "{unit:?}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn any_text_is_read_or_refused_with_a_position(
@@ -133,8 +370,15 @@ proptest::proptest! {
             options.clone()
         });
         let loaded = Config::load_with(&Paths::default(), b"gate", &read, &|_| None);
-        let diagnostics = match loaded { Ok((_, d)) | Err(d) => d };
-        let _ = diagnostics.render();
-        let _ = Secrets::parse(Path::new("s"), &options);
+        let (refused, said) = match loaded { Ok((_, said)) => (false, said), Err(said) => (true, said) };
+        proptest::prop_assert_eq!(refused, said.has_errors());
+        let (secrets, more) = Secrets::parse(Path::new("s"), &options);
+        proptest::prop_assert!(secrets.len() <= options.split(|byte| *byte == b'\n').count());
+        for diagnostic in said.0.iter().chain(&more.0) {
+            let shown = diagnostic.render();
+            proptest::prop_assert!(!shown.contains(|c: char| c.is_control() && !matches!(c, '\t' | '\n')));
+            proptest::prop_assert!(diagnostic.line == 0 || diagnostic.column > 0);
+            proptest::prop_assert!(!diagnostic.message.is_empty());
+        }
     }
 }

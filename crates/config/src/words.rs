@@ -86,7 +86,7 @@ impl<'a> Words<'a> {
                         self.at += 1;
                     }
                 }
-                byte if byte.is_ascii_whitespace() || byte == 0x0b => self.at += 1,
+                byte if is_blank(byte) => self.at += 1,
                 _ => return,
             }
         }
@@ -96,11 +96,9 @@ impl<'a> Words<'a> {
     fn room(&self) -> Zeroizing<Vec<u8>> {
         let ahead = &self.input[self.at..];
         let ahead = &ahead[..ahead.len().min(MAX_WORD + 1)];
-        let size = match ahead.iter().position(|byte| *byte == b'\n') {
-            Some(end) if !self.quotes_span_lines => end,
-            _ => ahead.len(),
-        };
-        Zeroizing::new(Vec::with_capacity(size))
+        let end = ahead.iter().position(|byte| is_blank(*byte)).unwrap_or(ahead.len());
+        let plain = !ahead[..end].iter().any(|byte| matches!(byte, b'"' | b'\'' | b'\\'));
+        Zeroizing::new(Vec::with_capacity(if plain { end } else { ahead.len() }))
     }
 
     /// One escape; the backslash has been read.
@@ -143,6 +141,11 @@ impl<'a> Words<'a> {
     }
 }
 
+/// C's `isspace`.
+fn is_blank(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b
+}
+
 /// What is longer than a word can be is not kept.
 fn push(word: &mut Vec<u8>, byte: u8) {
     if word.len() <= MAX_WORD {
@@ -183,7 +186,7 @@ impl Iterator for Words<'_> {
                 (_, Some(_)) => push(&mut bytes, byte),
                 (b'"' | b'\'', None) => quote = Some(byte),
                 (b'#', None) => break,
-                (_, None) if byte.is_ascii_whitespace() || byte == 0x0b => break,
+                (_, None) if is_blank(byte) => break,
                 (_, None) => push(&mut bytes, byte),
             }
             self.at += 1;

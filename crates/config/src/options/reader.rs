@@ -17,6 +17,8 @@ use crate::words::{BadWord, Word, Words};
 const MAX_DEPTH: usize = 8;
 /// How many files `file` and `call` may read in all: those that name each other would otherwise be read without end.
 const MAX_FILES: usize = 100;
+/// Bytes of an options file.
+const MAX_FILE: usize = 1024 * 1024;
 
 /// An option that counts, as it was written, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +78,11 @@ impl<'a> Reader<'a> {
 
     /// Reads one file's text; what comes later counts more.
     pub(crate) fn take(&mut self, path: &Path, input: Vec<u8>) {
+        if input.len() > MAX_FILE {
+            let mut file = self.file(Context { path, input: &[], secret: false });
+            let message = format!("the file is longer than {MAX_FILE} bytes");
+            return file.error(&Place::default(), message, "that is no options file; name another");
+        }
         self.open.push(path.to_owned());
         let context = Context { path, input: &input, secret: false };
         self.words(context, Words::of_options(&input));
@@ -259,6 +266,9 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown(&mut self, context: Context<'_>, word: &Word, name: &str) {
+        if self.diagnostics.is_enough(context.path) {
+            return;
+        }
         let known = all().flat_map(|option| option.names.iter().copied());
         let remedy = match nearest(name, known) {
             Some(known) => format!("did you mean {known}?"),
