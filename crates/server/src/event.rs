@@ -42,8 +42,8 @@ pub enum Event {
     LeftoverUndone(String),
     /// A connection could not be accepted.
     AcceptFailed(String),
-    /// A connection was closed before it began: a limit was reached.
-    ConnectionRefused { peer: SocketAddr, limit: &'static str },
+    /// A connection was closed before it began: a limit was reached. Told once a second at most; `untold` others came since.
+    ConnectionRefused { peer: SocketAddr, limit: &'static str, untold: u64 },
     /// A control connection began.
     Connected { local: SocketAddr },
     /// Something on the control connection.

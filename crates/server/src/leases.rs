@@ -1,12 +1,12 @@
 //! Slots: a pair of addresses for each session that may be up at once.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 /// The two addresses of a session, as `localip` and `remoteip` of `pptpd.conf` pair them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slot {
     /// Its number, from 0.
     pub unit: u32,
@@ -23,8 +23,9 @@ pub struct Slots(Rc<RefCell<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
+    /// All slots, free or taken.
+    all: HashSet<Slot>,
     free: VecDeque<Slot>,
-    total: usize,
     /// Addresses that sessions use, slot or not, with the session's number.
     in_use: HashMap<Ipv4Addr, u64>,
 }
@@ -48,13 +49,18 @@ impl Slots {
     /// Slots, handed out in this order at first.
     pub fn new(slots: impl IntoIterator<Item = Slot>) -> Self {
         let free: VecDeque<Slot> = slots.into_iter().collect();
-        let total = free.len();
-        Self(Rc::new(RefCell::new(Inner { free, total, in_use: HashMap::new() })))
+        let all = free.iter().copied().collect();
+        Self(Rc::new(RefCell::new(Inner { all, free, in_use: HashMap::new() })))
     }
 
-    /// How many there are, free or taken.
-    pub fn total(&self) -> usize {
-        self.0.borrow().total
+    /// Other slots from now on. Sessions keep theirs; one that is not among the new ones is gone when its session ends.
+    pub fn replace(&self, slots: impl IntoIterator<Item = Slot>) {
+        let mut inner = self.0.borrow_mut();
+        let free: HashSet<Slot> = inner.free.iter().copied().collect();
+        let taken: HashSet<Slot> = inner.all.difference(&free).copied().collect();
+        inner.free = slots.into_iter().collect();
+        inner.all = inner.free.iter().copied().collect();
+        inner.free.retain(|slot| !taken.contains(slot));
     }
 
     /// Takes a slot. `None`: the server is full.
@@ -77,6 +83,11 @@ impl Slots {
         }
     }
 
+    /// The session that uses an address.
+    pub fn user_of(&self, address: Ipv4Addr) -> Option<u64> {
+        self.0.borrow().in_use.get(&address).copied()
+    }
+
     /// Hands the address over from the session that uses it now.
     pub fn take_over(&self, address: Ipv4Addr, session: u64) -> AddressInUse {
         self.0.borrow_mut().in_use.insert(address, session);
@@ -93,7 +104,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.slots.0.borrow_mut().free.push_back(self.slot);
+        let mut inner = self.slots.0.borrow_mut();
+        if inner.all.contains(&self.slot) {
+            inner.free.push_back(self.slot);
+        }
     }
 }
 
@@ -146,6 +160,21 @@ mod tests {
         assert_eq!(slots.take().unwrap().slot(), slot(3));
         drop(used);
         assert!(slots.use_address(slot(2).remote, 8).is_ok());
+    }
+
+    #[test]
+    fn new_slots_leave_sessions_alone_and_never_give_their_addresses_away() {
+        let slots = Slots::new([slot(2), slot(3)]);
+        let (kept, gone) = (slots.take().unwrap(), slots.take().unwrap());
+        let used = slots.use_address(slot(2).remote, 1).unwrap();
+        let renumbered = Slot { unit: 9, ..slot(3) };
+        let also_used = slots.use_address(slot(3).remote, 2).unwrap();
+        slots.replace([slot(2), renumbered, slot(4)]);
+        assert_eq!(slots.take().unwrap().slot(), slot(4));
+        drop((gone, also_used));
+        assert_eq!(slots.take().unwrap().slot(), renumbered);
+        drop((kept, used));
+        assert_eq!(slots.0.borrow().free.len(), 3);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time::Duration;
 
+use engine::Instant;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,6 +21,8 @@ use crate::shared::Shared;
 const BACKLOG: u32 = 1024;
 /// How long to wait after the kernel refused to give us a connection (out of files, out of memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Refused connections are told at most this often.
+const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Opens a listening socket.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -69,13 +72,12 @@ fn begin(
     connections: &mut JoinSet<()>,
 ) {
     let (Some(client), Some(local)) = (v4(peer), stream.local_addr().ok().and_then(v4)) else {
-        let limit = "PPTP works over IPv4 only";
-        return shared.bus.server(Event::ConnectionRefused { peer, limit });
+        return census.refuse(peer, "PPTP works over IPv4 only", shared);
     };
     let limits = shared.settings().limits;
     let ticket = match census.enter(*client.ip(), &limits) {
         Ok(ticket) => ticket,
-        Err(limit) => return shared.bus.server(Event::ConnectionRefused { peer, limit }),
+        Err(limit) => return census.refuse(peer, limit, shared),
     };
     // Small messages answer one another: waiting to fill a segment only delays the call.
     let _ = stream.set_nodelay(true);
@@ -106,6 +108,9 @@ struct Counts {
     unfinished: usize,
     /// Connections without an authenticated session, by client.
     by_address: HashMap<Ipv4Addr, usize>,
+    /// When a refusal was last told, and how many have not been since: a flood must not become a flood of log lines.
+    refusal_told: Option<Instant>,
+    refusals_untold: u64,
 }
 
 /// A counted connection; counted out when dropped.
@@ -133,6 +138,23 @@ impl Census {
         counts.connections += 1;
         counts.unfinished += 1;
         Ok(Ticket { census: self.clone(), client, unfinished: std::cell::Cell::new(true) })
+    }
+
+    fn refuse(&self, peer: SocketAddr, limit: &'static str, shared: &Shared) {
+        if let Some(untold) = self.count_refusal(shared.now()) {
+            shared.bus.server(Event::ConnectionRefused { peer, limit, untold });
+        }
+    }
+
+    /// Whether this refusal is told, and then how many before it were not.
+    fn count_refusal(&self, now: Instant) -> Option<u64> {
+        let mut counts = self.0.borrow_mut();
+        if counts.refusal_told.is_some_and(|told| now - told < REFUSAL_INTERVAL) {
+            counts.refusals_untold += 1;
+            return None;
+        }
+        counts.refusal_told = Some(now);
+        Some(std::mem::take(&mut counts.refusals_untold))
     }
 }
 
@@ -180,5 +202,15 @@ mod tests {
         drop(first);
         assert_eq!(census.0.borrow().connections, 2);
         assert_eq!(census.0.borrow().unfinished, 2);
+    }
+
+    #[test]
+    fn a_flood_is_told_once_a_second_with_its_size() {
+        let census = Census::default();
+        let at = |millis| Instant::ZERO + Duration::from_millis(millis);
+        assert_eq!(census.count_refusal(at(0)), Some(0));
+        assert_eq!(census.count_refusal(at(400)), None);
+        assert_eq!(census.count_refusal(at(999)), None);
+        assert_eq!(census.count_refusal(at(1000)), Some(2));
     }
 }

@@ -109,8 +109,12 @@ fn lines(record: &Record) -> Vec<Line> {
         Event::AcceptFailed(error) => {
             warn(PPTPD, format!("MGR: Cannot accept a connection: {error}"))
         }
-        Event::ConnectionRefused { peer, limit } => {
-            warn(PPTPD, format!("MGR: Connection from {} refused: {limit}", peer.ip()))
+        Event::ConnectionRefused { peer, limit, untold } => {
+            let others = match untold {
+                0 => String::new(),
+                untold => format!(" (and {untold} others before it)"),
+            };
+            warn(PPTPD, format!("MGR: Connection from {} refused: {limit}{others}", peer.ip()))
         }
         Event::Connected { .. } => {
             info(PPTPD, format!("CTRL: Client {peer} control connection started"))

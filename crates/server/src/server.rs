@@ -39,7 +39,7 @@ pub trait Source {
 ///
 /// # Errors
 ///
-/// What keeps it from starting: a listening address in use, no raw sockets, no TUN.
+/// What keeps it from starting: a listening address in use, no raw sockets, no TUN. And what keeps it from going on: a worker gave up.
 pub fn run(
     mut source: impl Source,
     settings: Settings,
@@ -70,7 +70,7 @@ pub fn run(
             users,
             sys::random_bytes()?,
         ));
-        tokio::task::spawn_local(route_notices(shared.clone(), notices));
+        let mut routing = tokio::task::spawn_local(route_notices(shared.clone(), notices));
 
         let (stop, stopped) = watch::channel(false);
         let census = Census::default();
@@ -84,16 +84,23 @@ pub fn run(
             .collect();
         let mut signals = Signals::listen()?;
         bus.server(Event::Started { listening, connections });
-        while let Order::Reload = signals.next().await {
-            reload(&mut source, &shared);
-        }
+        let failure = loop {
+            tokio::select! {
+                order = signals.next() => match order {
+                    Order::Reload => reload(&mut source, &shared),
+                    Order::Stop => break None,
+                },
+                // Its calls are dead and it takes no new ones: a fresh process serves better.
+                failure = &mut routing => break failure.ok(),
+            }
+        };
         bus.server(Event::Stopping { sessions: shared.session_count() });
         // Nobody left to hear it is as good as heard.
         let _ = stop.send(true);
         for task in accepting {
             let _ = task.await;
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     })
 }
 
@@ -119,10 +126,18 @@ fn reload(source: &mut impl Source, shared: &Shared) {
     }
 }
 
-async fn route_notices(shared: Rc<Shared>, mut notices: mpsc::Receiver<Notice>) {
+/// Routes notices until a worker fails.
+async fn route_notices(shared: Rc<Shared>, mut notices: mpsc::Receiver<Notice>) -> io::Error {
     while let Some(notice) = notices.recv().await {
+        if let Notice::WorkerFailed { worker, error } = notice {
+            let error = io::Error::new(error.kind(), format!("worker {worker} gave up: {error}"));
+            let what = "carry packets";
+            shared.bus.server(Event::HostFailed { what, error: error.to_string() });
+            return error;
+        }
         shared.route(notice);
     }
+    io::Error::other("all workers are gone")
 }
 
 /// What a signal tells the server.

@@ -252,6 +252,36 @@ impl Session {
     }
 
     fn authenticate(&mut self, now: Instant, request: &Request) {
+        let mut verdict = self.judge(request);
+        if let Verdict::Welcome(_, address) = &verdict
+            && self.exchange_lease(*address, request.name())
+        {
+            verdict = self.judge(request);
+        }
+        match verdict {
+            Verdict::Welcome(authenticated, address) => {
+                if let Some(denied) = self.use_address(address, request.name()) {
+                    self.source.publish(Event::AddressNotAllowed {
+                        name: request.name().to_vec(),
+                        address,
+                    });
+                    return self.link.deny(now, request.name(), request.refuse(denied));
+                }
+                let grant = grant(&self.settings, self.lease.slot().local, address);
+                self.link.authenticated(now, authenticated, grant);
+            }
+            Verdict::NoAddress(denied) => {
+                self.source.publish(Event::AddressNotAllowed {
+                    name: request.name().to_vec(),
+                    address: self.lease.slot().remote,
+                });
+                self.link.deny(now, request.name(), denied);
+            }
+            Verdict::Refused(denied) => self.link.deny(now, request.name(), denied),
+        }
+    }
+
+    fn judge(&self, request: &Request) -> Verdict {
         let slot = self.lease.slot();
         let mut remarks = Vec::new();
         let verdict = judge(
@@ -265,27 +295,23 @@ impl Session {
         for remark in remarks {
             self.source.publish(Event::Diagnostic(remark));
         }
-        match verdict {
-            Verdict::Welcome(authenticated, address) => {
-                if let Some(denied) = self.use_address(address, request.name()) {
-                    self.source.publish(Event::AddressNotAllowed {
-                        name: request.name().to_vec(),
-                        address,
-                    });
-                    return self.link.deny(now, request.name(), request.refuse(denied));
-                }
-                let grant = grant(&self.settings, slot.local, address);
-                self.link.authenticated(now, authenticated, grant);
-            }
-            Verdict::NoAddress(denied) => {
-                self.source.publish(Event::AddressNotAllowed {
-                    name: request.name().to_vec(),
-                    address: slot.remote,
-                });
-                self.link.deny(now, request.name(), denied);
-            }
-            Verdict::Refused(denied) => self.link.deny(now, request.name(), denied),
+        verdict
+    }
+
+    /// Exchanges the slot when its address has become another user's since it was taken: an address of that user's own. Whether it did.
+    fn exchange_lease(&mut self, address: Ipv4Addr, name: &[u8]) -> bool {
+        let slots = self.shared.slots();
+        let Some(other) = slots.user_of(address).filter(|other| *other != self.number) else {
+            return false;
+        };
+        if address != self.lease.slot().remote
+            || self.shared.user_of(other).as_deref() == Some(name)
+        {
+            return false;
         }
+        let Some(lease) = slots.take() else { return false };
+        self.lease = lease;
+        true
     }
 
     /// Takes the address for this session; a session of the same user that has it gives it up, as a client that lost its

@@ -1,6 +1,6 @@
 //! What all connections of the server share. One thread, so plain cells.
 
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time;
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) host: Rc<Host>,
     settings: RefCell<Rc<Settings>>,
     users: RefCell<Box<dyn Users>>,
-    slots: RefCell<Slots>,
+    slots: Slots,
     call_ids: RefCell<CallIds>,
     /// Which task carries a call, by our call id.
     routes: RefCell<HashMap<u16, Mailbox>>,
@@ -58,7 +58,7 @@ impl Shared {
             host: Rc::new(host),
             settings: RefCell::new(Rc::new(settings)),
             users: RefCell::new(users),
-            slots: RefCell::new(slots),
+            slots,
             call_ids: RefCell::new(CallIds::new(random, CALL_ID_QUARANTINE)),
             routes: RefCell::default(),
             sessions: RefCell::default(),
@@ -83,7 +83,7 @@ impl Shared {
     /// New sessions follow these settings; those that are up keep theirs. Slots in use stay with their sessions.
     pub(crate) fn replace_settings(&self, settings: Settings, users: Box<dyn Users>) {
         if settings.slots != self.settings.borrow().slots {
-            *self.slots.borrow_mut() = Slots::new(settings.slots.iter().copied());
+            self.slots.replace(settings.slots.iter().copied());
         }
         *self.settings.borrow_mut() = Rc::new(settings);
         *self.users.borrow_mut() = users;
@@ -93,8 +93,8 @@ impl Shared {
         self.users.borrow_mut()
     }
 
-    pub(crate) fn slots(&self) -> Ref<'_, Slots> {
-        self.slots.borrow()
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.slots
     }
 
     pub(crate) fn allocate_call_id(&self) -> Option<u16> {
@@ -142,10 +142,8 @@ impl Shared {
             Notice::UnknownCall { from, call_id, .. } => {
                 return self.bus.server(Event::UnknownCall { from: *from, call_id: *call_id });
             }
-            Notice::WorkerFailed { worker, error } => {
-                let error = format!("worker {worker} gave up: {error}");
-                return self.bus.server(Event::HostFailed { what: "carry packets", error });
-            }
+            // The server's, which ends for it.
+            Notice::WorkerFailed { .. } => return,
             Notice::Frame { call, .. }
             | Notice::First { call, .. }
             | Notice::ResetNeeded { call, .. }
