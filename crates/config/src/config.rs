@@ -81,7 +81,7 @@ pub struct Config {
     pub debug: bool,
     /// All that the options files say.
     pub options: PppOptions,
-    /// Where it is said, in the order in which it was read.
+    /// Where it is said: in `pptpd.conf`, then in the options files, in the order in which they were read.
     pub origins: Vec<Origin>,
 }
 
@@ -106,6 +106,25 @@ impl Config {
         read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
         resolve: Resolve<'_>,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
+        match Self::examine_with(paths, host_name, read, resolve) {
+            (Some(config), diagnostics) if !diagnostics.has_errors() => Ok((config, diagnostics)),
+            (_, diagnostics) => Err(diagnostics),
+        }
+    }
+
+    /// What the files say, faults and all, unless there is no `pptpd.conf`; and what there is to say about them. Nothing may be served
+    /// with it when a diagnostic is an error.
+    pub fn examine(paths: &Paths, host_name: &[u8]) -> (Option<Self>, Diagnostics) {
+        Self::examine_with(paths, host_name, &read_file, &resolve_host)
+    }
+
+    /// As [`examine`](Self::examine), with files and host names from elsewhere.
+    pub fn examine_with(
+        paths: &Paths,
+        host_name: &[u8],
+        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+        resolve: Resolve<'_>,
+    ) -> (Option<Self>, Diagnostics) {
         let mut diagnostics = Diagnostics::default();
         let text = match read(&paths.pptpd_conf) {
             Ok(text) => text,
@@ -113,7 +132,7 @@ impl Config {
                 let remedy =
                     "write one with localip and remoteip, or run `gretel serve --quickstart`";
                 cannot_read(&paths.pptpd_conf, &error, remedy, &mut diagnostics);
-                return Err(diagnostics);
+                return (None, diagnostics);
             }
         };
         let mut file = File {
@@ -127,7 +146,8 @@ impl Config {
         let options = PppOptions::default();
         let mut reader = Reader::new(options, read, resolve, peers, file.diagnostics);
         read_options(paths, &conf, read, &mut reader);
-        let Reader { options, origins, texts, .. } = reader;
+        let Reader { options, origins: options_origins, texts, .. } = reader;
+        let origins = [conf.origins(&paths.pptpd_conf), options_origins].concat();
 
         let mut file = File {
             path: &paths.pptpd_conf,
@@ -153,8 +173,8 @@ impl Config {
             origins,
             ..Self::merge(paths, host_name, &conf, options)
         };
-        config.look_for_contradictions(&texts, &mut diagnostics);
-        if diagnostics.has_errors() { Err(diagnostics) } else { Ok((config, diagnostics)) }
+        config.look_for_contradictions(&paths.ppp_options, &texts, &mut diagnostics);
+        (Some(config), diagnostics)
     }
 
     fn merge(paths: &Paths, host_name: &[u8], conf: &PptpdConf, options: PppOptions) -> Self {
@@ -193,12 +213,12 @@ impl Config {
         }
     }
 
-    fn look_for_contradictions(&self, texts: &Texts, diagnostics: &mut Diagnostics) {
+    fn look_for_contradictions(&self, system: &Path, texts: &Texts, diagnostics: &mut Diagnostics) {
         let mppe = &self.options.mppe;
         let mut at = |options: &[&str], what: &dyn Fn(&mut File<'_>, &Place)| {
             // What was said last made the contradiction.
-            let origin = self.origins.iter().rev().find(|origin| options.contains(&origin.option));
-            let path = origin.map_or(Path::new("/etc/ppp/options"), |origin| &origin.file);
+            let origin = self.origins.iter().rev().find(|origin| options.contains(&origin.name));
+            let path = origin.map_or(system, |origin| &origin.file);
             let place = origin.map_or(Place::default(), |origin| origin.place);
             let input = texts.get(path).map_or(&b""[..], |text| text);
             what(&mut File { path, input, secret: false, diagnostics }, &place);

@@ -9,6 +9,7 @@ pub mod iplist;
 mod options;
 mod pptpd_conf;
 mod reference;
+mod review;
 mod secrets;
 mod slots;
 mod words;
@@ -25,6 +26,7 @@ pub use options::{
     MppeOptions, OctetsDirection, Origin, PppOptions, ScriptOptions, TimerOptions, option_names,
 };
 pub use reference::reference;
+pub use review::Network;
 pub use secrets::{
     AddressRule, AddressRules, AddressSet, Entry, EntrySecret, Host, Secrets, SecretsFile,
 };

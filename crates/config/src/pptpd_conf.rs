@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::rc::Rc;
 
 use crate::diagnostic::{File, Place, nearest};
-use crate::options::Class;
+use crate::options::{Class, Origin};
 
 /// The longest line that pptpd reads, in bytes.
 const MAX_LINE: usize = 510;
@@ -127,6 +128,27 @@ impl PptpdConf {
 
     pub(crate) fn has(&self, keyword: &str) -> bool {
         self.0.contains_key(keyword)
+    }
+
+    /// What the file and the command line hold, in their order.
+    pub(crate) fn origins(&self, path: &Path) -> Vec<Origin> {
+        let (file, typed): (Rc<Path>, Rc<Path>) = (path.into(), Path::new("command line").into());
+        let mut origins = Vec::new();
+        for keyword in &KEYWORDS {
+            for value in self.all(keyword.name) {
+                origins.push(Origin {
+                    name: keyword.name,
+                    argument: keyword.argument.map(|_| value.text.clone()),
+                    file: if value.place.line == 0 { typed.clone() } else { file.clone() },
+                    line: value.place.line,
+                    place: value.place,
+                    class: keyword.class,
+                    meaning: keyword.meaning,
+                });
+            }
+        }
+        origins.sort_by_key(|origin| origin.line);
+        origins
     }
 
     /// Keywords from the command line, then the file's text. The command line counts more.

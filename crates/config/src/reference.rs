@@ -44,21 +44,20 @@ fn heading(page: &mut String, title: &str) {
 }
 
 fn row(page: &mut String, names: &[&str], argument: Option<&str>, class: Class, meaning: &str) {
-    let (class, remedy) = match class {
-        Class::Honoured => ("honoured", ""),
-        Class::Harmless => ("harmless", ""),
-        Class::Ignored(remedy) => ("ignored", remedy),
-        Class::Refused(remedy) => ("refused", remedy),
-    };
+    let (class, remedy) = words(class);
     let argument = argument.map(|argument| format!(" {argument}")).unwrap_or_default();
     let names: Vec<String> = names.iter().map(|name| format!("`{name}{argument}`")).collect();
     let _ = writeln!(page, "| {} | {class} | {meaning} | {remedy} |", names.join(", "));
 }
 
+fn words(class: Class) -> (&'static str, &'static str) {
+    (class.word(), class.remedy().unwrap_or_default())
+}
+
 fn plugins(page: &mut String) {
     page.push_str("\n| plugin | | instead |\n|---|---|---|\n| `pptpd-logwtmp.so` | as `logwtmp` in `pptpd.conf` | |\n");
-    for (name, refused, remedy) in options::PLUGINS {
-        let class = if *refused { "refused" } else { "ignored" };
+    for (name, class) in options::PLUGINS {
+        let (class, remedy) = words(*class);
         let _ = writeln!(page, "| `{name}` | {class} | {remedy} |");
     }
     page.push_str("| any other | refused | remove the line |\n");

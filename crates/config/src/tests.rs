@@ -341,13 +341,13 @@ fn what_was_called_is_kept_for_scripts_and_stays_in_its_folder() {
     assert!(refused("auth call ../../shadow").contains("cannot be called"));
 }
 
-/// Long files of one line and of many lines are read in a time that grows as they do, and not all that is wrong is told.
+/// In a time that grew with the square of the length, this would take minutes.
 #[test]
-fn a_megabyte_of_faults_is_read_quickly_and_told_shortly() {
+fn long_files_of_faults_are_read_quickly_and_told_shortly() {
     for unit in
         ["nonsense ", "nonsense\n", "\"a ", "mtu 1x ", "\\\n", "'", "scott\n", "a b c -- q\n"]
     {
-        let text = unit.repeat(1024 * 1024 / unit.len());
+        let text = unit.repeat(256 * 1024 / unit.len());
         let bytes = text.as_bytes();
         let read = |_: &Path| Ok(bytes.to_vec());
         let said = match Config::load_with(&Paths::default(), b"gate", &read, &|_| None) {

@@ -1,4 +1,5 @@
 //! The table of options beside Debian's pppd, where that is installed: it reads a file of each option and says which it knows.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::io::Write;
 use std::path::Path;

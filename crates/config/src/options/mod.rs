@@ -30,9 +30,9 @@ pub(crate) struct PppOption {
     action: Action,
 }
 
-/// What becomes of an option.
+/// What becomes of a keyword of `pptpd.conf` or an option of pppd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
+pub enum Class {
     /// The server does as it says.
     Honoured,
     /// Nobody would see a difference.
@@ -41,6 +41,26 @@ pub(crate) enum Class {
     Ignored(&'static str),
     /// The server does not start: without the option it would let in or through what the option keeps out. What to do instead.
     Refused(&'static str),
+}
+
+impl Class {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Honoured => "honoured",
+            Self::Harmless => "harmless",
+            Self::Ignored(_) => "ignored",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// What to do instead, where it does not count.
+    pub fn remedy(self) -> Option<&'static str> {
+        match self {
+            Self::Honoured | Self::Harmless => None,
+            Self::Ignored(remedy) | Self::Refused(remedy) => Some(remedy),
+        }
+    }
 }
 
 /// What reading an option does.

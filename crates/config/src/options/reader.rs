@@ -10,30 +10,34 @@ use super::table::PLUGINS;
 use super::value::{Fault, Value, fault};
 use super::values::PppOptions;
 use super::{Action, Class, PppOption, all, find};
-use crate::diagnostic::{Diagnostics, File, Place, Severity, nearest};
+use crate::diagnostic::{Diagnostics, File, Place, nearest};
 use crate::words::{BadWord, Word, Words};
 
 /// How deep `file` and `call` may nest.
 const MAX_DEPTH: usize = 8;
 /// How many files `file` and `call` may read in all: those that name each other would otherwise be read without end.
 const MAX_FILES: usize = 100;
+/// What `LOCAL:REMOTE` means.
+const ADDRESSES: &str = "our address and the client's; those of pptpd.conf count more";
 /// Bytes of an options file.
 const MAX_FILE: usize = 1024 * 1024;
 
-/// An option that counts, as it was written, and where.
+/// A keyword or option that a file holds, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// pppd's own name for it; empty for addresses and speeds, which have no name.
-    pub option: &'static str,
+    /// Its own name; empty for addresses and speeds, which have none.
+    pub name: &'static str,
     /// What stands behind it, if it takes anything. A password is not shown.
     pub argument: Option<String>,
     /// The file.
     pub file: Rc<Path>,
-    /// The line, counted from 1.
+    /// The line, counted from 1; 0 is the command line.
     pub line: usize,
     pub(crate) place: Place,
-    /// Whether the server does as it says.
-    pub honoured: bool,
+    /// What becomes of it.
+    pub class: Class,
+    /// What it means, in a line.
+    pub meaning: &'static str,
 }
 
 /// The files that were read.
@@ -154,13 +158,18 @@ impl<'a> Reader<'a> {
     ) {
         let hidden = matches!(option.names[0], "password" | "srp-pn-secret");
         let shown = |argument: &Word| if hidden { "…".into() } else { argument.text() };
+        let mut class = option.class;
+        if let (Action::Plugin, Some(argument)) = (option.action, argument) {
+            class = plugin_class(&argument.text());
+        }
         self.origins.push(Origin {
-            option: option.names[0],
+            name: option.names[0],
             argument: argument.map(shown),
             file: path.clone(),
             line: word.place.line,
             place: word.place,
-            honoured: option.class == Class::Honoured,
+            class,
+            meaning: option.meaning,
         });
     }
 
@@ -217,51 +226,45 @@ impl<'a> Reader<'a> {
 
     fn plugin(&mut self, context: Context<'_>, argument: &Word) {
         let text = argument.text();
-        let file = text.rsplit('/').next().unwrap_or_default();
-        if file == "pptpd-logwtmp.so" {
-            self.options.logwtmp = true;
-            return;
-        }
-        let known = PLUGINS.iter().find(|(known, ..)| *known == file);
-        let (severity, remedy) = match known {
-            Some((_, false, remedy)) => (Severity::Warning, *remedy),
-            Some((_, true, remedy)) => (Severity::Error, *remedy),
-            None => (Severity::Error, "pppd's plugins cannot be loaded; remove the line"),
-        };
         let message = format!("the plugin {text} is not supported");
-        self.file(context).say(severity, &argument.place, message, remedy);
+        match plugin_class(&text) {
+            Class::Honoured | Class::Harmless => self.options.logwtmp = true,
+            Class::Ignored(remedy) => self.file(context).warn(&argument.place, message, remedy),
+            Class::Refused(remedy) => self.file(context).error(&argument.place, message, remedy),
+        }
     }
 
     /// Words that pppd knows by their look: `LOCAL:REMOTE`, a speed, a device.
     fn without_name(&mut self, context: Context<'_>, path: &Rc<Path>, word: &Word, name: &str) {
-        let is_address = if name.contains(':') {
+        let (class, meaning) = if name.contains(':') {
             if let Err(fault) = self.addresses(name) {
                 return self.file(context).error(&word.place, fault.message, fault.remedy);
             }
-            true
+            (Class::Honoured, ADDRESSES)
         } else if let Ok(address) = name.parse::<Ipv4Addr>() {
             self.options.local = Some(address);
             let remedy = format!("pppd would refuse it: write {address}: with a colon");
             let message = format!("{address} is taken for our address");
             self.file(context).warn(&word.place, message, remedy);
-            true
+            (Class::Honoured, ADDRESSES)
         } else if name.starts_with("/dev/") || name.starts_with("tty") {
             let message = format!("{name:?} names a serial line and is ignored");
-            self.file(context).warn(&word.place, message, "there is none with PPTP; remove it");
-            false
+            let remedy = "there is none with PPTP; remove it";
+            self.file(context).warn(&word.place, message, remedy);
+            (Class::Ignored(remedy), "a serial line")
         } else if name.parse::<u32>().is_ok_and(|speed| speed > 0) {
-            // A serial line's speed.
-            false
+            (Class::Harmless, "a serial line's speed")
         } else {
             return self.unknown(context, word, name);
         };
         self.origins.push(Origin {
-            option: "",
+            name: "",
             argument: Some(name.to_owned()),
             file: path.clone(),
             line: word.place.line,
             place: word.place,
-            honoured: is_address,
+            class,
+            meaning,
         });
     }
 
@@ -327,5 +330,17 @@ impl<'a> Reader<'a> {
     fn file<'b>(&'b mut self, context: Context<'b>) -> File<'b> {
         let Context { path, input, secret } = context;
         File { path, input, secret, diagnostics: self.diagnostics }
+    }
+}
+
+/// What becomes of a plugin.
+fn plugin_class(plugin: &str) -> Class {
+    let file = plugin.rsplit('/').next().unwrap_or_default();
+    if file == "pptpd-logwtmp.so" {
+        return Class::Honoured;
+    }
+    match PLUGINS.iter().find(|(known, _)| *known == file) {
+        Some((_, class)) => *class,
+        None => Class::Refused("pppd's plugins cannot be loaded; remove the line"),
     }
 }

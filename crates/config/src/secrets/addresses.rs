@@ -67,6 +67,12 @@ impl AddressRule {
         Ok(Self { deny, what })
     }
 
+    /// Whether it allows a single address, which then is the client's own.
+    pub(crate) fn is_single_host(&self) -> bool {
+        let AddressSet::Net { bits, by_unit, .. } = &self.what else { return false };
+        !self.deny && (*bits == 32 || *by_unit)
+    }
+
     /// Whether it is about all addresses or none, so that what follows does not count.
     pub(crate) fn ends_list(&self) -> bool {
         matches!(self.what, AddressSet::Any | AddressSet::None)

@@ -63,32 +63,38 @@ pub(super) const OPTIONS: &[PppOption] = &[
     ),
 ];
 
-/// What becomes of a plugin that is no other than wtmp's: by its file's name, whether it is refused, and what to do instead.
-pub(crate) const PLUGINS: &[(&str, bool, &str)] = &[
+/// What becomes of plugins, by their file's name.
+pub(crate) const PLUGINS: &[(&str, Class)] = &[
     (
         "radius.so",
-        true,
-        "users of RADIUS are not known here; write them to chap-secrets, and remove the line",
+        Class::Refused(
+            "users of RADIUS are not known here; write them to chap-secrets, and remove the line",
+        ),
     ),
     (
         "radattr.so",
-        false,
-        "RADIUS is not supported, so there are no attributes to write; remove the line",
+        Class::Ignored(
+            "RADIUS is not supported, so there are no attributes to write; remove the line",
+        ),
     ),
-    ("radrealms.so", false, "RADIUS is not supported; remove the line"),
+    ("radrealms.so", Class::Ignored("RADIUS is not supported; remove the line")),
     (
         "winbind.so",
-        true,
-        "users of a Windows domain are not known here; write them to chap-secrets with {nt} and the NT hash of their password, and remove the line",
+        Class::Refused(
+            "users of a Windows domain are not known here; write them to chap-secrets with {nt} and the NT hash of their password, and remove the line",
+        ),
     ),
-    ("minconn.so", false, "remove the line, or raise idle"),
-    ("passprompt.so", false, CLIENT),
-    ("passwordfd.so", false, CLIENT),
-    ("pppoe.so", true, "that serves another kind of line; remove the line"),
-    ("rp-pppoe.so", true, "that serves another kind of line; remove the line"),
-    ("pppoatm.so", true, "that serves another kind of line; remove the line"),
-    ("pppol2tp.so", true, "that serves another kind of line; remove the line"),
-    ("openl2tp.so", true, "that serves another kind of line; remove the line"),
-    ("dhcpv6relay.so", false, "remove the line, and run a DHCPv6 relay on the ppp interfaces"),
-    ("dhcpc.so", true, "addresses come from remoteip and chap-secrets; remove the line"),
+    ("minconn.so", Class::Ignored("remove the line, or raise idle")),
+    ("passprompt.so", Class::Ignored(CLIENT)),
+    ("passwordfd.so", Class::Ignored(CLIENT)),
+    ("pppoe.so", Class::Refused("that serves another kind of line; remove the line")),
+    ("rp-pppoe.so", Class::Refused("that serves another kind of line; remove the line")),
+    ("pppoatm.so", Class::Refused("that serves another kind of line; remove the line")),
+    ("pppol2tp.so", Class::Refused("that serves another kind of line; remove the line")),
+    ("openl2tp.so", Class::Refused("that serves another kind of line; remove the line")),
+    (
+        "dhcpv6relay.so",
+        Class::Ignored("remove the line, and run a DHCPv6 relay on the ppp interfaces"),
+    ),
+    ("dhcpc.so", Class::Refused("addresses come from remoteip and chap-secrets; remove the line")),
 ];
