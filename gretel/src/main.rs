@@ -1,6 +1,7 @@
 //! `gretel`: a PPTP VPN server and client in one process.
 #![forbid(unsafe_code)]
 
+mod check;
 mod connect;
 mod logging;
 mod serve;
@@ -24,8 +25,8 @@ struct Arguments {
 enum Command {
     /// Serve clients, in the foreground, until SIGTERM.
     Serve(serve::Arguments),
-    /// Read the configuration, say what is wrong with it, and exit: 0 fine, 1 errors.
-    Check(serve::FileArguments),
+    /// Read the configuration and say what each line of it does, what counts for nothing and what is unsafe. Exit status: 0 fine, 1 errors.
+    Check(check::Arguments),
     /// Connect to a PPTP server as a client.
     Connect(connect::Arguments),
 }
@@ -33,7 +34,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
-        Command::Check(arguments) => serve::check(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
     };
     done.unwrap_or_else(|error| {

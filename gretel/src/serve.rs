@@ -1,4 +1,4 @@
-//! `gretel serve` and `gretel check`.
+//! `gretel serve`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -52,7 +52,8 @@ pub(crate) struct Arguments {
 }
 
 impl FileArguments {
-    fn files(&self, listen: Option<SocketAddr>) -> Files {
+    /// The files as a source of settings.
+    pub(crate) fn files(&self, listen: Option<SocketAddr>) -> Files {
         let host_name = rustix::system::uname().nodename().to_bytes().to_vec();
         let paths = config::Paths {
             pptpd_conf: self.pptpd_conf.clone(),
@@ -63,23 +64,6 @@ impl FileArguments {
         };
         Files { paths, host_name, listen, prefer_stateful_mppe: false }
     }
-}
-
-/// Reads the configuration and says what there is to say about it.
-pub(crate) fn check(arguments: &FileArguments) -> anyhow::Result<ExitCode> {
-    Ok(match arguments.files(None).read() {
-        Ok((_, _, diagnostics)) => {
-            if !diagnostics.0.is_empty() {
-                eprintln!("{}", diagnostics.render());
-            }
-            eprintln!("{}: fine", arguments.pptpd_conf.display());
-            ExitCode::SUCCESS
-        }
-        Err(diagnostics) => {
-            eprintln!("{}", diagnostics.render());
-            ExitCode::FAILURE
-        }
-    })
 }
 
 /// Serves until told to stop.

@@ -23,7 +23,8 @@ use std::time::Duration;
 pub use config::{Config, Paths};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use options::{
-    MppeOptions, OctetsDirection, Origin, PppOptions, ScriptOptions, TimerOptions, option_names,
+    Class, MppeOptions, OctetsDirection, Origin, PppOptions, ScriptOptions, TimerOptions,
+    option_names,
 };
 pub use reference::reference;
 pub use review::Network;

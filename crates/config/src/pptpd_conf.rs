@@ -138,6 +138,7 @@ impl PptpdConf {
             for value in self.all(keyword.name) {
                 origins.push(Origin {
                     name: keyword.name,
+                    word: keyword.name.to_owned(),
                     argument: keyword.argument.map(|_| value.text.clone()),
                     file: if value.place.line == 0 { typed.clone() } else { file.clone() },
                     line: value.place.line,

@@ -27,6 +27,8 @@ const MAX_FILE: usize = 1024 * 1024;
 pub struct Origin {
     /// Its own name; empty for addresses and speeds, which have none.
     pub name: &'static str,
+    /// As it was written: an alias, an address.
+    pub word: String,
     /// What stands behind it, if it takes anything. A password is not shown.
     pub argument: Option<String>,
     /// The file.
@@ -164,6 +166,7 @@ impl<'a> Reader<'a> {
         }
         self.origins.push(Origin {
             name: option.names[0],
+            word: word.text(),
             argument: argument.map(shown),
             file: path.clone(),
             line: word.place.line,
@@ -259,7 +262,8 @@ impl<'a> Reader<'a> {
         };
         self.origins.push(Origin {
             name: "",
-            argument: Some(name.to_owned()),
+            word: name.to_owned(),
+            argument: None,
             file: path.clone(),
             line: word.place.line,
             place: word.place,

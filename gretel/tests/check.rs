@@ -1,0 +1,75 @@
+//! `gretel check` as scripts call it.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs `gretel check` on files in a folder of their own.
+fn check(options: &str, flags: &[&str]) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let conf =
+        format!("option {}\nlocalip 198.51.100.1\nremoteip 198.51.100.2-9\n", file("options"));
+    fs::write(file("pptpd.conf"), conf).unwrap();
+    fs::write(file("options"), options).unwrap();
+    fs::write(file("chap-secrets"), "scott pptpd turquoise *\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(Path::new(&file("chap-secrets")), mode).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_gretel"))
+        .arg("check")
+        .args(["--pptpd-conf", &file("pptpd.conf"), "--ppp-options", &file("none")])
+        .args(["--chap-secrets", &file("chap-secrets")])
+        .args(flags)
+        .output()
+        .unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn a_good_configuration_is_fine_and_each_line_is_explained() {
+    let output = check("name pptpd\nrequire-mschap-v2\nrequire-mppe-128\nnologfd\n", &["--strict"]);
+    let text = text(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("require-mppe-128") && text.contains("MPPE 128 required"), "{text}");
+    assert!(text.contains("4  nologfd") && text.contains("harmless"), "{text}");
+    assert!(text.contains("users          1") && text.ends_with("fine: 0 errors, 0 warnings\n"));
+    assert!(!text.contains("turquoise"));
+}
+
+#[test]
+fn an_error_has_its_caret_and_its_remedy_and_the_status_1() {
+    let output = check("name pptpd\nrequire-mschap-v2\nrequier-mppe-128\n", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = text(&output);
+    assert!(text.contains("options:3:1") && text.contains("^^^^^^^^^^^^^^^^"), "{text}");
+    assert!(text.contains("did you mean require-mppe-128?"), "{text}");
+}
+
+#[test]
+fn what_is_unsafe_is_a_warning_and_strict_takes_it_for_an_error() {
+    let options = "name pptpd\nrequire-pap\nrequire-mschap\n";
+    assert!(check(options, &[]).status.success());
+    assert_eq!(check(options, &["--strict"]).status.code(), Some(1));
+    let text = text(&check(options, &[]));
+    assert!(text.contains("PAP is allowed") && text.contains("MS-CHAP (version 1)"), "{text}");
+}
+
+#[test]
+fn json_says_the_same() {
+    let output = check("name pptpd\nrequire-mschap-v2\nmtuu 1400\n", &["--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&value["good"], &value["sessions"]), (&false.into(), &8.into()));
+    let found = value["diagnostics"].as_array().unwrap();
+    let error = found.iter().find(|found| found["severity"] == "error").unwrap();
+    assert_eq!((&error["line"], &error["column"]), (&3.into(), &1.into()));
+    assert!(error["remedy"].as_str().unwrap().contains("mtu"));
+    let lines = value["lines"].as_array().unwrap();
+    assert!(
+        lines.iter().any(|line| line["name"] == "require-mschap-v2" && line["class"] == "honoured")
+    );
+}
