@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::table::PLUGINS;
+use super::table::{OBSOLETE, PLUGINS};
 use super::value::{Fault, Value, fault};
 use super::values::PppOptions;
 use super::{Action, Class, PppOption, all, find};
@@ -256,6 +256,11 @@ impl<'a> Reader<'a> {
             self.file(context).warn(&word.place, message, remedy);
             (Class::Ignored(remedy), "a serial line")
         } else if name.parse::<u32>().is_ok_and(|speed| speed > 0) {
+            if !word.first {
+                let message = format!("{name} counts as a serial line's speed, as with pppd");
+                let remedy = "remove it; the option before it takes no value";
+                self.file(context).warn(&word.place, message, remedy);
+            }
             (Class::Harmless, "a serial line's speed")
         } else {
             return self.unknown(context, word, name);
@@ -277,9 +282,11 @@ impl<'a> Reader<'a> {
             return;
         }
         let known = all().flat_map(|option| option.names.iter().copied());
-        let remedy = match nearest(name, known) {
-            Some(known) => format!("did you mean {known}?"),
-            None => "remove it, or see pppd(8) for the options".into(),
+        let obsolete = OBSOLETE.iter().find(|(old, _)| *old == name);
+        let remedy = match (obsolete, nearest(name, known)) {
+            (Some((_, today)), _) => format!("old, patched pppds knew it; {today}"),
+            (None, Some(known)) => format!("did you mean {known}?"),
+            (None, None) => "remove it, or see pppd(8) for the options".into(),
         };
         let message = format!("{name:?} is no option that pppd or its plugins know");
         self.file(context).error(&word.place, message, remedy);

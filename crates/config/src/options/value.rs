@@ -78,7 +78,7 @@ impl Value<'_> {
         let number = self.number()?;
         u16::try_from(number).ok().filter(|size| (128..=16_384).contains(size)).ok_or_else(|| {
             fault(
-                format!("{number} is no packet size"),
+                format!("{:?} is no packet size", self.text()),
                 "write a number of bytes from 128 to 16384, such as 1400",
             )
         })

@@ -26,3 +26,19 @@ pub(super) const SECTIONS: &[(&str, &[PppOption])] = &[
     ("Plugins and their options", plugins::OPTIONS),
     ("Serial lines", tty::OPTIONS),
 ];
+
+/// Options of pppds before 2.4.3, patched for MS-CHAP and MPPE, that old instructions still name, and what to write today.
+pub(super) const OBSOLETE: &[(&str, &str)] = &[
+    ("+chapms", "write require-mschap, or better require-mschap-v2"),
+    ("+chapms-v2", "write require-mschap-v2"),
+    ("chapms", "write require-mschap, or better require-mschap-v2"),
+    ("chapms-v2", "write require-mschap-v2"),
+    ("-chapms", "write refuse-mschap, or remove it"),
+    ("-chapms-v2", "write refuse-mschap-v2, or remove it"),
+    ("mppe", "write require-mppe-128"),
+    ("mppe-40", "write require-mppe-40"),
+    ("mppe-128", "write require-mppe-128"),
+    ("mppe-stateless", "remove it: stateless is the default"),
+    ("strip-MSdomain", "write chapms-strip-domain"),
+    ("chapms-strip", "write chapms-strip-domain"),
+];
