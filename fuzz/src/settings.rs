@@ -12,12 +12,12 @@ const SEPARATOR: u8 = 0xff;
 const MAX_READS: u32 = 1000;
 
 /// Takes `bytes` as `pptpd.conf`, pppd's options, the options file that is named in the first (and all that it names), and
-/// `chap-secrets`, with `0xff` between them.
+/// `chap-secrets` and `gretel.toml`, with `0xff` between them.
 pub fn config(bytes: &[u8]) {
-    let mut files = bytes.splitn(4, |byte| *byte == SEPARATOR);
+    let mut files = bytes.splitn(5, |byte| *byte == SEPARATOR);
     let mut next = || files.next().unwrap_or_default();
-    let (conf, system, named, secrets) = (next(), next(), next(), next());
-    load(conf, system, named);
+    let (conf, system, named, secrets, own) = (next(), next(), next(), next(), next());
+    load(conf, system, named, own);
     let (secrets, diagnostics) = Secrets::parse(Path::new("/chap-secrets"), secrets);
     check(&diagnostics);
     assert!(diagnostics.0.iter().all(|diagnostic| diagnostic.text.is_none()), "a secret is shown");
@@ -30,7 +30,7 @@ pub fn config(bytes: &[u8]) {
     }
 }
 
-fn load(conf: &[u8], system: &[u8], named: &[u8]) {
+fn load(conf: &[u8], system: &[u8], named: &[u8], own: &[u8]) {
     let paths = Paths::default();
     let reads = Cell::new(0);
     let read = |path: &Path| {
@@ -39,6 +39,7 @@ fn load(conf: &[u8], system: &[u8], named: &[u8]) {
         Ok(match path {
             _ if path == paths.pptpd_conf => conf.to_vec(),
             _ if path == paths.ppp_options => system.to_vec(),
+            _ if path == paths.gretel_toml => own.to_vec(),
             _ => named.to_vec(),
         })
     };

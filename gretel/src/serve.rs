@@ -24,6 +24,9 @@ pub(crate) struct FileArguments {
     /// Users of PAP.
     #[arg(long, value_name = "FILE", default_value = "/etc/ppp/pap-secrets")]
     pap_secrets: PathBuf,
+    /// Gretel's own file, which counts more than the others.
+    #[arg(long, value_name = "FILE", default_value = "/etc/gretel/gretel.toml")]
+    gretel_toml: PathBuf,
 }
 
 /// How to serve.
@@ -60,6 +63,7 @@ impl FileArguments {
             ppp_options: self.ppp_options.clone(),
             chap_secrets: self.chap_secrets.clone(),
             pap_secrets: self.pap_secrets.clone(),
+            gretel_toml: self.gretel_toml.clone(),
             command_line: Vec::new(),
         };
         Files { paths, host_name, listen, prefer_stateful_mppe: false }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::diagnostic::{Diagnostics, File, Place};
 use crate::options::{Origin, PppOptions, Reader, Texts};
-use crate::pptpd_conf::PptpdConf;
+use crate::own::{Limits, Own, OwnFile};
+use crate::pptpd_conf::{Given, PptpdConf};
 use crate::slots::{self, Resolve};
 use crate::{read_file, resolve_host};
 
@@ -22,6 +23,8 @@ pub struct Paths {
     pub chap_secrets: PathBuf,
     /// Users of PAP.
     pub pap_secrets: PathBuf,
+    /// Gretel's own file; may be absent.
+    pub gretel_toml: PathBuf,
     /// Keywords of `pptpd.conf` that the command line gives, with their values; they count more than the file's.
     pub command_line: Vec<(&'static str, String)>,
 }
@@ -33,6 +36,7 @@ impl Default for Paths {
             ppp_options: "/etc/ppp/options".into(),
             chap_secrets: "/etc/ppp/chap-secrets".into(),
             pap_secrets: "/etc/ppp/pap-secrets".into(),
+            gretel_toml: "/etc/gretel/gretel.toml".into(),
             command_line: Vec::new(),
         }
     }
@@ -79,9 +83,11 @@ pub struct Config {
     pub mschap_v2: bool,
     /// Log every PPP frame.
     pub debug: bool,
+    /// Bounds on what clients may take.
+    pub limits: Limits,
     /// All that the options files say.
     pub options: PppOptions,
-    /// Where it is said: in `pptpd.conf`, then in the options files, in the order in which they were read.
+    /// Where it is said: in `pptpd.conf`, then in the options files, then in `gretel.toml`, in the order in which they were read.
     pub origins: Vec<Origin>,
 }
 
@@ -126,8 +132,21 @@ impl Config {
         resolve: Resolve<'_>,
     ) -> (Option<Self>, Diagnostics) {
         let mut diagnostics = Diagnostics::default();
+        let own_text = match read(&paths.gretel_toml) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                cannot_read(&paths.gretel_toml, &error, "make it readable", &mut diagnostics);
+                None
+            }
+            Ok(text) => Some(text),
+        };
+        let own_file = own_text
+            .as_deref()
+            .and_then(|text| OwnFile::parse(&paths.gretel_toml, text, &mut diagnostics));
         let text = match read(&paths.pptpd_conf) {
-            Ok(text) => text,
+            Ok(text) => Some(text),
+            // Gretel's own file may stand alone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && own_text.is_some() => None,
             Err(error) => {
                 let remedy =
                     "write one with localip and remoteip, or run `gretel serve --quickstart`";
@@ -135,49 +154,18 @@ impl Config {
                 return (None, diagnostics);
             }
         };
-        let mut file = File {
-            path: &paths.pptpd_conf,
-            input: &text,
-            secret: false,
-            diagnostics: &mut diagnostics,
-        };
-        let conf = PptpdConf::parse(&paths.command_line, &mut file);
-        let peers = paths.ppp_options.with_file_name("peers");
-        let options = PppOptions::default();
-        let mut reader = Reader::new(options, read, resolve, peers, file.diagnostics);
-        read_options(paths, &conf, read, &mut reader);
-        let Reader { options, origins: options_origins, texts, .. } = reader;
-        let origins = [conf.origins(&paths.pptpd_conf), options_origins].concat();
-
-        let mut file = File {
-            path: &paths.pptpd_conf,
-            input: &text,
-            secret: false,
-            diagnostics: &mut diagnostics,
-        };
-        let slots = if conf.has("delegate") {
-            let host = String::from_utf8_lossy(host_name);
-            let local = options.local.or_else(|| resolve(&host)).filter(|a| !a.is_loopback());
-            slots::delegated(&conf, local, &mut file)
-        } else {
-            slots::slots(&conf, resolve, &mut file)
-        };
-        let listen = slots::listen(&conf, resolve, &mut file);
-        let setup_timeout = slots::setup_timeout(&conf, &mut file);
-        let speed = slots::speed(&conf, &mut file);
-        let config = Self {
-            listen,
-            slots,
-            setup_timeout,
-            speed,
-            origins,
-            ..Self::merge(paths, host_name, &conf, options)
-        };
-        config.look_for_contradictions(&paths.ppp_options, &texts, &mut diagnostics);
+        let files = Files { paths, host_name, read, resolve, stands_alone: text.is_none() };
+        let config = files.config(text.as_deref(), own_file.as_ref(), &mut diagnostics);
         (Some(config), diagnostics)
     }
 
-    fn merge(paths: &Paths, host_name: &[u8], conf: &PptpdConf, options: PppOptions) -> Self {
+    fn merge(
+        paths: &Paths,
+        host_name: &[u8],
+        conf: &PptpdConf,
+        own: &Own,
+        options: PppOptions,
+    ) -> Self {
         // pppd asks nobody who they are unless an option says so. Here somebody has to say that it is not wanted.
         let auth = options.auth.unwrap_or(true);
         let asked = options.require_pap
@@ -198,7 +186,8 @@ impl Config {
             pap_secrets: path(options.pap_secrets.as_ref(), &paths.pap_secrets),
             no_ipparam: conf.has("noipparam"),
             logwtmp: conf.has("logwtmp") || options.logwtmp,
-            delegate: conf.has("delegate"),
+            delegate: own.delegate.unwrap_or(conf.has("delegate")),
+            limits: own.limits,
             bcrelay: conf.get("bcrelay").map(|value| value.text.clone()),
             vrf: conf.get("vrf").map(|value| value.text.clone()),
             pidfile: conf.get("pidfile").map(|value| PathBuf::from(&value.text)),
@@ -277,6 +266,119 @@ impl Config {
     }
 }
 
+/// The files, while they are read.
+struct Files<'a> {
+    paths: &'a Paths,
+    host_name: &'a [u8],
+    read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    resolve: Resolve<'a>,
+    /// Whether there is `gretel.toml` and no `pptpd.conf`.
+    stands_alone: bool,
+}
+
+impl Files<'_> {
+    fn config(
+        &self,
+        text: Option<&[u8]>,
+        own_file: Option<&OwnFile<'_>>,
+        diagnostics: &mut Diagnostics,
+    ) -> Config {
+        let paths = self.paths;
+        let path = if self.stands_alone { &paths.gretel_toml } else { &paths.pptpd_conf };
+        let input = text.unwrap_or_default();
+        let conf = {
+            let mut file = File { path, input, secret: false, diagnostics: &mut *diagnostics };
+            self.keywords(own_file, &mut file)
+        };
+        let peers = paths.ppp_options.with_file_name("peers");
+        let empty = PppOptions::default();
+        let mut reader = Reader::new(empty, self.read, self.resolve, peers, &mut *diagnostics);
+        self.read_options(&conf, &mut reader);
+        let own = own_file.map(|file| file.apply(&mut reader, self.resolve)).unwrap_or_default();
+        let Reader { options, origins, texts, .. } = reader;
+
+        let mut file = File { path, input, secret: false, diagnostics: &mut *diagnostics };
+        let merged = Config::merge(paths, self.host_name, &conf, &own, options);
+        let config = Config {
+            slots: self.slots(&merged, &conf, &own, &mut file),
+            listen: own
+                .listen
+                .clone()
+                .unwrap_or_else(|| slots::listen(&conf, self.resolve, &mut file)),
+            setup_timeout: own
+                .setup_timeout
+                .unwrap_or_else(|| slots::setup_timeout(&conf, &mut file)),
+            speed: slots::speed(&conf, &mut file),
+            origins: [conf.origins(path), origins].concat(),
+            ..merged
+        };
+        config.look_for_contradictions(&paths.ppp_options, &texts, diagnostics);
+        config
+    }
+
+    /// The command line counts most, then `gretel.toml`, then `pptpd.conf`.
+    fn keywords(&self, own_file: Option<&OwnFile<'_>>, file: &mut File<'_>) -> PptpdConf {
+        let own_lines = own_file.map(OwnFile::keywords).unwrap_or_default();
+        let own_name = self.paths.gretel_toml.display().to_string();
+        let typed = self.paths.command_line.iter().map(|(keyword, value)| Given {
+            source: "command line",
+            keyword,
+            value,
+        });
+        let own =
+            own_lines.iter().map(|(keyword, value)| Given { source: &own_name, keyword, value });
+        PptpdConf::parse(&typed.chain(own).collect::<Vec<_>>(), file)
+    }
+
+    fn slots(
+        &self,
+        config: &Config,
+        conf: &PptpdConf,
+        own: &Own,
+        file: &mut File<'_>,
+    ) -> Vec<(Ipv4Addr, Ipv4Addr)> {
+        if !config.delegate {
+            return slots::slots(conf, own, self.resolve, file);
+        }
+        let ours = own.local.as_ref().and_then(|local| local.first().copied());
+        let host = || (self.resolve)(&String::from_utf8_lossy(self.host_name));
+        let local = ours.or(config.options.local).or_else(host);
+        slots::delegated(conf, own, local.filter(|address| !address.is_loopback()), file)
+    }
+
+    /// pppd's system-wide options, then those that `pptpd.conf` names.
+    fn read_options(&self, conf: &PptpdConf, reader: &mut Reader<'_>) {
+        let system = &self.paths.ppp_options;
+        match (self.read)(system) {
+            _ if self.stands_alone => {}
+            Ok(text) => reader.take(system, text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => cannot_read(system, &error, "make it readable", reader.diagnostics),
+        }
+        let Some(named) = conf.get("option").map(|value| Path::new(&value.text)) else {
+            return self.unnamed_options(reader.diagnostics);
+        };
+        match (self.read)(named) {
+            Ok(text) => reader.take(named, text),
+            Err(error) => {
+                let remedy = "correct the `option` line of pptpd.conf, or write the file";
+                cannot_read(named, &error, remedy, reader.diagnostics);
+            }
+        }
+    }
+
+    /// Packages other than Debian's have an options file of this name, and name it in `pptpd.conf`.
+    fn unnamed_options(&self, diagnostics: &mut Diagnostics) {
+        let path = &self.paths.ppp_options.with_file_name("options.pptpd");
+        if !self.stands_alone && (self.read)(path).is_ok() {
+            let mut file = File { path, input: b"", secret: false, diagnostics };
+            let message = "the file is not read, as no `option` line of pptpd.conf names it";
+            let remedy = format!("write option {} in pptpd.conf", path.display());
+            file.warn(&Place::default(), message, remedy);
+        }
+    }
+}
+
 /// pppd's `our_name`: `name`, or the host's name with `domain` behind it.
 fn name(options: &PppOptions, host_name: &[u8]) -> Vec<u8> {
     match options.name.as_ref().filter(|name| !name.is_empty() && !options.use_host_name) {
@@ -285,41 +387,6 @@ fn name(options: &PppOptions, host_name: &[u8]) -> Vec<u8> {
             let domain = options.domain.as_deref().unwrap_or_default();
             let dot = !domain.is_empty() && !domain.starts_with(b".");
             [host_name, if dot { b"." } else { b"" }, domain].concat()
-        }
-    }
-}
-
-/// pppd's system-wide options, then those that `pptpd.conf` names.
-fn read_options(
-    paths: &Paths,
-    conf: &PptpdConf,
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
-    reader: &mut Reader<'_>,
-) {
-    match read(&paths.ppp_options) {
-        Ok(text) => reader.take(&paths.ppp_options, text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => {
-            cannot_read(&paths.ppp_options, &error, "make it readable", reader.diagnostics);
-        }
-    }
-    let Some(named) = conf.get("option").map(|value| Path::new(&value.text)) else {
-        // Packages other than Debian's keep it there, and name it in pptpd.conf.
-        let usual = paths.ppp_options.with_file_name("options.pptpd");
-        if read(&usual).is_ok() {
-            let mut file =
-                File { path: &usual, input: b"", secret: false, diagnostics: reader.diagnostics };
-            let message = "the file is not read, as no `option` line of pptpd.conf names it";
-            let remedy = format!("write option {} in pptpd.conf", usual.display());
-            file.warn(&Place::default(), message, remedy);
-        }
-        return;
-    };
-    match read(named) {
-        Ok(text) => reader.take(named, text),
-        Err(error) => {
-            let remedy = "correct the `option` line of pptpd.conf, or write the file";
-            cannot_read(named, &error, remedy, reader.diagnostics);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 
 /// Addresses of one list at most: more than there can be calls.
-const MAX_ADDRESSES: usize = 65_536;
+pub(crate) const MAX_ADDRESSES: usize = 65_536;
 
 /// What is wrong with a list, and where in its text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The three Debian files — `pptpd.conf`, pppd's options, `chap-secrets` — as one [`Config`].
+//! The three Debian files — `pptpd.conf`, pppd's options, `chap-secrets` — and Gretel's own `gretel.toml` as one [`Config`].
 //!
 //! Everything that is to be said about them is a [`Diagnostic`] with file, line, column and a remedy.
 #![forbid(unsafe_code)]
@@ -7,6 +7,7 @@ mod config;
 mod diagnostic;
 pub mod iplist;
 mod options;
+mod own;
 mod pptpd_conf;
 mod reference;
 mod review;
@@ -26,6 +27,7 @@ pub use options::{
     Class, MppeOptions, OctetsDirection, Origin, PppOptions, ScriptOptions, TimerOptions,
     option_names,
 };
+pub use own::{Limits, Setting, sample};
 pub use reference::reference;
 pub use review::Network;
 pub use secrets::{

@@ -105,9 +105,19 @@ pub(crate) const KEYWORDS: [Keyword; 15] = [
     keyword("ppp", Some("FILE"), Class::Harmless, "no pppd is run"),
 ];
 
-/// A value and where it stands; line 0 is the command line.
+/// A keyword that is given elsewhere than in the file, and counts more.
+pub(crate) struct Given<'a> {
+    /// By whom.
+    pub(crate) source: &'a str,
+    pub(crate) keyword: &'a str,
+    pub(crate) value: &'a str,
+}
+
+/// A value and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
+    /// Where it is given, if not in the file.
+    pub(crate) source: Option<String>,
     pub(crate) text: String,
     pub(crate) place: Place,
 }
@@ -132,15 +142,16 @@ impl PptpdConf {
 
     /// What the file and the command line hold, in their order.
     pub(crate) fn origins(&self, path: &Path) -> Vec<Origin> {
-        let (file, typed): (Rc<Path>, Rc<Path>) = (path.into(), Path::new("command line").into());
+        let file: Rc<Path> = path.into();
         let mut origins = Vec::new();
         for keyword in &KEYWORDS {
             for value in self.all(keyword.name) {
+                let source = value.source.as_ref().map(|source| Path::new(source).into());
                 origins.push(Origin {
                     name: keyword.name,
                     word: keyword.name.to_owned(),
                     argument: keyword.argument.map(|_| value.text.clone()),
-                    file: if value.place.line == 0 { typed.clone() } else { file.clone() },
+                    file: source.unwrap_or_else(|| file.clone()),
                     line: value.place.line,
                     place: value.place,
                     class: keyword.class,
@@ -152,17 +163,21 @@ impl PptpdConf {
         origins
     }
 
-    /// Keywords from the command line, then the file's text. The command line counts more.
-    pub(crate) fn parse(command_line: &[(&'static str, String)], file: &mut File<'_>) -> Self {
+    /// Keywords that are given elsewhere, then the file's text, which counts less.
+    pub(crate) fn parse(given: &[Given<'_>], file: &mut File<'_>) -> Self {
         let mut conf = Self::default();
-        let path = Path::new("command line");
-        let mut typed = File { path, input: b"", secret: false, diagnostics: file.diagnostics };
-        for (name, value) in command_line {
-            if let Some(keyword) = KEYWORDS.iter().find(|keyword| keyword.name == *name) {
-                Self::tell(keyword, &Place::default(), &mut typed);
-                let value = Value { text: value.clone(), place: Place::default() };
-                conf.0.entry(keyword.name).or_default().push(value);
-            }
+        for Given { source, keyword, value } in given {
+            let Some(keyword) = KEYWORDS.iter().find(|known| known.name == *keyword) else {
+                continue;
+            };
+            let path = Path::new(source);
+            let mut giver = File { path, input: b"", secret: false, diagnostics: file.diagnostics };
+            Self::tell(keyword, &Place::default(), &mut giver);
+            conf.0.entry(keyword.name).or_default().push(Value {
+                source: Some((*source).to_owned()),
+                text: (*value).to_owned(),
+                place: Place::default(),
+            });
         }
         let input = file.input;
         let mut told_crlf = false;
@@ -215,11 +230,14 @@ impl PptpdConf {
         let repeated = self.0.get(keyword.name).and_then(|values| values.first());
         if let Some(first) = repeated.filter(|_| keyword.name != "listen") {
             let remedy = "remove one of the two";
-            if first.place.line > 0 {
-                let message = format!("{word} stands in the file twice; only the first counts");
-                file.warn(&place, message, remedy);
-            } else {
-                file.note(&place, format!("{word} on the command line counts more"), "");
+            match &first.source {
+                None => {
+                    let message = format!("{word} stands in the file twice; only the first counts");
+                    file.warn(&place, message, remedy);
+                }
+                Some(source) => {
+                    file.note(&place, format!("{word} of the {source} counts more"), "")
+                }
             }
             return;
         }
@@ -233,7 +251,7 @@ impl PptpdConf {
         }
         Self::tell(keyword, &place, file);
         let text = String::from_utf8_lossy(&line[from..to]).into_owned();
-        self.0.entry(keyword.name).or_default().push(Value { text, place });
+        self.0.entry(keyword.name).or_default().push(Value { source: None, text, place });
     }
 
     /// Says what becomes of a keyword that is not honoured.

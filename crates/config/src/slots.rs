@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::diagnostic::{File, Place};
 use crate::iplist::{self, Duplicates};
+use crate::own::Own;
 use crate::pptpd_conf::{PptpdConf, Value};
 
 /// `pptpd`'s defaults.
@@ -18,7 +19,7 @@ const DEFAULT_SPEED: u32 = 115_200;
 /// More sessions than call ids there cannot be.
 const MAX_CONNECTIONS: u32 = 65_535;
 /// RFC 2637 §1.3.
-const PORT: u16 = 1723;
+pub(crate) const PORT: u16 = 1723;
 
 /// Finds a host's address.
 pub(crate) type Resolve<'a> = &'a dyn Fn(&str) -> Option<Ipv4Addr>;
@@ -26,46 +27,56 @@ pub(crate) type Resolve<'a> = &'a dyn Fn(&str) -> Option<Ipv4Addr>;
 /// Pairs local and remote addresses as `pptpd` does: one local address serves all sessions.
 pub(crate) fn slots(
     conf: &PptpdConf,
+    own: &Own,
     resolve: Resolve<'_>,
     file: &mut File<'_>,
 ) -> Vec<(Ipv4Addr, Ipv4Addr)> {
-    for (keyword, default) in [("localip", DEFAULT_LOCALIP), ("remoteip", DEFAULT_REMOTEIP)] {
+    let list = |keyword, own: &Option<Vec<Ipv4Addr>>, default, duplicates, file: &mut File<'_>| {
+        if own.is_some() {
+            return own.clone();
+        }
         if !conf.has(keyword) {
             let message = format!("there is no {keyword}: pptpd's default {default} counts");
             file.warn(&Place::default(), message, format!("write {keyword} and addresses"));
         }
-    }
-    let local = addresses(conf.get("localip"), DEFAULT_LOCALIP, Duplicates::Allowed, resolve, file);
-    let remote =
-        addresses(conf.get("remoteip"), DEFAULT_REMOTEIP, Duplicates::Refused, resolve, file);
-    let wanted = connections(conf, file);
+        addresses(conf.get(keyword), default, duplicates, resolve, file)
+    };
+    let local = list("localip", &own.local, DEFAULT_LOCALIP, Duplicates::Allowed, file);
+    let remote = list("remoteip", &own.remote, DEFAULT_REMOTEIP, Duplicates::Refused, file);
+    let wanted = connections(conf, own, file);
     let (Some(local), Some(mut remote), Some(wanted)) = (local, remote, wanted) else {
         return Vec::new();
     };
-    leave_out_our_own(conf, &local, &mut remote, file);
+    leave_out_our_own(&place_of_addresses(conf, own), &local, &mut remote, file);
     let possible = if local.len() == 1 { remote.len() } else { remote.len().min(local.len()) };
     let count = wanted.min(possible);
-    if let Some(value) = conf.get("remoteip").or(conf.get("localip")) {
-        if possible < wanted && conf.has("connections") {
-            let message = format!(
-                "MGR: Maximum of {wanted} connections reduced to {possible}, not enough IP addresses given"
-            );
-            file.warn(&value.place, message, "give more addresses, or lower connections");
-        } else if remote.len() > count {
-            let message = format!("{} of the addresses are never used", remote.len() - count);
-            file.warn(&value.place, message, "raise connections, or give fewer addresses");
-        }
-        if count == 0 {
-            file.error(&value.place, "there is no address for any client", "give more addresses");
-        }
+    let place = place_of_addresses(conf, own);
+    if possible < wanted && (conf.has("connections") || own.sessions.is_some()) {
+        let message = format!(
+            "MGR: Maximum of {wanted} connections reduced to {possible}, not enough IP addresses given"
+        );
+        file.warn(&place, message, "give more addresses, or lower connections");
+    } else if remote.len() > count {
+        let message = format!("{} of the addresses are never used", remote.len() - count);
+        file.warn(&place, message, "raise connections, or give fewer addresses");
+    }
+    if count == 0 {
+        file.error(&place, "there is no address for any client", "give more addresses");
     }
     let local = local.iter().cycle().take(if local.len() == 1 { count } else { local.len() });
     local.copied().zip(remote).take(count).collect()
 }
 
+/// The line to point at for what concerns both lists.
+fn place_of_addresses(conf: &PptpdConf, own: &Own) -> Place {
+    let value = conf.get("remoteip").or(conf.get("localip"));
+    value.filter(|_| own.remote.is_none()).map_or(Place::default(), |value| value.place)
+}
+
 /// Sessions with `delegate`: our address, and none for the client.
 pub(crate) fn delegated(
     conf: &PptpdConf,
+    own: &Own,
     local: Option<Ipv4Addr>,
     file: &mut File<'_>,
 ) -> Vec<(Ipv4Addr, Ipv4Addr)> {
@@ -85,13 +96,13 @@ pub(crate) fn delegated(
             file.warn(&value.place, message, "remove one of the two");
         }
     }
-    let count = connections(conf, file).unwrap_or(0);
+    let count = connections(conf, own, file).unwrap_or(0);
     vec![(local, Ipv4Addr::UNSPECIFIED); count]
 }
 
 /// An address of ours would be of no use to a client.
 fn leave_out_our_own(
-    conf: &PptpdConf,
+    place: &Place,
     local: &[Ipv4Addr],
     remote: &mut Vec<Ipv4Addr>,
     file: &mut File<'_>,
@@ -99,10 +110,9 @@ fn leave_out_our_own(
     let ours: std::collections::HashSet<_> = local.iter().collect();
     let Some(clash) = remote.iter().find(|address| ours.contains(address)).copied() else { return };
     remote.retain(|address| !ours.contains(address));
-    let place = conf.get("remoteip").or(conf.get("localip")).map(|value| value.place);
     let message = format!("{clash} is one of our addresses too, and is given to no client");
     let remedy = "take it out of remoteip or localip";
-    file.warn(&place.unwrap_or_default(), message, remedy);
+    file.warn(place, message, remedy);
 }
 
 fn addresses(
@@ -130,10 +140,11 @@ fn part(value: &Value, span: Range<usize>) -> Place {
     Place { start: at(span.start), end: at(span.end), ..value.place }
 }
 
-fn connections(conf: &PptpdConf, file: &mut File<'_>) -> Option<usize> {
-    let number = match conf.get("connections") {
-        None => DEFAULT_CONNECTIONS,
-        Some(value) => match number(value, file) {
+fn connections(conf: &PptpdConf, own: &Own, file: &mut File<'_>) -> Option<usize> {
+    let number = match (own.sessions, conf.get("connections")) {
+        (Some(number), _) => number,
+        (None, None) => DEFAULT_CONNECTIONS,
+        (None, Some(value)) => match number(value, file) {
             Some(number) if (1..=MAX_CONNECTIONS).contains(&number) => number,
             _ => {
                 let message = "connections wants a number from 1 to 65535";

@@ -258,7 +258,7 @@ fn the_command_line_counts_more_than_the_file() {
     assert_eq!((config.slots.len(), config.setup_timeout.as_secs()), (2, 20));
     assert!(config.logwtmp);
     assert!(
-        said.render().contains("connections on the command line counts more"),
+        said.render().contains("connections of the command line counts more"),
         "{}",
         said.render()
     );

@@ -16,7 +16,7 @@ use wire::Escaped;
 use crate::auth::{Addresses, User, Users};
 use crate::leases::Slot;
 use crate::server::Source;
-use crate::settings::{Challenges, Settings};
+use crate::settings::{Challenges, Limits, Settings};
 
 /// The Debian files as a source of settings and users.
 #[derive(Debug)]
@@ -112,7 +112,20 @@ fn settings(config: &Config) -> Settings {
         idle: seconds(options.idle),
         max_connect: seconds(options.maxconnect),
         debug: config.debug,
+        limits: limits(&config.limits),
         ..Settings::new(slots.collect())
+    }
+}
+
+fn limits(limits: &config::Limits) -> Limits {
+    let defaults = Limits::default();
+    Limits {
+        connections: limits.connections.unwrap_or(defaults.connections),
+        unfinished_per_address: limits
+            .unfinished_per_address
+            .unwrap_or(defaults.unfinished_per_address),
+        unfinished: limits.unfinished.unwrap_or(defaults.unfinished),
+        unsent: limits.unsent.unwrap_or(defaults.unsent),
     }
 }
 

@@ -16,7 +16,9 @@ pub use values::{MppeOptions, OctetsDirection, PppOptions, ScriptOptions, TimerO
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use value::{Fault, Value};
+pub(crate) use value::Value;
+
+use value::Fault;
 
 /// One option of pppd.
 pub(crate) struct PppOption {

@@ -96,14 +96,15 @@ impl<'a> Reader<'a> {
         self.texts.insert(path.into(), input);
     }
 
-    /// Reads options that stand behind `--` on a line of a secrets file.
+    /// Reads options that stand in a file of another kind, whose lines may be shown unless it is `secret`.
     pub(crate) fn take_words(
         &mut self,
         path: &Path,
         input: &[u8],
+        secret: bool,
         words: impl Iterator<Item = Word>,
     ) {
-        let context = Context { path, input, secret: true };
+        let context = Context { path, input, secret };
         self.words(context, words.map(|word| (word, None)));
     }
 

@@ -171,7 +171,7 @@ impl Entry {
         diagnostics: &mut Diagnostics,
     ) -> PppOptions {
         let mut reader = Reader::new(base, read, resolve, "/etc/ppp/peers".into(), diagnostics);
-        reader.take_words(path, input, self.options.iter().cloned());
+        reader.take_words(path, input, true, self.options.iter().cloned());
         reader.options
     }
 

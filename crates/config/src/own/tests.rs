@@ -1,0 +1,151 @@
+//! Gretel's own file.
+
+use std::io;
+use std::path::Path;
+
+use super::*;
+use crate::{Config, Paths};
+
+/// What `gretel.toml` alone makes, or all that is wrong with it.
+fn alone(text: &str) -> Result<(Config, Diagnostics), String> {
+    with(&[], text)
+}
+
+fn with(files: &[(&str, &str)], toml: &str) -> Result<(Config, Diagnostics), String> {
+    let read = |path: &Path| {
+        let found = files.iter().find(|(name, _)| Path::new(name) == path);
+        let own = ("/etc/gretel/gretel.toml", toml);
+        let own = Some(&own).filter(|(name, _)| Path::new(name) == path);
+        let found = found.or(own).map(|(_, text)| text.as_bytes().to_vec());
+        found.ok_or(io::Error::from(io::ErrorKind::NotFound))
+    };
+    let resolve = |name: &str| (name == "ns").then_some(Ipv4Addr::new(10, 0, 0, 53));
+    Config::load_with(&Paths::default(), b"gate", &read, &resolve).map_err(|said| said.render())
+}
+
+const BASE: &str = "[addresses]\nlocal = \"10.0.0.1\"\nremote = [\"10.0.0.5-9\", \"10.0.0.20\"]\n";
+
+#[test]
+fn it_may_stand_alone() {
+    let text = format!(
+        "{BASE}dns = [\"ns\", \"10.0.0.2\"]\nproxy-arp = true\nsessions = 3\n\
+         [server]\nlisten = [\"192.0.2.1\", \"192.0.2.2:1724\"]\nname = \"office\"\nsetup-timeout = 5\n\
+         [users]\nauthentication = [\"mschap-v2\"]\nchap-secrets = \"/s\"\n\
+         [encryption]\nmppe = \"required\"\nbits = [128, 40]\n\
+         [session]\nidle = 600\n[limits]\nunfinished-per-address = 8\n"
+    );
+    let (config, said) = alone(&text).unwrap();
+    assert_eq!(config.slots.len(), 3);
+    assert_eq!(config.listen[1], "192.0.2.2:1724".parse().unwrap());
+    assert_eq!((&config.name[..], config.setup_timeout.as_secs()), (&b"office"[..], 5));
+    assert_eq!(config.options.dns[0], Ipv4Addr::new(10, 0, 0, 53));
+    assert!(config.mschap_v2 && !config.chap_md5 && config.options.mppe.bits40);
+    assert_eq!(config.limits.unfinished_per_address, Some(8));
+    assert_eq!(config.chap_secrets, Path::new("/s"));
+    let said: Vec<&str> = said.0.iter().map(|said| said.message.as_str()).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("reduced") || said[0].contains("never used"), "{said:?}");
+}
+
+#[test]
+fn it_counts_more_than_the_debian_files() {
+    let files = [
+        ("/etc/pptpd.conf", "option /o\nlocalip 10.1.0.1\nremoteip 10.1.0.5-9\nconnections 2\n"),
+        ("/o", "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\nidle 5\nmtu 1300\n"),
+    ];
+    let (config, _) = with(&files, "[addresses]\nsessions = 4\n[session]\nidle = 60\n").unwrap();
+    assert_eq!((config.slots.len(), config.slots[0].1), (4, Ipv4Addr::new(10, 1, 0, 5)));
+    assert_eq!((config.options.idle, config.options.mtu), (Some(60), Some(1300)));
+    let settings = config.settings();
+    let origin = |name: &str| {
+        let setting = settings.iter().find(|setting| setting.name == name).unwrap();
+        setting.origin.map(|origin| format!("{}:{}", origin.file.display(), origin.line))
+    };
+    assert_eq!(origin("idle").unwrap(), "/etc/gretel/gretel.toml:4");
+    assert_eq!(origin("mtu").unwrap(), "/o:5");
+    assert_eq!(origin("remote").unwrap(), "/etc/pptpd.conf:3");
+    assert_eq!(origin("wins"), None);
+    let (config, _) = with(&files, "[encryption]\nmppe = \"off\"\n").unwrap();
+    assert!(config.options.mppe.off());
+}
+
+#[test]
+fn options_in_pppds_words_and_lines_of_pptpd_conf_may_stand_in_it() {
+    let text =
+        format!("ppp-options = [\"lcp-restart 7\", \"idle 9\"]\npptpd-conf = [\"debug\"]\n{BASE}");
+    let (config, _) = alone(&text).unwrap();
+    assert_eq!((config.options.lcp.restart, config.options.idle), (Some(7), Some(9)));
+    assert!(config.debug);
+    let text = format!("ppp-options = [\"idle 9\"]\n{BASE}[session]\nidle = 1\n");
+    assert_eq!(alone(&text).unwrap().0.options.idle, Some(1));
+    let said = alone(&format!("ppp-options = [\n \"mtuu 7\",\n]\n{BASE}")).unwrap_err();
+    assert!(said.contains("gretel.toml:2:2") && said.contains("did you mean mtu?"), "{said}");
+    let said = alone(&format!("pptpd-conf = [\"debugg\"]\n{BASE}")).unwrap_err();
+    assert!(said.contains("gretel.toml:1:15"), "{said}");
+}
+
+#[test]
+fn unknown_keys_are_refused_with_a_caret_and_the_nearest_key() {
+    for (text, place, remedy) in [
+        ("[session]\nidel = 3\n", ":2:1", "session.idle"),
+        ("[sesion]\nidle = 3\n", ":1:2", "session"),
+        ("idle = 3\n", ":1:1", "session.idle"),
+        ("[session.deep]\nx = 1\n", ":1:10", "session.idle"),
+        ("zzz = 1\n", ":1:1", "gretel config sample"),
+    ] {
+        let said = alone(text).unwrap_err();
+        assert!(said.contains(&format!("gretel.toml{place}")), "{said}");
+        assert!(said.contains('^') && said.contains(remedy), "{said}");
+    }
+}
+
+#[test]
+fn bad_values_are_pointed_at() {
+    for (text, place, message) in [
+        ("[session]\nidle = \"3\"\n", ":2:8", "no number from 0"),
+        ("[session]\nidle = -1\n", ":2:8", "no number from 0"),
+        ("[interface]\nmtu = 99999\n", ":2:7", "no number from 128 to 16384"),
+        ("[interface]\nname = \"a/b\"\n", ":2:8", "no interface name"),
+        ("[addresses]\nremote = [\"10.0.0.1\", \"10.0.0.9-5\"]\n", ":2:31", "runs backwards"),
+        ("[addresses]\nremote = [\"10.0.0.1\", \"10.0.0.1\"]\n", ":2:23", "twice"),
+        ("[addresses]\ndns = [\"10.0.0.1\", \"10.0.0.2\", \"10.0.0.3\"]\n", ":2:7", "two servers"),
+        ("[server]\nlisten = []\n", ":2:10", "empty"),
+        ("[users]\nauthentication = [\"eap\"]\n", ":2:19", "no way to authenticate"),
+        ("[encryption]\nbits = [128]\n", ":2:8", "count where MPPE is required"),
+        ("[encryption]\nmppe = \"required\"\nbits = [56]\n", ":3:9", "128 or 40"),
+        ("[server\n", ":1:8", ""),
+        ("[server]\nname = 1\nname = 2\n", ":3:1", ""),
+    ] {
+        let said = alone(text).unwrap_err();
+        assert!(said.contains(&format!("gretel.toml{place}")), "{text}{said}");
+        assert!(said.contains(message), "{text}{said}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_and_long_files_are_refused() {
+    let read = |path: &Path| match path.ends_with("gretel.toml") {
+        true => Ok(b"a = \"\xff\"".to_vec()),
+        false => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    let said = Config::load_with(&Paths::default(), b"x", &read, &|_| None).unwrap_err();
+    assert!(said.render().contains("gretel.toml:1:6"), "{}", said.render());
+    let long = format!("# {}\n", "x".repeat(MAX_FILE));
+    assert!(alone(&long).unwrap_err().contains("longer than"));
+}
+
+#[test]
+fn the_sample_has_every_key_and_its_defaults_can_be_read() {
+    let text = sample();
+    let bare: String = text
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| rest.contains(" = ")).unwrap_or(line))
+        .filter(|line| !line.starts_with("# ") && !line.starts_with("bits"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let (config, said) = alone(&bare).unwrap_or_else(|said| panic!("{bare}{said}"));
+    assert_eq!(config.slots.len(), 100);
+    assert!(!said.has_errors());
+    for key in KEYS {
+        assert!(text.contains(&format!("#{} = ", key.name())), "{}", key.path);
+    }
+}
