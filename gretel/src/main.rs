@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod configuration;
 mod connect;
 mod logging;
 mod serve;
@@ -27,6 +28,9 @@ enum Command {
     Serve(serve::Arguments),
     /// Read the configuration and say what each line of it does, what counts for nothing and what is unsafe. Exit status: 0 fine, 1 errors.
     Check(check::Arguments),
+    /// Print the configuration as it counts, or as gretel.toml.
+    #[command(subcommand)]
+    Config(configuration::Command),
     /// Connect to a PPTP server as a client.
     Connect(connect::Arguments),
 }
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Config(command) => configuration::run(&command),
         Command::Connect(arguments) => connect::run(&arguments),
     };
     done.unwrap_or_else(|error| {

@@ -1,4 +1,4 @@
-//! `gretel check` as scripts call it.
+//! `gretel check` and `gretel config` as scripts call them.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -7,6 +7,11 @@ use std::process::{Command, Output};
 
 /// Runs `gretel check` on files in a folder of their own.
 fn check(options: &str, flags: &[&str]) -> Output {
+    gretel(&["check"], options, flags)
+}
+
+/// Runs a command that reads files on some in a folder of their own.
+fn gretel(command: &[&str], options: &str, flags: &[&str]) -> Output {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name).display().to_string();
     let conf =
@@ -17,9 +22,9 @@ fn check(options: &str, flags: &[&str]) -> Output {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     fs::set_permissions(Path::new(&file("chap-secrets")), mode).unwrap();
     Command::new(env!("CARGO_BIN_EXE_gretel"))
-        .arg("check")
+        .args(command)
         .args(["--pptpd-conf", &file("pptpd.conf"), "--ppp-options", &file("none")])
-        .args(["--chap-secrets", &file("chap-secrets")])
+        .args(["--chap-secrets", &file("chap-secrets"), "--gretel-toml", &file("gretel.toml")])
         .args(flags)
         .output()
         .unwrap()
@@ -72,4 +77,18 @@ fn json_says_the_same() {
     assert!(
         lines.iter().any(|line| line["name"] == "require-mschap-v2" && line["class"] == "honoured")
     );
+}
+
+#[test]
+fn the_configuration_is_shown_and_converted_with_its_sources() {
+    let options = "name pptpd\nrequire-mschap-v2\nidle 600\nlock\n";
+    let shown = text(&gretel(&["config", "show"], options, &[]));
+    let idle = shown.lines().find(|line| line.starts_with("idle = 600")).unwrap();
+    assert!(idle.ends_with("options:3 idle 600"), "{shown}");
+    let converted = text(&gretel(&["config", "convert"], options, &[]));
+    assert!(converted.contains("[session]") && converted.contains("idle = 600"), "{converted}");
+    assert!(converted.contains("options:4 lock: harmless"), "{converted}");
+    let output = gretel(&["config", "convert"], "nonsense\n", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty() && !output.stderr.is_empty());
 }

@@ -197,7 +197,7 @@ impl Config {
             chap_md5: auth && (options.require_chap || (by_default && !options.mppe.required())),
             mschap: auth && options.require_mschap,
             mschap_v2: auth && (options.require_mschap_v2 || by_default),
-            debug: options.debug || conf.has("debug"),
+            debug: own.debug.unwrap_or(options.debug || conf.has("debug")),
             options,
         }
     }

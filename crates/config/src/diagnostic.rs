@@ -222,7 +222,7 @@ fn bounded(text: &str) -> String {
 
 /// The text without anything that could change a terminal: control characters but the tab become `.`, each of them one byte long or as
 /// many, so that positions stay right.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let dots = |c: char| {
         if c.is_control() && c != '\t' { ".".repeat(c.len_utf8()) } else { c.to_string() }
     };

@@ -67,15 +67,24 @@ fn plugins(page: &mut String) {
 mod tests {
     use super::*;
 
+    /// Compares a page with what it should be, or writes it.
+    fn check(name: &str, page: &str) {
+        let path = format!("{}/../../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("GRETEL_WRITE_DOCS").is_some() {
+            std::fs::write(&path, page).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        let renew = "GRETEL_WRITE_DOCS=1 cargo test -p gretel-config up_to_date";
+        assert!(found == page, "docs/{name} is stale; renew it: {renew}");
+    }
+
     #[test]
     fn the_options_page_is_up_to_date() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/options.md");
-        let page = reference();
-        if std::env::var_os("GRETEL_WRITE_DOCS").is_some() {
-            std::fs::write(path, &page).unwrap();
-        }
-        let found = std::fs::read_to_string(path).unwrap_or_default();
-        let renew = "GRETEL_WRITE_DOCS=1 cargo test -p gretel-config options_page";
-        assert!(found == page, "docs/options.md is stale; renew it: {renew}");
+        check("options.md", &reference());
+    }
+
+    #[test]
+    fn the_sample_of_gretel_toml_is_up_to_date() {
+        check("gretel.toml", &crate::sample());
     }
 }

@@ -359,7 +359,61 @@ fn long_files_of_faults_are_read_quickly_and_told_shortly() {
     }
 }
 
+/// Pieces that TOML of this kind is made of, so that some of it is well formed.
+fn toml_piece() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    let pieces = [
+        "[addresses]\n",
+        "[session]\n",
+        "[users]\n",
+        "remote",
+        "local",
+        "idle",
+        "authentication",
+        " = ",
+        "\"10.0.0.5-9\"",
+        "\"10.0.0.1\"",
+        "[",
+        "]",
+        ", ",
+        "\n",
+        "600",
+        "true",
+        "\"mschap-v2\"",
+        "ppp-options",
+        "\"mtu 1300\"",
+        ".",
+        "{",
+        "}",
+        "\u{85}",
+        "\u{1b}",
+        "é",
+    ];
+    prop_oneof![4 => proptest::sample::select(pieces.to_vec()).prop_map(str::to_owned), 1 => "(?s).{0,3}"]
+}
+
 proptest::proptest! {
+    #[test]
+    fn any_gretel_toml_is_read_or_refused_with_a_position(
+        pieces in proptest::collection::vec(toml_piece(), 0..40)
+    ) {
+        let text = pieces.concat();
+        let read = |path: &Path| match path.ends_with("gretel.toml") {
+            true => Ok(text.clone().into_bytes()),
+            false => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+        };
+        match Config::load_with(&Paths::default(), b"gate", &read, &|_| None) {
+            Ok((config, _)) => proptest::prop_assert!(!config.slots.is_empty()),
+            Err(said) => {
+                proptest::prop_assert!(said.has_errors());
+                let shown = said.render();
+                proptest::prop_assert!(!shown.contains(|c: char| c.is_control() && !matches!(c, '\t' | '\n')));
+                let has_place = said.0.iter().any(|said| said.line > 0);
+                proptest::prop_assert!(has_place || shown.contains("no address for any client"), "{}", shown);
+            }
+        }
+    }
+
     #[test]
     fn any_text_is_read_or_refused_with_a_position(
         conf in "(?s).{0,200}", options in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)

@@ -115,6 +115,34 @@ fn each_configuration_means_what_is_expected() {
     assert!(wrong.is_empty(), "not as expected ({RENEW}):\n{}", wrong.join("\n"));
 }
 
+/// The values of all keys of `gretel.toml`.
+fn values(config: &Config) -> Vec<(&'static str, Option<String>)> {
+    config.settings().into_iter().map(|setting| (setting.name, setting.value)).collect()
+}
+
+#[test]
+fn a_converted_configuration_means_the_same_alone() {
+    for folder in folders() {
+        let read =
+            |path: &Path| file_in(&folder, path).map_err(|error| io::Error::from(error.kind()));
+        let loaded = Config::load_with(&Paths::default(), b"gate", &read, &resolve);
+        let Ok((config, _)) = loaded else { continue };
+        let converted = config.convert();
+        let read = |path: &Path| match path == Paths::default().gretel_toml {
+            true => Ok(converted.clone().into_bytes()),
+            false => Err(io::Error::from(io::ErrorKind::NotFound)),
+        };
+        let (again, _) = Config::load_with(&Paths::default(), b"gate", &read, &resolve)
+            .unwrap_or_else(|said| panic!("{converted}\n{}", said.render()));
+        assert_eq!(values(&config), values(&again), "{converted}");
+        assert_eq!((&config.slots, &config.listen), (&again.slots, &again.listen), "{converted}");
+        assert_eq!(config.options.mppe.required(), again.options.mppe.required());
+        let shown = again.show();
+        let parsed: Vec<&str> = shown.lines().filter(|line| line.contains("gretel.toml")).collect();
+        assert!(!parsed.is_empty(), "{shown}");
+    }
+}
+
 /// Configurations that pppd takes and Gretel refuses, for what it says then.
 const REFUSED_HERE: [&str; 1] = ["radius"];
 

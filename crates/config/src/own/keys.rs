@@ -102,8 +102,8 @@ pub(super) const KEYS: &[Key] = &[
         default: "false",
         meaning: "whether control messages and PPP frames are logged",
         names: &["debug"],
-        set: |_, options, item, _| {
-            options.debug = flag(item)?;
+        set: |own, _, item, _| {
+            own.debug = Some(flag(item)?);
             Ok(())
         },
         get: |config| Some(config.debug.to_string()),

@@ -53,6 +53,7 @@ pub(crate) struct Own {
     pub(crate) sessions: Option<u32>,
     pub(crate) delegate: Option<bool>,
     pub(crate) setup_timeout: Option<Duration>,
+    pub(crate) debug: Option<bool>,
     pub(crate) limits: Limits,
 }
 

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use super::keys::{KEYS, Key, list};
 use super::{PPP_OPTIONS, PPTPD_CONF};
 use crate::config::Config;
+use crate::diagnostic::harmless;
 use crate::options::{Class, Origin};
 
 /// A key of `gretel.toml`, its value, and where that came from.
@@ -46,6 +47,56 @@ impl Config {
             .collect()
     }
 
+    /// The whole configuration as `gretel.toml`, with where each value came from; what nobody set is behind a `#`.
+    pub fn show(&self) -> String {
+        let mut text = String::new();
+        for (section, settings) in &sections(self.settings()) {
+            header(&mut text, section);
+            for setting in settings {
+                let line = match (&setting.value, setting.origin) {
+                    (Some(value), Some(origin)) => {
+                        format!("{} = {value}  # {}", setting.name, place(origin))
+                    }
+                    (Some(value), None) => format!("{} = {value}  # no file says so", setting.name),
+                    (None, _) => format!("#{} = {}  # default", setting.name, setting.default),
+                };
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    /// A `gretel.toml` that says what the files say, with a comment for each choice. What counts for nothing stands at its end, with why.
+    pub fn convert(&self) -> String {
+        let mut text = String::from("# What these files said when this was written:\n");
+        let mut files: Vec<String> = self.origins.iter().map(name).collect();
+        files.dedup();
+        files.iter().for_each(|file| text.push_str(&format!("#   {file}\n")));
+        for (section, mut settings) in sections(self.settings()) {
+            settings.retain(|setting| setting.is_said());
+            if settings.is_empty() {
+                continue;
+            }
+            header(&mut text, section);
+            for setting in settings {
+                let Setting { name, value, meaning, .. } = &setting;
+                text.push_str(&format!("# {meaning}\n"));
+                if let Some(origin) = setting.origin {
+                    text.push_str(&format!("# from {}\n", place(origin)));
+                }
+                text.push_str(&format!("{name} = {}\n", value.as_deref().unwrap_or("[]")));
+            }
+        }
+        text.push_str("\n# Left out:\n");
+        for origin in self.origins.iter().filter(|origin| origin.class != Class::Honoured) {
+            let why = origin.class.remedy().unwrap_or(origin.meaning);
+            let class = origin.class.word();
+            text.push_str(&format!("#   {}: {class}: {why}\n", place(origin)));
+        }
+        text
+    }
+
     /// The last line that says what a key says; `gretel.toml` was read last.
     fn origin(&self, key: &Key) -> Option<&Origin> {
         let same = |origin: &&Origin| origin.name == key.path || key.names.contains(&origin.name);
@@ -76,6 +127,45 @@ impl Config {
         let value = (!wanted.is_empty()).then(|| list(words));
         (value, wanted.last().copied())
     }
+}
+
+impl Setting<'_> {
+    /// Whether somebody said so, or it is a path of the command line.
+    fn is_said(&self) -> bool {
+        let is_path = self.name.ends_with("-secrets");
+        self.value.is_some()
+            && (self.origin.is_some() || (is_path && self.value.as_deref() != Some(self.default)))
+    }
+}
+
+/// Settings by section, in their order.
+fn sections(settings: Vec<Setting<'_>>) -> Vec<(&'static str, Vec<Setting<'_>>)> {
+    let mut sections: Vec<(&str, Vec<Setting<'_>>)> = Vec::new();
+    for setting in settings {
+        match sections.last_mut() {
+            Some((section, settings)) if *section == setting.section => settings.push(setting),
+            _ => sections.push((setting.section, vec![setting])),
+        }
+    }
+    sections
+}
+
+fn header(text: &mut String, section: &str) {
+    if !section.is_empty() {
+        text.push_str(&format!("\n[{section}]\n"));
+    }
+}
+
+/// The file's name.
+fn name(origin: &Origin) -> String {
+    harmless(&origin.file.display().to_string())
+}
+
+/// `FILE:LINE word argument`, for a comment.
+fn place(origin: &Origin) -> String {
+    let argument = origin.argument.as_ref().map(|text| format!(" {text}")).unwrap_or_default();
+    let line = if origin.line > 0 { format!(":{}", origin.line) } else { String::new() };
+    format!("{}{line} {}", name(origin), harmless(&format!("{}{argument}", origin.word)))
 }
 
 /// A word as pppd's files write it.
