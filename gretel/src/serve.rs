@@ -75,6 +75,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.quickstart {
         return quickstart(arguments);
     }
+    // Scripts inherit it, as from pppd; what we write is nobody else's either.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let mut files = arguments.files.files(arguments.listen);
     files.prefer_stateful_mppe = arguments.prefer_stateful_mppe;
     let (mut settings, users, diagnostics) = match files.read() {

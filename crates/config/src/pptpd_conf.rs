@@ -66,12 +66,7 @@ pub(crate) const KEYWORDS: [Keyword; 15] = [
         Class::Honoured,
         "clients' addresses come from the secrets file, and ours from `LOCAL:` of the options",
     ),
-    keyword(
-        "noipparam",
-        None,
-        Class::Ignored("scripts are not run"),
-        "scripts are not given the client's address",
-    ),
+    keyword("noipparam", None, Class::Honoured, "scripts are not given the client's address"),
     keyword(
         "logwtmp",
         None,

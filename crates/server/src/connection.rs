@@ -168,15 +168,23 @@ impl Task {
                         session.handle_notice(now, notice);
                     }
                 }
-                Mail::Replaced { session: number } => {
-                    if let Some((_, session)) =
-                        self.sessions.iter_mut().find(|(_, session)| session.number() == number)
-                    {
+                Mail::Replaced { session } => {
+                    if let Some(session) = self.session(session) {
                         session.replaced(now);
+                    }
+                }
+                Mail::MayRise { session } => {
+                    if let Some(session) = self.session(session) {
+                        session.may_rise(now);
                     }
                 }
             }
         }
+    }
+
+    fn session(&mut self, number: u64) -> Option<&mut Session> {
+        let mut sessions = self.sessions.iter_mut().map(|(_, session)| session);
+        sessions.find(|session| session.number() == number)
     }
 
     fn handle_timeout(&mut self) {

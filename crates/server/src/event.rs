@@ -1,7 +1,7 @@
 //! Everything that happens, as data. Log lines are one view of it; nothing is logged beside it.
 
 use std::cell::Cell;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -110,6 +110,12 @@ pub enum Event {
     TimeUp,
     /// The same user logged in again with the same address.
     Replaced,
+    /// A script runs.
+    ScriptStarted { script: String, pid: u32 },
+    /// A script has ended, with this wait status.
+    ScriptFinished { script: String, pid: u32, status: i32 },
+    /// A script could not be run, or not to its end.
+    ScriptFailed { script: String, error: String },
     /// The session is over.
     SessionEnded(Summary),
 }
@@ -213,4 +219,12 @@ impl Source {
     pub fn publish(&self, event: Event) {
         self.bus.publish(Some(self.peer), self.session, event);
     }
+}
+
+/// The link-local address with an interface identifier.
+pub(crate) fn link_local(id: [u8; 8]) -> Ipv6Addr {
+    let mut octets = [0; 16];
+    octets[..2].copy_from_slice(&[0xfe, 0x80]);
+    octets[8..].copy_from_slice(&id);
+    Ipv6Addr::from(octets)
 }

@@ -1,11 +1,12 @@
 //! Settings and users from the Debian files.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{
-    AddressRules, Config, Diagnostics, EntrySecret, Paths, PppOptions, SecretsFile, TimerOptions,
-    seconds,
+    AddressRules, Config, Diagnostics, EntrySecret, Paths, PppOptions, ScriptOptions, SecretsFile,
+    TimerOptions, seconds,
 };
 use crypto::{NtHash, Password, Secret};
 use engine::auth::Method;
@@ -15,6 +16,7 @@ use wire::Escaped;
 
 use crate::auth::{Addresses, User, Users};
 use crate::leases::Slot;
+use crate::scripts::{IpParam, ScriptPaths};
 use crate::server::Source;
 use crate::settings::{Challenges, Limits, Settings};
 
@@ -107,6 +109,14 @@ fn settings(config: &Config) -> Settings {
         dns: [server(&options.dns, 0), server(&options.dns, 1)],
         nbns: [server(&options.nbns, 0), server(&options.nbns, 1)],
         proxy_arp: options.proxyarp,
+        scripts: scripts(&options.scripts),
+        ip_param: if config.no_ipparam {
+            IpParam::Fixed(options.ipparam.clone())
+        } else {
+            IpParam::ClientAddress
+        },
+        script_variables: options.environment.clone(),
+        link_name: options.linkname.clone(),
         ipv6: options.ipv6.unwrap_or(true),
         interface: options.ifname.clone().unwrap_or_else(|| "ppp%d".into()),
         idle: seconds(options.idle),
@@ -126,6 +136,20 @@ fn limits(limits: &config::Limits) -> Limits {
             .unwrap_or(defaults.unfinished_per_address),
         unfinished: limits.unfinished.unwrap_or(defaults.unfinished),
         unsent: limits.unsent.unwrap_or(defaults.unsent),
+    }
+}
+
+fn scripts(options: &ScriptOptions) -> ScriptPaths {
+    let defaults = ScriptPaths::default();
+    let or = |given: &Option<PathBuf>, default| given.clone().unwrap_or(default);
+    ScriptPaths {
+        auth_up: or(&options.auth_up, defaults.auth_up),
+        auth_down: or(&options.auth_down, defaults.auth_down),
+        ip_pre_up: or(&options.ip_pre_up, defaults.ip_pre_up),
+        ip_up: or(&options.ip_up, defaults.ip_up),
+        ip_down: or(&options.ip_down, defaults.ip_down),
+        ipv6_up: or(&options.ipv6_up, defaults.ipv6_up),
+        ipv6_down: or(&options.ipv6_down, defaults.ipv6_down),
     }
 }
 

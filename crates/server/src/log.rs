@@ -1,7 +1,6 @@
 //! The log: a view of the events, in the words that administrators of `pptpd` and `pppd` know and grep for.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 
 use crypto::mppe::{Mode, Strength};
 use dataplane::First;
@@ -10,7 +9,7 @@ use engine::ppp::{Cause, Party};
 use tracing::Level;
 use wire::Escaped;
 
-use crate::event::{Ended, Event, Record, Subscriber, Summary};
+use crate::event::{Ended, Event, Record, Subscriber, Summary, link_local};
 
 /// Writes events to the log through `tracing`.
 #[derive(Debug, Default)]
@@ -252,6 +251,15 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
         Event::Idle => info(PPPD, "Terminating connection due to lack of activity."),
         Event::TimeUp => info(PPPD, "Connect time expired"),
         Event::Replaced => info(PPPD, "The user logged in again: this older session ends"),
+        Event::ScriptStarted { script, pid } => {
+            debug(PPPD, format!("Script {script} started (pid {pid})"))
+        }
+        Event::ScriptFinished { script, pid, status } => {
+            debug(PPPD, format!("Script {script} finished (pid {pid}), status = {status:#x}"))
+        }
+        Event::ScriptFailed { script, error } => {
+            warn(PPPD, format!("Can't execute {script}: {error}"))
+        }
         Event::SessionEnded(summary) => ended_lines(peer, summary),
         _ => Vec::new(),
     }
@@ -308,13 +316,6 @@ fn ended_lines(peer: &str, summary: &Summary) -> Vec<Line> {
     }
     lines.extend(info(PPPD, "Connection terminated."));
     lines
-}
-
-fn link_local(id: [u8; 8]) -> Ipv6Addr {
-    let mut octets = [0; 16];
-    octets[..2].copy_from_slice(&[0xfe, 0x80]);
-    octets[8..].copy_from_slice(&id);
-    Ipv6Addr::from(octets)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use dataplane::Notice;
 use tokio::sync::Notify;
 
-/// Letters that may wait; more mean that the peer floods us, and are dropped.
+/// Notices that may wait; more mean that the peer floods us, and are dropped.
 const CAPACITY: usize = 256;
 
 /// One letter.
@@ -17,6 +17,8 @@ pub(crate) enum Mail {
     Notice { call: u16, notice: Notice },
     /// The session's address goes to a newer session of the same user.
     Replaced { session: u64 },
+    /// `ip-pre-up` has ended: the session's interface may come up.
+    MayRise { session: u64 },
 }
 
 /// Where letters wait for the task.
@@ -33,7 +35,7 @@ impl Mailbox {
     /// Leaves a letter and wakes the task. `false`: the box is full.
     pub(crate) fn post(&self, mail: Mail) -> bool {
         let mut queue = self.0.queue.borrow_mut();
-        if queue.len() >= CAPACITY {
+        if matches!(mail, Mail::Notice { .. }) && queue.len() >= CAPACITY {
             return false;
         }
         queue.push_back(mail);

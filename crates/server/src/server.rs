@@ -14,6 +14,7 @@ use crate::auth::Users;
 use crate::event::{Bus, Event};
 use crate::host::Host;
 use crate::listener::{self, Census};
+use crate::scripts::Scripts;
 use crate::settings::Settings;
 use crate::shared::Shared;
 
@@ -50,6 +51,7 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async move {
         let host = Host::open(&options.state_dir, &bus)?;
+        let scripts = Scripts::open(&options.state_dir, &bus)?;
         let (notify, notices) = mpsc::channel(NOTICES);
         let dataplane = Dataplane::start(options.workers, move |notice| {
             notify.try_send(notice).map_err(TrySendError::into_inner)
@@ -66,6 +68,7 @@ pub fn run(
             bus.clone(),
             dataplane,
             host,
+            scripts.clone(),
             settings,
             users,
             sys::random_bytes()?,
@@ -100,6 +103,7 @@ pub fn run(
         for task in accepting {
             let _ = task.await;
         }
+        scripts.farewell().await;
         failure.map_or(Ok(()), Err)
     })
 }

@@ -10,12 +10,14 @@ use engine::Instant;
 use engine::auth::Request;
 use engine::data::DropReason;
 use engine::ppp::{Cause, Event as LinkEvent, Grant, Link, NetworkPermit, Output, Party};
+use sys::tun::Tun;
 
 use crate::auth::{Verdict, judge};
-use crate::event::{Ended, Event, Source, Summary};
+use crate::event::{Ended, Event, Source, Summary, link_local};
 use crate::host::Interface;
 use crate::leases::{AddressInUse, Lease};
 use crate::mailbox::Mail;
+use crate::scripts::{Identity, SessionScripts, Traffic};
 use crate::settings::Settings;
 use crate::shared::Shared;
 
@@ -31,6 +33,10 @@ pub(crate) struct Session {
     address: Option<AddressInUse>,
     user: Option<Vec<u8>>,
     interface: Option<Interface>,
+    /// The interface's packets, until the worker carries them.
+    tun: Option<Tun>,
+    rising: Rising,
+    scripts: Option<SessionScripts>,
     counters: Arc<Counters>,
     started: Instant,
     connected: Option<Instant>,
@@ -39,6 +45,15 @@ pub(crate) struct Session {
     /// When to look whether the session has been idle, or has lasted long enough.
     check: Option<Instant>,
     ended: Option<Cause>,
+}
+
+/// How far the interface is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rising {
+    Down,
+    /// `ip-pre-up` runs.
+    Waiting,
+    Up,
 }
 
 /// The accepted call that a session belongs to.
@@ -76,6 +91,9 @@ impl Session {
             address: None,
             user: None,
             interface: None,
+            tun: None,
+            rising: Rising::Down,
+            scripts: None,
             counters: call.counters,
             started: now,
             connected: None,
@@ -170,7 +188,19 @@ impl Session {
             self.report(now, Ended::Link(Cause::LowerLayerDown));
         }
         self.interface = None;
+        self.end_scripts(now);
         self.shared.dataplane.send(self.our_call_id, Command::Remove);
+    }
+
+    /// The scripts of the end, which run on their own.
+    fn end_scripts(&mut self, now: Instant) {
+        let Some(scripts) = self.scripts.take() else { return };
+        let figures = self.counters.snapshot();
+        scripts.end(Traffic {
+            connected: self.connected.map_or(Duration::ZERO, |connected| now - connected),
+            sent: figures.sent_bytes,
+            received: figures.received_bytes,
+        });
     }
 
     fn report(&mut self, now: Instant, otherwise: Ended) {
@@ -241,6 +271,7 @@ impl Session {
             LinkEvent::ResetAcked => self.command(Command::ReceiveResetAcked),
             LinkEvent::NetworkUp(permit) => self.network_up(now, permit),
             LinkEvent::NetworkDown => {
+                self.permit = None;
                 self.command(Command::CloseNetwork);
                 self.source.publish(Event::NetworkDown);
             }
@@ -342,31 +373,94 @@ impl Session {
     fn network_up(&mut self, now: Instant, permit: NetworkPermit) {
         self.report_network(permit);
         self.connected.get_or_insert(now);
-        let mut tun = None;
         let done = match &mut self.interface {
             Some(interface) => {
                 interface.update(&permit, &self.source).map_err(|error| error.to_string())
             }
-            None => Interface::open(
-                &self.shared.host,
-                &self.settings.interface,
-                self.settings.proxy_arp,
-                &permit,
-                &self.source,
-            )
-            .map(|(interface, new)| {
-                self.interface = Some(interface);
-                tun = Some(new);
-            }),
+            None => self.open_interface(&permit),
         };
         if let Err(error) = done {
-            self.host_failed("set up the session's interface", error);
-            return self
-                .link
-                .terminate(now, Cause::Local("the server cannot set up its interface"));
+            return self.no_interface(now, error);
         }
+        if self.rising == Rising::Waiting {
+            return;
+        }
+        if let (Some(ipv4), Rising::Down) = (permit.ipv4(), self.rising)
+            && let Some(scripts) = &mut self.scripts
+        {
+            let (shared, session) = (self.shared.clone(), self.number);
+            let then = move || {
+                shared.post_to_session(session, Mail::MayRise { session });
+            };
+            if scripts.before_ipv4(ipv4.local, ipv4.remote, then).is_none() {
+                self.rising = Rising::Waiting;
+                return;
+            }
+        }
+        self.open_network(now, permit);
+    }
+
+    /// Makes the interface, still down, and begins the session's scripts.
+    fn open_interface(&mut self, permit: &NetworkPermit) -> Result<(), String> {
+        let (mut interface, tun) = Interface::open(
+            &self.shared.host,
+            &self.settings.interface,
+            self.settings.proxy_arp,
+            permit,
+            &self.source,
+        )?;
+        interface.write_process_files(self.settings.link_name.as_deref(), &self.source);
+        let identity = Identity {
+            client: *self.source.peer().ip(),
+            user: self.user.clone().unwrap_or_default(),
+            interface: interface.name().to_owned(),
+        };
+        self.interface = Some(interface);
+        self.tun = Some(tun);
+        self.scripts = Some(SessionScripts::begin(
+            self.shared.scripts.clone(),
+            self.settings.clone(),
+            self.source.clone(),
+            &identity,
+        ));
+        Ok(())
+    }
+
+    /// `ip-pre-up` has ended.
+    pub(crate) fn may_rise(&mut self, now: Instant) {
+        self.rising = Rising::Down;
+        // The network may have closed meanwhile.
+        if let Some(permit) = self.permit {
+            self.open_network(now, permit);
+        }
+        self.pump(now);
+    }
+
+    /// Packets flow from here on.
+    fn open_network(&mut self, now: Instant, permit: NetworkPermit) {
+        if self.rising != Rising::Up
+            && let Some(interface) = &mut self.interface
+            && let Err(error) = interface.raise(&self.source)
+        {
+            return self.no_interface(now, error.to_string());
+        }
+        self.rising = Rising::Up;
+        let tun = self.tun.take();
         self.command(Command::OpenNetwork { permit, tun });
+        if let Some(scripts) = &mut self.scripts {
+            if let Some(ipv4) = permit.ipv4() {
+                scripts.ipv4_up(ipv4.local, ipv4.remote);
+            }
+            if let Some(ipv6) = permit.ipv6() {
+                scripts.ipv6_up(link_local(ipv6.local_id), link_local(ipv6.remote_id));
+            }
+        }
         self.check_limits(now);
+    }
+
+    fn no_interface(&mut self, now: Instant, error: String) {
+        self.host_failed("set up the session's interface", error);
+        self.link.terminate(now, Cause::Local("the server cannot set up its interface"));
     }
 
     fn report_network(&mut self, permit: NetworkPermit) {

@@ -7,6 +7,7 @@ use engine::auth::Method;
 use engine::ppp::{LcpConfig, LinkConfig, MppePolicy, ServerConfig, Side, Timers};
 
 use crate::leases::Slot;
+use crate::scripts::{IpParam, ScriptPaths};
 
 /// The server's settings. Those of the files that it takes the place of; see [`config::Config`].
 #[derive(Clone, Debug)]
@@ -37,6 +38,14 @@ pub struct Settings {
     pub nbns: [Option<Ipv4Addr>; 2],
     /// Whether we answer ARP for the clients' addresses.
     pub proxy_arp: bool,
+    /// Scripts to run as sessions come and go.
+    pub scripts: ScriptPaths,
+    /// Their last argument.
+    pub ip_param: IpParam,
+    /// Variables to add to their environment, and (`None`) to take out of it.
+    pub script_variables: Vec<(String, Option<String>)>,
+    /// `LINKNAME` of scripts, and of the file with our process id.
+    pub link_name: Option<String>,
     /// Whether IPv6 is negotiated.
     pub ipv6: bool,
     /// The interfaces' name, with `%d` for a number.
@@ -103,6 +112,10 @@ impl Settings {
             dns: [None; 2],
             nbns: [None; 2],
             proxy_arp: false,
+            scripts: ScriptPaths::default(),
+            ip_param: IpParam::ClientAddress,
+            script_variables: Vec::new(),
+            link_name: None,
             ipv6: true,
             interface: "ppp%d".into(),
             idle: None,

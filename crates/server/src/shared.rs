@@ -14,6 +14,7 @@ use crate::event::{Bus, Event};
 use crate::host::Host;
 use crate::leases::Slots;
 use crate::mailbox::{Mail, Mailbox};
+use crate::scripts::Scripts;
 use crate::settings::Settings;
 
 /// How long a call id rests after use: late GRE packets of the old call must not reach a new one.
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) bus: Bus,
     pub(crate) dataplane: Dataplane,
     pub(crate) host: Rc<Host>,
+    pub(crate) scripts: Scripts,
     settings: RefCell<Rc<Settings>>,
     users: RefCell<Box<dyn Users>>,
     slots: Slots,
@@ -46,6 +48,7 @@ impl Shared {
         bus: Bus,
         dataplane: Dataplane,
         host: Host,
+        scripts: Scripts,
         settings: Settings,
         users: Box<dyn Users>,
         seed: [u8; 32],
@@ -56,6 +59,7 @@ impl Shared {
             bus,
             dataplane,
             host: Rc::new(host),
+            scripts,
             settings: RefCell::new(Rc::new(settings)),
             users: RefCell::new(users),
             slots,

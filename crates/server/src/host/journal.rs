@@ -32,6 +32,11 @@ pub enum Change {
         /// What to put back.
         before: String,
     },
+    /// A file of ours that others look for.
+    File {
+        /// Its path.
+        path: PathBuf,
+    },
     /// An nftables table of ours.
     NftTable {
         /// `ip`, `inet`, …
@@ -103,6 +108,7 @@ impl Change {
             }
             Self::Sysctl { path, .. } => format!("sysctl {path}"),
             Self::NftTable { family, name } => format!("nft {family} {name}"),
+            Self::File { path } => format!("file {}", path.display()),
         };
         words.replace(['/', ' '], "_")
     }
@@ -115,10 +121,14 @@ impl Change {
             }
             Self::Sysctl { path, before } => format!("sysctl {path} {before}\n"),
             Self::NftTable { family, name } => format!("nft {family} {name}\n"),
+            Self::File { path } => format!("file {}\n", path.display()),
         }
     }
 
     fn parse(line: &str) -> Option<Self> {
+        if let Some(path) = line.strip_prefix("file ") {
+            return Some(Self::File { path: path.into() });
+        }
         let words: Vec<&str> = line.splitn(3, ' ').collect();
         match words[..] {
             ["proxy-arp", interface, address] => {
@@ -150,6 +160,7 @@ impl std::fmt::Display for Change {
             }
             Self::Sysctl { path, before } => write!(f, "/proc/sys/{path}, which was {before}"),
             Self::NftTable { family, name } => write!(f, "nftables table {family} {name}"),
+            Self::File { path } => write!(f, "{}", path.display()),
         }
     }
 }
@@ -166,13 +177,14 @@ mod tests {
             Change::ProxyArp { interface: "eth0".into(), address: Ipv4Addr::new(10, 0, 0, 7) };
         let sysctl = Change::Sysctl { path: "net/ipv4/ip_forward".into(), before: "0".into() };
         let table = Change::NftTable { family: "ip".into(), name: "gretel".into() };
-        for change in [&arp, &sysctl, &table] {
+        let file = Change::File { path: "/run/ppp0 0.pid".into() };
+        for change in [&arp, &sysctl, &table, &file] {
             journal.note(change).unwrap();
         }
         journal.strike(&sysctl);
         let mut left = Journal::open(dir.path()).unwrap().leftovers().unwrap();
         left.sort_by_key(|change| change.to_string());
-        assert_eq!(left, [table, arp]);
+        assert_eq!(left, [file, table, arp]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod journal;
 
 use std::cell::RefCell;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -80,6 +81,9 @@ impl Host {
             Change::NftTable { family, name } => {
                 let _ = sys::nft::delete_table(family, name);
             }
+            Change::File { path } => {
+                let _ = fs::remove_file(path);
+            }
         }
         self.journal.strike(change);
     }
@@ -148,11 +152,13 @@ pub struct Interface {
     ipv4: Option<Ipv4Agreed>,
     ipv6: bool,
     mtu: u16,
+    raised: bool,
     /// The peer's address outside the tunnel, where that matters.
     outside: Option<Ipv4Addr>,
     /// Whether ARP is to be answered for the peer, once it has an IPv4 address.
     proxy_wanted: bool,
     proxy: Option<Change>,
+    files: Vec<Change>,
 }
 
 impl Interface {
@@ -168,10 +174,13 @@ impl Interface {
         source: &Source,
         outside: Ipv4Addr,
     ) -> Result<(Self, Tun), String> {
-        Self::open_with(host, pattern, permit, source, Some(outside))
+        let (mut interface, tun) = Self::open_with(host, pattern, permit, source, Some(outside))?;
+        interface.raise(source).map_err(|error| error.to_string())?;
+        Ok((interface, tun))
     }
 
-    /// Makes a TUN named after `pattern`, for the worker that carries the session, and sets it up as the permit says, with proxy ARP for the peer if asked.
+    /// Makes a TUN named after `pattern`, for the worker that carries the session, and sets it up as the permit says. It is down until
+    /// [`raise`](Self::raise), which also answers ARP for the peer, if asked.
     ///
     /// # Errors
     ///
@@ -185,8 +194,41 @@ impl Interface {
     ) -> Result<(Self, Tun), String> {
         let (mut interface, tun) = Self::open_with(host, pattern, permit, source, None)?;
         interface.proxy_wanted = proxy_arp;
-        interface.answer_arp(source);
         Ok((interface, tun))
+    }
+
+    /// Writes the files in which tools look for the process behind an interface, as pppd does: `/run/pppN.pid` and, for a link with a
+    /// name, `/run/ppp-NAME.pid`.
+    pub fn write_process_files(&mut self, link_name: Option<&str>, source: &Source) {
+        let process = std::process::id();
+        let run = Path::new("/run");
+        let mut files = vec![(run.join(format!("{}.pid", self.name)), format!("{process}\n"))];
+        if let Some(name) = link_name {
+            files
+                .push((run.join(format!("ppp-{name}.pid")), format!("{process}\n{}\n", self.name)));
+        }
+        for (path, text) in files {
+            let change = Change::File { path: path.clone() };
+            match self.host.make(&change, |_| fs::write(&path, text)) {
+                Ok(()) => self.files.push(change),
+                Err(error) => source.publish(Event::HostFailed {
+                    what: "write the file with the process id",
+                    error: format!("{}: {error}", path.display()),
+                }),
+            }
+        }
+    }
+
+    /// Brings the interface up.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel refused.
+    pub fn raise(&mut self, source: &Source) -> Result<(), Error> {
+        self.host.netlink.borrow_mut().set_up(self.index, true)?;
+        self.raised = true;
+        self.answer_arp(source);
+        Ok(())
     }
 
     fn open_with(
@@ -204,9 +246,11 @@ impl Interface {
             ipv4: None,
             ipv6: false,
             mtu: 0,
+            raised: false,
             outside,
             proxy_wanted: false,
             proxy: None,
+            files: Vec::new(),
         };
         // The only link-local address is to be the one that IPV6CP agrees on. Without IPv6 in the kernel there is none anyway.
         let _ = host.netlink.borrow_mut().disable_address_generation(interface.index);
@@ -223,7 +267,9 @@ impl Interface {
     /// What the kernel refused.
     pub fn update(&mut self, permit: &NetworkPermit, source: &Source) -> Result<(), Error> {
         self.configure(permit)?;
-        self.answer_arp(source);
+        if self.raised {
+            self.answer_arp(source);
+        }
         Ok(())
     }
 
@@ -232,9 +278,6 @@ impl Interface {
         let mut netlink = self.host.netlink.borrow_mut();
         if permit.mtu() != self.mtu {
             netlink.set_mtu(index, u32::from(permit.mtu()))?;
-        }
-        if self.mtu == 0 {
-            netlink.set_up(index, true)?;
         }
         self.mtu = permit.mtu();
         if let (Some(new), None) = (permit.ipv4(), self.ipv4) {
@@ -312,7 +355,7 @@ impl Interface {
 
 impl Drop for Interface {
     fn drop(&mut self) {
-        if let Some(change) = self.proxy.take() {
+        for change in self.proxy.take().into_iter().chain(self.files.drain(..)) {
             self.host.undo(&change);
         }
         // The peer's address must be free for the next session at once, not when the worker lets go of the TUN.

@@ -3,6 +3,7 @@
 mod addresses;
 mod bad_lines;
 mod command_line;
+mod hooks;
 mod hostile;
 mod own_client;
 mod refusals;
@@ -41,6 +42,7 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         bad_lines::SCENARIOS,
         vanishing::SCENARIOS,
         hostile::SCENARIOS,
+        hooks::SCENARIOS,
         command_line::SCENARIOS,
     ];
     let scenarios = lists.into_iter().flatten();

@@ -120,16 +120,15 @@ pub(super) const OPTIONS: &[PppOption] = &[
         "the interfaces' VRF (pppd 2.5)",
         "put the interfaces there by a script, or run the server with `ip vrf exec`",
     ),
-    PppOption::ignored(
+    PppOption::honoured(
         &["linkname"],
         Some("NAME"),
         "`/run/ppp-NAME.pid`, and LINKNAME for scripts",
-        "remove it",
-    )
-    .read(|o, v| {
-        o.linkname = Some(v.file_name()?);
-        Ok(())
-    }),
+        |o, v| {
+            o.linkname = Some(v.file_name()?);
+            Ok(())
+        },
+    ),
     PppOption::honoured(
         &["debug", "-d"],
         None,

@@ -64,16 +64,15 @@ pub(super) const OPTIONS: &[PppOption] = &[
         o.netmask = Some(v.address()?);
         Ok(())
     }),
-    PppOption::ignored(
+    PppOption::honoured(
         &["ipparam"],
         Some("TEXT"),
         "sixth argument of ip-up, where `noipparam` is in pptpd.conf",
-        "scripts are not run",
-    )
-    .read(|o, v| {
-        o.ipparam = Some(v.text());
-        Ok(())
-    }),
+        |o, v| {
+            o.ipparam = Some(v.text());
+            Ok(())
+        },
+    ),
     PppOption::honoured(&["ipcp-restart"], Some("SECONDS"), "time between requests", |o, v| {
         o.ipcp.restart = Some(v.number()?);
         Ok(())

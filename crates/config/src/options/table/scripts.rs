@@ -5,75 +5,67 @@ use crate::options::PppOption;
 use super::super::value::{Fault, fault};
 use super::super::values::PppOptions;
 
-const NOT_RUN: &str = "scripts are not run";
 const NO_NET: &str = "write an ip-pre-up or ip-down script in its place";
 
 pub(super) const OPTIONS: &[PppOption] = &[
-    PppOption::ignored(
+    PppOption::honoured(
         &["ip-pre-up-script"],
         Some("FILE"),
         "in place of `/etc/ppp/ip-pre-up` (pppd 2.5)",
-        NOT_RUN,
-    )
-    .read(|o, v| {
-        o.scripts.ip_pre_up = v.path();
+        |o, v| {
+            o.scripts.ip_pre_up = v.path();
+            Ok(())
+        },
+    ),
+    PppOption::honoured(&["ip-up-script"], Some("FILE"), "in place of `/etc/ppp/ip-up`", |o, v| {
+        o.scripts.ip_up = v.path();
         Ok(())
     }),
-    PppOption::ignored(&["ip-up-script"], Some("FILE"), "in place of `/etc/ppp/ip-up`", NOT_RUN)
-        .read(|o, v| {
-            o.scripts.ip_up = v.path();
-            Ok(())
-        }),
-    PppOption::ignored(
+    PppOption::honoured(
         &["ip-down-script"],
         Some("FILE"),
         "in place of `/etc/ppp/ip-down`",
-        NOT_RUN,
-    )
-    .read(|o, v| {
-        o.scripts.ip_down = v.path();
-        Ok(())
-    }),
-    PppOption::ignored(
+        |o, v| {
+            o.scripts.ip_down = v.path();
+            Ok(())
+        },
+    ),
+    PppOption::honoured(
         &["ipv6-up-script"],
         Some("FILE"),
         "in place of `/etc/ppp/ipv6-up` (pppd 2.5)",
-        NOT_RUN,
-    )
-    .read(|o, v| {
-        o.scripts.ipv6_up = v.path();
-        Ok(())
-    }),
-    PppOption::ignored(
+        |o, v| {
+            o.scripts.ipv6_up = v.path();
+            Ok(())
+        },
+    ),
+    PppOption::honoured(
         &["ipv6-down-script"],
         Some("FILE"),
         "in place of `/etc/ppp/ipv6-down` (pppd 2.5)",
-        NOT_RUN,
-    )
-    .read(|o, v| {
-        o.scripts.ipv6_down = v.path();
-        Ok(())
-    }),
-    PppOption::ignored(
+        |o, v| {
+            o.scripts.ipv6_down = v.path();
+            Ok(())
+        },
+    ),
+    PppOption::honoured(
         &["auth-up-script"],
         Some("FILE"),
         "in place of `/etc/ppp/auth-up` (pppd 2.5)",
-        NOT_RUN,
-    )
-    .read(|o, v| {
-        o.scripts.auth_up = v.path();
-        Ok(())
-    }),
-    PppOption::ignored(
+        |o, v| {
+            o.scripts.auth_up = v.path();
+            Ok(())
+        },
+    ),
+    PppOption::honoured(
         &["auth-down-script"],
         Some("FILE"),
         "in place of `/etc/ppp/auth-down` (pppd 2.5)",
-        NOT_RUN,
-    )
-    .read(|o, v| {
-        o.scripts.auth_down = v.path();
-        Ok(())
-    }),
+        |o, v| {
+            o.scripts.auth_down = v.path();
+            Ok(())
+        },
+    ),
     PppOption::ignored(
         &["net-init-script"],
         Some("FILE"),
@@ -92,23 +84,25 @@ pub(super) const OPTIONS: &[PppOption] = &[
         "run when the network is down (pppd 2.5)",
         NO_NET,
     ),
-    PppOption::ignored(&["set"], Some("NAME=VALUE"), "a variable for scripts", NOT_RUN).read(
+    PppOption::honoured(&["set"], Some("NAME=VALUE"), "a variable for scripts", |o, v| {
+        let text = v.text();
+        match text.split_once('=') {
+            Some((name, value)) => variable(o, name, Some(value.to_owned())),
+            None => Err(fault(format!("{text:?} is no NAME=VALUE"), "write set NAME=VALUE")),
+        }
+    }),
+    PppOption::honoured(
+        &["unset"],
+        Some("NAME"),
+        "scripts are run without this variable",
         |o, v| {
-            let text = v.text();
-            match text.split_once('=') {
-                Some((name, value)) => variable(o, name, Some(value.to_owned())),
-                None => Err(fault(format!("{text:?} is no NAME=VALUE"), "write set NAME=VALUE")),
-            }
-        },
-    ),
-    PppOption::ignored(&["unset"], Some("NAME"), "scripts are run without this variable", NOT_RUN)
-        .read(|o, v| {
             let name = v.text();
             if name.contains('=') {
                 return Err(fault(format!("{name:?} has a = in it"), "write unset NAME"));
             }
             variable(o, &name, None)
-        }),
+        },
+    ),
 ];
 
 /// The last word about a variable counts.

@@ -1,0 +1,150 @@
+//! The scripts that pppd runs when a session comes and goes (pppd(8), SCRIPTS), with its arguments and its environment.
+//!
+//! Each session's scripts run one after the other, in a task of their own, so that nothing waits for them but [`Event`]s and, where there is
+//! an `ip-pre-up`, the session itself. What a session owes at its end (`ip-down` for an `ip-up`) is noted on disk before it becomes due: the
+//! next start after a crash runs it.
+
+mod debts;
+mod program;
+mod session;
+
+use std::cell::Cell;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+
+use crate::event::{Bus, Event};
+use debts::Debts;
+use program::{LIMIT, Program};
+pub(crate) use session::{Identity, SessionScripts, Traffic};
+
+/// Programs that run at the same time; more wait for their turn.
+const MAX_RUNNING: usize = 32;
+/// How long the server waits for scripts when it stops. What is still owed then is run at the next start.
+const FAREWELL: Duration = Duration::from_secs(30);
+
+/// Where the scripts are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptPaths {
+    /// When the peer has proved who it is.
+    pub auth_up: PathBuf,
+    /// When that is over.
+    pub auth_down: PathBuf,
+    /// When the interface has its IPv4 addresses and is still down; it comes up when the script has ended.
+    pub ip_pre_up: PathBuf,
+    /// When IPv4 packets can flow.
+    pub ip_up: PathBuf,
+    /// When they no longer can.
+    pub ip_down: PathBuf,
+    /// When IPv6 packets can flow.
+    pub ipv6_up: PathBuf,
+    /// When they no longer can.
+    pub ipv6_down: PathBuf,
+}
+
+impl ScriptPaths {
+    /// The scripts of a directory, under pppd's names.
+    #[must_use]
+    pub fn in_directory(directory: &Path) -> Self {
+        Self {
+            auth_up: directory.join("auth-up"),
+            auth_down: directory.join("auth-down"),
+            ip_pre_up: directory.join("ip-pre-up"),
+            ip_up: directory.join("ip-up"),
+            ip_down: directory.join("ip-down"),
+            ipv6_up: directory.join("ipv6-up"),
+            ipv6_down: directory.join("ipv6-down"),
+        }
+    }
+}
+
+impl Default for ScriptPaths {
+    fn default() -> Self {
+        Self::in_directory(Path::new("/etc/ppp"))
+    }
+}
+
+/// What the sixth argument of `ip-up` is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IpParam {
+    /// The client's address, as pptpd gives it.
+    ClientAddress,
+    /// `ipparam`, or nothing.
+    Fixed(Option<String>),
+}
+
+/// Runs the scripts of all sessions.
+#[derive(Clone)]
+pub(crate) struct Scripts(Rc<Inner>);
+
+struct Inner {
+    debts: Debts,
+    turns: Semaphore,
+    /// Sessions whose scripts have not all ended.
+    busy: Cell<usize>,
+    idle: Notify,
+    limit: Duration,
+}
+
+impl Scripts {
+    /// Scripts whose debts are noted under `state_dir`. Those of an earlier process that did not end properly are run now.
+    pub(crate) fn open(state_dir: &Path, bus: &Bus) -> io::Result<Self> {
+        Self::with_limit(state_dir, bus, LIMIT)
+    }
+
+    fn with_limit(state_dir: &Path, bus: &Bus, limit: Duration) -> io::Result<Self> {
+        let debts = Debts::open(state_dir)?;
+        let scripts = Self(Rc::new(Inner {
+            debts,
+            turns: Semaphore::new(MAX_RUNNING),
+            busy: Cell::new(0),
+            idle: Notify::new(),
+            limit,
+        }));
+        let leftovers = scripts.0.debts.leftovers()?;
+        let (runner, bus) = (scripts.clone(), bus.clone());
+        scripts.spawn(async move {
+            for (file, program) in leftovers {
+                bus.server(Event::LeftoverUndone(format!("{program} was still to be run")));
+                runner.run(program, |event| bus.server(event)).await;
+                runner.0.debts.settle(&file);
+            }
+        });
+        Ok(scripts)
+    }
+
+    /// Waits until no script runs and none waits, within reason.
+    pub(crate) async fn farewell(&self) {
+        let all = async {
+            while self.0.busy.get() > 0 {
+                self.0.idle.notified().await;
+            }
+        };
+        // What takes longer stays noted.
+        let _ = tokio::time::timeout(FAREWELL, all).await;
+    }
+
+    /// Runs work that [`farewell`](Self::farewell) waits for.
+    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        self.0.busy.set(self.0.busy.get() + 1);
+        let scripts = self.clone();
+        tokio::task::spawn_local(async move {
+            work.await;
+            scripts.0.busy.set(scripts.0.busy.get() - 1);
+            scripts.0.idle.notify_one();
+        });
+    }
+
+    /// Runs one program when it is its turn, and tells what became of it.
+    async fn run(&self, program: Program, tell: impl Fn(Event)) {
+        // The semaphore is never closed.
+        let _turn = self.0.turns.acquire().await;
+        program.run(self.0.limit, tell).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! One program with its arguments and its environment.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
+
+use crate::event::Event;
+
+/// How long a script may run. pppd waits for ever, and its hooks do less.
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
+
+/// A program to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Program {
+    pub(super) path: PathBuf,
+    /// Without the program's own name.
+    pub(super) arguments: Vec<OsString>,
+    /// All of its environment: pppd hands nothing of its own down.
+    pub(super) environment: Vec<(String, OsString)>,
+}
+
+/// Whether there is a script at `path`. An `Err` says why the file that is there cannot be one.
+pub(super) fn is_there(path: &Path) -> io::Result<bool> {
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    if metadata.permissions().mode() & 0o111 == 0 {
+        return Err(io::Error::other("it is not executable: chmod +x it, or remove it"));
+    }
+    Ok(true)
+}
+
+impl Program {
+    /// Runs the program to its end, or to that of the time it has. `tell` hears of the beginning and the end.
+    pub(super) async fn run(self, limit: Duration, tell: impl Fn(Event)) {
+        let script = self.path.display().to_string();
+        let mut child = match self.start() {
+            Ok(child) => child,
+            Err(error) => {
+                return tell(Event::ScriptFailed { script, error: error.to_string() });
+            }
+        };
+        let pid = child.id().unwrap_or_default();
+        tell(Event::ScriptStarted { script: script.clone(), pid });
+        match tokio::time::timeout(limit, child.wait()).await {
+            Ok(Ok(status)) => {
+                use std::os::unix::process::ExitStatusExt;
+                tell(Event::ScriptFinished { script, pid, status: status.into_raw() });
+            }
+            Ok(Err(error)) => tell(Event::ScriptFailed { script, error: error.to_string() }),
+            Err(_) => {
+                end_group(&mut child).await;
+                let error = format!("it ran for more than {} s and was ended", limit.as_secs());
+                tell(Event::ScriptFailed { script, error });
+            }
+        }
+    }
+
+    fn start(&self) -> io::Result<Child> {
+        Command::new(&self.path)
+            .args(&self.arguments)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Of its own, so that what it starts ends with it when its time is over.
+            .process_group(0)
+            .spawn()
+    }
+}
+
+/// Kills a program and all that it started.
+async fn end_group(child: &mut Child) {
+    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    if let Some(pid) = pid {
+        // It may have ended in this moment.
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+    let _ = child.wait().await;
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        for argument in self.arguments.iter().take(1) {
+            write!(f, " for {}", wire::Escaped(argument.as_encoded_bytes()))?;
+        }
+        Ok(())
+    }
+}

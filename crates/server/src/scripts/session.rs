@@ -1,0 +1,297 @@
+//! One session's scripts, in their order.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use wire::Escaped;
+
+use super::program::{Program, is_there};
+use super::{IpParam, ScriptPaths, Scripts};
+use crate::event::{Event, Source};
+use crate::settings::Settings;
+
+/// The line speed that pptpd gives pppd, and pppd its scripts.
+const SPEED: &str = "115200";
+/// Whom pppd's scripts are told to run for.
+const LOGIN: &str = "root";
+
+/// Who a session is for.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// The client's address outside the tunnel.
+    pub(crate) client: Ipv4Addr,
+    /// The user's name; empty where nobody was asked.
+    pub(crate) user: Vec<u8>,
+    /// The session's interface.
+    pub(crate) interface: String,
+}
+
+/// What a session moved, for its last scripts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) connected: Duration,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+}
+
+/// The scripts of one session. They go on to their end when this is dropped.
+pub(crate) struct SessionScripts {
+    scripts: Scripts,
+    source: Source,
+    settings: Rc<Settings>,
+    /// Arguments that all scripts of IP share: interface, terminal, speed.
+    line: [OsString; 3],
+    auth_arguments: Vec<OsString>,
+    parameter: OsString,
+    environment: Vec<(String, OsString)>,
+    queue: UnboundedSender<Job>,
+    /// What is owed at the end, the latest last.
+    owed: Vec<Owed>,
+    /// `ip-pre-up` has had its turn.
+    prepared: bool,
+    ipv4: bool,
+    ipv6: bool,
+}
+
+/// A program that must be run when the session ends.
+struct Owed {
+    program: Program,
+    note: Option<PathBuf>,
+}
+
+struct Job {
+    program: Program,
+    /// The note of the debt that is paid.
+    note: Option<PathBuf>,
+    /// What waits for it.
+    then: Option<Box<dyn FnOnce()>>,
+}
+
+impl SessionScripts {
+    /// The scripts of a session whose peer has been let in; runs `auth-up`.
+    pub(crate) fn begin(
+        scripts: Scripts,
+        settings: Rc<Settings>,
+        source: Source,
+        identity: &Identity,
+    ) -> Self {
+        let (queue, mut jobs) = unbounded_channel::<Job>();
+        let (runner, told) = (scripts.clone(), source.clone());
+        scripts.spawn(async move {
+            while let Some(job) = jobs.recv().await {
+                runner.run(job.program, |event| told.publish(event)).await;
+                if let Some(note) = job.note {
+                    runner.0.debts.settle(&note);
+                }
+                if let Some(then) = job.then {
+                    then();
+                }
+            }
+        });
+        let terminal = terminal(&identity.interface);
+        let user = os_string(&identity.user);
+        let parameter = match &settings.ip_param {
+            IpParam::ClientAddress => identity.client.to_string().into(),
+            IpParam::Fixed(text) => text.clone().unwrap_or_default().into(),
+        };
+        let mut session = Self {
+            line: [identity.interface.clone().into(), terminal.clone().into(), SPEED.into()],
+            auth_arguments: vec![
+                identity.interface.clone().into(),
+                user.clone(),
+                LOGIN.into(),
+                terminal.clone().into(),
+                SPEED.into(),
+            ],
+            parameter,
+            environment: environment(identity, user, &terminal, &settings),
+            scripts,
+            source,
+            settings,
+            queue,
+            owed: Vec::new(),
+            prepared: false,
+            ipv4: false,
+            ipv6: false,
+        };
+        if !identity.user.is_empty() {
+            session.pair(
+                |paths| (&paths.auth_up, &paths.auth_down),
+                session.auth_arguments.clone(),
+                "auth-down",
+            );
+        }
+        session
+    }
+
+    /// Runs `ip-pre-up` and then calls `then`; at once, and gives it back, when there is no such script.
+    pub(crate) fn before_ipv4<F: FnOnce() + 'static>(
+        &mut self,
+        local: Ipv4Addr,
+        remote: Ipv4Addr,
+        then: F,
+    ) -> Option<F> {
+        match self.ip_pre_up(local, remote) {
+            None => Some(then),
+            Some(program) => {
+                self.enqueue(Job { program, note: None, then: Some(Box::new(then)) });
+                None
+            }
+        }
+    }
+
+    /// The one run of `ip-pre-up`, where there is one.
+    fn ip_pre_up(&mut self, local: Ipv4Addr, remote: Ipv4Addr) -> Option<Program> {
+        if std::mem::replace(&mut self.prepared, true) {
+            return None;
+        }
+        self.set("IPLOCAL", local.to_string());
+        self.set("IPREMOTE", remote.to_string());
+        let path = self.settings.scripts.ip_pre_up.clone();
+        let arguments = self.ip_arguments(&local.to_string(), &remote.to_string());
+        self.runnable(&path).then(|| self.program(&path, arguments))
+    }
+
+    /// IPv4 packets can flow: runs `ip-up`, the first time.
+    pub(crate) fn ipv4_up(&mut self, local: Ipv4Addr, remote: Ipv4Addr) {
+        if std::mem::replace(&mut self.ipv4, true) {
+            return;
+        }
+        // IPv6 came first: the interface is up already, and nothing waits for the script.
+        if let Some(program) = self.ip_pre_up(local, remote) {
+            self.enqueue(Job { program, note: None, then: None });
+        }
+        let arguments = self.ip_arguments(&local.to_string(), &remote.to_string());
+        self.pair(|paths| (&paths.ip_up, &paths.ip_down), arguments, "ip-down");
+    }
+
+    /// IPv6 packets can flow: runs `ipv6-up`, the first time.
+    pub(crate) fn ipv6_up(&mut self, local: Ipv6Addr, remote: Ipv6Addr) {
+        if std::mem::replace(&mut self.ipv6, true) {
+            return;
+        }
+        self.set("LLLOCAL", local.to_string());
+        self.set("LLREMOTE", remote.to_string());
+        let arguments = self.ip_arguments(&local.to_string(), &remote.to_string());
+        self.pair(|paths| (&paths.ipv6_up, &paths.ipv6_down), arguments, "ipv6-down");
+    }
+
+    /// The session is over: runs what is owed, the latest first.
+    pub(crate) fn end(mut self, traffic: Traffic) {
+        let facts = [
+            ("CONNECT_TIME", traffic.connected.as_secs()),
+            ("BYTES_SENT", traffic.sent),
+            ("BYTES_RCVD", traffic.received),
+        ];
+        while let Some(Owed { mut program, note }) = self.owed.pop() {
+            let facts = facts.map(|(name, value)| (name.to_owned(), value.to_string().into()));
+            program.environment.extend(facts);
+            self.enqueue(Job { program, note, then: None });
+        }
+    }
+
+    /// Runs a script of a beginning, and owes the one of its end.
+    fn pair(
+        &mut self,
+        choose: impl Fn(&ScriptPaths) -> (&PathBuf, &PathBuf),
+        arguments: Vec<OsString>,
+        name: &str,
+    ) {
+        let settings = self.settings.clone();
+        let (up, down) = choose(&settings.scripts);
+        if self.runnable(down) {
+            let program = self.program(down, arguments.clone());
+            let note = self.scripts.0.debts.owe(name, &program);
+            let note = note.map_err(|error| {
+                let error = error.to_string();
+                self.source.publish(Event::HostFailed {
+                    what: "note what a crash would leave undone",
+                    error,
+                });
+            });
+            self.owed.push(Owed { program, note: note.ok() });
+        }
+        if self.runnable(up) {
+            let program = self.program(up, arguments);
+            self.enqueue(Job { program, note: None, then: None });
+        }
+    }
+
+    fn runnable(&self, path: &Path) -> bool {
+        is_there(path).unwrap_or_else(|error| {
+            let script = path.display().to_string();
+            self.source.publish(Event::ScriptFailed { script, error: error.to_string() });
+            false
+        })
+    }
+
+    fn program(&self, path: &Path, arguments: Vec<OsString>) -> Program {
+        Program { path: path.to_owned(), arguments, environment: self.environment.clone() }
+    }
+
+    /// pppd(8): interface-name tty-device speed local-IP-address remote-IP-address ipparam.
+    fn ip_arguments(&self, local: &str, remote: &str) -> Vec<OsString> {
+        let addresses = [local.into(), remote.into(), self.parameter.clone()];
+        self.line.iter().cloned().chain(addresses).collect()
+    }
+
+    fn set(&mut self, name: &str, value: String) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.into(), value.into()));
+    }
+
+    fn enqueue(&self, job: Job) {
+        // The task ends after the queue.
+        let _ = self.queue.send(job);
+    }
+}
+
+/// What stands where pppd's scripts expect a terminal: there is none, and hooks use the name as a label.
+fn terminal(interface: &str) -> String {
+    format!("/dev/pptp/{interface}")
+}
+
+/// pppd's variables for every script of the session.
+fn environment(
+    identity: &Identity,
+    user: OsString,
+    terminal: &str,
+    settings: &Settings,
+) -> Vec<(String, OsString)> {
+    let interface = &identity.interface;
+    let digits = interface.rfind(|it: char| !it.is_ascii_digit()).map_or(0, |at| at + 1);
+    let mut environment: Vec<(String, OsString)> = vec![
+        ("DEVICE".into(), terminal.into()),
+        ("IFNAME".into(), interface.into()),
+        ("UNIT".into(), interface.get(digits..).unwrap_or_default().into()),
+        ("SPEED".into(), SPEED.into()),
+        ("ORIG_UID".into(), "0".into()),
+        ("PPPLOGNAME".into(), LOGIN.into()),
+        ("PPPD_PID".into(), std::process::id().to_string().into()),
+        ("REMOTENUMBER".into(), identity.client.to_string().into()),
+    ];
+    if !user.is_empty() {
+        environment.push(("PEERNAME".into(), user));
+    }
+    if let Some(name) = &settings.link_name {
+        environment.push(("LINKNAME".into(), name.into()));
+    }
+    for (name, value) in &settings.script_variables {
+        environment.retain(|(known, _)| known != name);
+        environment.extend(value.as_ref().map(|value| (name.clone(), value.into())));
+    }
+    environment
+}
+
+/// A name as a program can be given it: one with a NUL, which cannot, is written out.
+fn os_string(name: &[u8]) -> OsString {
+    if name.contains(&0) {
+        return Escaped(name).to_string().into();
+    }
+    OsString::from_vec(name.to_vec())
+}

@@ -1,0 +1,275 @@
+//! Real scripts, in a directory of their own.
+
+use std::cell::RefCell;
+use std::fs;
+use std::net::SocketAddrV4;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
+
+use tempfile::TempDir;
+use tokio::task::LocalSet;
+
+use super::*;
+use crate::event::{Record, Source, Subscriber};
+use crate::settings::Settings;
+
+const LOCAL: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 0, 0, 1);
+const REMOTE: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 0, 0, 2);
+
+/// What was told, shortly.
+#[derive(Clone, Default)]
+struct Told(Rc<RefCell<Vec<String>>>);
+
+impl Subscriber for Told {
+    fn take(&self, record: &Record) {
+        let text = match &record.event {
+            Event::ScriptStarted { script, .. } => format!("started {script}"),
+            Event::ScriptFinished { script, status, .. } => format!("finished {script} {status}"),
+            Event::ScriptFailed { script, error } => format!("failed {script}: {error}"),
+            other => format!("{other:?}"),
+        };
+        self.0.borrow_mut().push(text);
+    }
+}
+
+/// A directory with scripts that write what they see into `log`.
+struct Lab {
+    dir: TempDir,
+    told: Told,
+    bus: Bus,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let told = Told::default();
+        let bus = Bus::new(vec![Box::new(told.clone())]);
+        Self { dir: tempfile::tempdir().unwrap(), told, bus }
+    }
+
+    /// A script; `LOG` in its body stands for the log.
+    fn script(&self, name: &str, body: &str) {
+        let path = self.dir.path().join(name);
+        let log = self.dir.path().join("log");
+        let body = body.replace("LOG", &log.display().to_string());
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn log(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn told(&self) -> Vec<String> {
+        let dir = format!("{}/", self.dir.path().display());
+        self.told.0.borrow().iter().map(|line| line.replace(&dir, "")).collect()
+    }
+
+    fn scripts(&self) -> Scripts {
+        Scripts::open(self.dir.path(), &self.bus).unwrap()
+    }
+
+    fn settings(&self) -> Rc<Settings> {
+        let scripts = ScriptPaths::in_directory(self.dir.path());
+        Rc::new(Settings { scripts, ..Settings::new(Vec::new()) })
+    }
+
+    fn session(&self, scripts: &Scripts, interface: &str) -> SessionScripts {
+        let identity = Identity {
+            client: "192.0.2.7".parse().unwrap(),
+            user: b"OFFICE\\scott".to_vec(),
+            interface: interface.into(),
+        };
+        SessionScripts::begin(scripts.clone(), self.settings(), self.source(), &identity)
+    }
+
+    fn source(&self) -> Source {
+        self.bus.connection(SocketAddrV4::new("192.0.2.7".parse().unwrap(), 4000)).new_session()
+    }
+}
+
+/// Runs on the one thread that the server has.
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, work)
+}
+
+const TRAFFIC: Traffic = Traffic { connected: Duration::from_secs(61), sent: 1000, received: 2000 };
+
+#[test]
+fn scripts_get_pppds_arguments_and_environment_and_nothing_else() {
+    let lab = Lab::new();
+    for name in ["auth-up", "ip-up", "ipv6-up", "ip-down", "auth-down"] {
+        lab.script(name, &format!("echo {name} \"$@\" >>LOG; env | sort >>LOG; pwd >>LOG"));
+    }
+    block_on(async {
+        let scripts = lab.scripts();
+        let mut session = lab.session(&scripts, "ppp3");
+        assert!(session.before_ipv4(LOCAL, REMOTE, || ()).is_some());
+        session.ipv4_up(LOCAL, REMOTE);
+        session.ipv4_up(LOCAL, REMOTE);
+        session.ipv6_up("fe80::1".parse().unwrap(), "fe80::2".parse().unwrap());
+        session.end(TRAFFIC);
+        scripts.farewell().await;
+    });
+    let log = lab.log();
+    let place = |line: &str| {
+        log.iter().position(|it| it == line).unwrap_or_else(|| panic!("{line}: {log:#?}"))
+    };
+    let order = [
+        "auth-up ppp3 OFFICE\\scott root /dev/pptp/ppp3 115200",
+        "ip-up ppp3 /dev/pptp/ppp3 115200 10.0.0.1 10.0.0.2 192.0.2.7",
+        "ipv6-up ppp3 /dev/pptp/ppp3 115200 fe80::1 fe80::2 192.0.2.7",
+        "ip-down ppp3 /dev/pptp/ppp3 115200 10.0.0.1 10.0.0.2 192.0.2.7",
+        "auth-down ppp3 OFFICE\\scott root /dev/pptp/ppp3 115200",
+    ]
+    .map(place);
+    assert!(order.is_sorted(), "{log:#?}");
+    assert_eq!(log.iter().filter(|line| line.starts_with("ip-up ")).count(), 1);
+    // What sh itself adds is left out.
+    let environment = |from: usize, to: usize| {
+        let lines = log[from + 1..to].iter().filter(|line| line.contains('='));
+        let own = |line: &&String| {
+            !["PWD=", "SHLVL=", "_=", "OLDPWD="].iter().any(|it| line.starts_with(it))
+        };
+        lines.filter(own).cloned().collect::<Vec<_>>()
+    };
+    let up = [
+        "DEVICE=/dev/pptp/ppp3",
+        "IFNAME=ppp3",
+        "IPLOCAL=10.0.0.1",
+        "IPREMOTE=10.0.0.2",
+        "ORIG_UID=0",
+        "PEERNAME=OFFICE\\scott",
+        &format!("PPPD_PID={}", std::process::id()),
+        "PPPLOGNAME=root",
+        "REMOTENUMBER=192.0.2.7",
+        "SPEED=115200",
+        "UNIT=3",
+    ];
+    assert_eq!(environment(order[1], order[2]), up);
+    let down = environment(order[3], order[4]);
+    for line in ["CONNECT_TIME=61", "BYTES_SENT=1000", "BYTES_RCVD=2000"] {
+        assert!(down.contains(&line.to_owned()), "{down:?}");
+    }
+    assert_eq!(log[order[2] - 1], "/");
+}
+
+#[test]
+fn a_session_never_runs_two_scripts_at_once_and_ip_down_waits_for_ip_up() {
+    let lab = Lab::new();
+    lab.script("ip-up", "echo up begins >>LOG; sleep 0.3; echo up ends >>LOG");
+    lab.script("ip-down", "echo down >>LOG");
+    block_on(async {
+        let scripts = lab.scripts();
+        let mut session = lab.session(&scripts, "ppp0");
+        session.ipv4_up(LOCAL, REMOTE);
+        session.end(TRAFFIC);
+        scripts.farewell().await;
+    });
+    assert_eq!(lab.log(), ["up begins", "up ends", "down"]);
+    assert_eq!(
+        lab.told(),
+        ["started ip-up", "finished ip-up 0", "started ip-down", "finished ip-down 0"]
+    );
+}
+
+#[test]
+fn ip_pre_up_ends_before_the_session_goes_on() {
+    let lab = Lab::new();
+    lab.script("ip-pre-up", "sleep 0.1; echo pre $4 $5 >>LOG");
+    block_on(async {
+        let scripts = lab.scripts();
+        let mut session = lab.session(&scripts, "ppp0");
+        let log = lab.dir.path().join("log");
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let then = move || tell.send(fs::read_to_string(log).unwrap()).unwrap();
+        assert!(session.before_ipv4(LOCAL, REMOTE, then).is_none());
+        assert_eq!(told.await.unwrap(), "pre 10.0.0.1 10.0.0.2\n");
+        session.end(TRAFFIC);
+        scripts.farewell().await;
+    });
+}
+
+#[test]
+fn what_a_crash_left_undone_is_run_at_the_next_start() {
+    let lab = Lab::new();
+    lab.script("ip-up", "echo up >>LOG");
+    lab.script("ip-down", "echo down $1 $PEERNAME >>LOG");
+    lab.script("auth-down", "echo auth-down $1 >>LOG");
+    block_on(async {
+        let scripts = lab.scripts();
+        let mut session = lab.session(&scripts, "ppp0");
+        session.ipv4_up(LOCAL, REMOTE);
+        // The process ends here without a word: the session's end is never told.
+        std::mem::forget(session);
+        tokio::time::timeout(Duration::from_millis(300), scripts.farewell()).await.unwrap_err();
+    });
+    assert_eq!(lab.log(), ["up"]);
+    block_on(async {
+        lab.scripts().farewell().await;
+        // Paid is paid.
+        lab.scripts().farewell().await;
+    });
+    assert_eq!(lab.log(), ["up", "down ppp0 OFFICE\\scott", "auth-down ppp0"]);
+}
+
+#[test]
+fn a_script_that_does_not_end_is_ended_with_all_that_it_started() {
+    let lab = Lab::new();
+    lab.script("ip-up", "(sleep 1; echo survived >>LOG) & sleep 60");
+    lab.script("ip-down", "echo down >>LOG");
+    let begun = Instant::now();
+    block_on(async {
+        let limit = Duration::from_millis(300);
+        let scripts = Scripts::with_limit(lab.dir.path(), &lab.bus, limit).unwrap();
+        let mut session = lab.session(&scripts, "ppp0");
+        session.ipv4_up(LOCAL, REMOTE);
+        session.end(TRAFFIC);
+        scripts.farewell().await;
+    });
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    std::thread::sleep(Duration::from_millis(1200));
+    assert_eq!(lab.log(), ["down"]);
+    assert!(lab.told()[1].starts_with("failed ip-up: it ran for more than"), "{:?}", lab.told());
+}
+
+#[test]
+fn a_script_that_cannot_be_run_is_told_and_stops_nothing() {
+    let lab = Lab::new();
+    fs::write(lab.dir.path().join("ip-up"), "not executable").unwrap();
+    lab.script("ip-down", "exit 3");
+    block_on(async {
+        let scripts = lab.scripts();
+        let mut session = lab.session(&scripts, "ppp0");
+        session.ipv4_up(LOCAL, REMOTE);
+        session.end(TRAFFIC);
+        scripts.farewell().await;
+    });
+    let told = lab.told();
+    assert_eq!(told[0], "failed ip-up: it is not executable: chmod +x it, or remove it");
+    assert_eq!(told[1..], ["started ip-down", "finished ip-down 768"]);
+}
+
+#[test]
+fn two_hundred_sessions_run_their_scripts_a_few_at_a_time() {
+    let lab = Lab::new();
+    lab.script("ip-up", "echo + >>LOG; sleep 0.02; echo - >>LOG");
+    block_on(async {
+        let scripts = lab.scripts();
+        for number in 0..200 {
+            let mut session = lab.session(&scripts, &format!("ppp{number}"));
+            session.ipv4_up(LOCAL, REMOTE);
+            session.end(TRAFFIC);
+        }
+        scripts.farewell().await;
+    });
+    let mut running = 0_i32;
+    let mut most = 0;
+    for line in lab.log() {
+        running += if line == "+" { 1 } else { -1 };
+        most = most.max(running);
+    }
+    assert_eq!((lab.log().len(), running), (400, 0));
+    assert!(most > 1 && most as usize <= MAX_RUNNING, "{most} at once");
+}

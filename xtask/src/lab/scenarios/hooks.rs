@@ -1,0 +1,103 @@
+//! Scripts that pppd runs as sessions come and go.
+
+use anyhow::{Result, ensure};
+
+use super::Scenario;
+use crate::lab::{
+    segment::INNER,
+    server::{Files, wait_for_log},
+    world::World,
+};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "ip-up and ip-down get the arguments and variables that pppd gives",
+        compared: true,
+        run: arguments,
+    },
+    Scenario {
+        name: "ip-down is run for a session of a server that was killed",
+        compared: false,
+        run: after_a_kill,
+    },
+];
+
+const FILES: Files = Files {
+    options: "require-mschap-v2\nrequire-mppe-128\nip-up-script /run/hooks/ip-up\n\
+              ip-down-script /run/hooks/ip-down\nset OFFICE=osaka\n",
+    ..Files::SHIPPED
+};
+
+/// Hooks that write down what they are given.
+fn install(world: &mut World) -> Result<()> {
+    world.server.sh("mkdir -p /run/hooks; rm -f /run/hooks/log
+         for name in ip-up ip-down; do
+             printf '%s\\n' '#!/bin/sh' 'PATH=/usr/bin:/bin' 'exec >>/run/hooks/log' \
+                 'echo \"$(basename $0): $*\"' 'env | sort | sed \"s/^/$(basename $0) /\"' \
+                 'echo \"$(basename $0) done\"' >/run/hooks/$name
+             chmod 755 /run/hooks/$name
+         done")?;
+    Ok(())
+}
+
+/// The hooks' log, once `name` has ended.
+fn log_of(world: &mut World, name: &str) -> Result<String> {
+    world.server.sh(&format!(
+        "for try in $(seq 100); do grep -q '^{name} done' /run/hooks/log && break; sleep 0.05; done
+         cat /run/hooks/log"
+    ))
+}
+
+fn arguments(world: &mut World) -> Result<()> {
+    install(world)?;
+    world.serve(&FILES)?;
+    let address = world.call("require-mppe-128")?.address()?.to_owned();
+    log_of(world, "ip-up")?;
+    world.client()?.ping_all_sizes(INNER)?;
+    world.end_and_check()?;
+    let log = log_of(world, "ip-down")?;
+    for name in ["ip-up", "ip-down"] {
+        let given = log.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        let words: Vec<&str> = given.unwrap_or_default().split(' ').collect();
+        ensure!(words.len() == 6, "{name} got {words:?}:\n{log}");
+        // The terminal is a label, and differs.
+        let rest = [&words[..1], &words[2..]].concat().join(" ");
+        ensure!(rest == format!("ppp0 115200 {INNER} {address} 10.99.0.2"), "{name} got {rest}");
+        world.note(&format!("arguments of {name} but the terminal"), &rest);
+        let names: Vec<&str> = log
+            .lines()
+            .filter_map(|line| line.strip_prefix(&format!("{name} "))?.split_once('='))
+            .map(|(name, _)| name)
+            .filter(|name| !["PATH", "PWD", "SHLVL", "_", "OLDPWD"].contains(name))
+            .collect();
+        for wanted in ["DEVICE", "IFNAME", "IPLOCAL", "IPREMOTE", "PEERNAME", "SPEED", "OFFICE"] {
+            ensure!(names.contains(&wanted), "{name} has no {wanted}: {names:?}");
+        }
+        if name == "ip-down" {
+            for wanted in ["CONNECT_TIME", "BYTES_SENT", "BYTES_RCVD"] {
+                ensure!(names.contains(&wanted), "{name} has no {wanted}: {names:?}");
+            }
+        }
+        world.note(&format!("variables of {name}"), &names.join(" "));
+    }
+    for line in ["ip-up PEERNAME=anna", "ip-up OFFICE=osaka", "ip-up IFNAME=ppp0"] {
+        ensure!(log.lines().any(|it| it == line), "no {line} in\n{log}");
+    }
+    Ok(())
+}
+
+fn after_a_kill(world: &mut World) -> Result<()> {
+    install(world)?;
+    world.serve(&FILES)?;
+    world.call("require-mppe-128")?.address()?;
+    log_of(world, "ip-up")?;
+    world.server.kill()?;
+    world.server.start(&FILES)?;
+    wait_for_log(&mut *world.server, "was still to be run", std::time::Duration::from_secs(5))?;
+    let log = log_of(world, "ip-down")?;
+    ensure!(log.lines().any(|line| line.starts_with("ip-down: ppp0 ")), "{log}");
+    ensure!(log.lines().filter(|line| *line == "ip-down done").count() == 1, "{log}");
+    let files = world.server.sh("ls /run/*.pid 2>/dev/null || true")?;
+    ensure!(!files.contains("ppp"), "left: {files}");
+    world.end_and_check()
+}
