@@ -5,8 +5,11 @@ mod check;
 mod configuration;
 mod connect;
 mod logging;
+mod pptpd;
 mod serve;
+mod supervisor;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +29,9 @@ struct Arguments {
 enum Command {
     /// Serve clients, in the foreground, until SIGTERM.
     Serve(serve::Arguments),
+    /// Serve as pptpd does, with its command line; also when this program is called `pptpd`.
+    #[command(disable_version_flag = true)]
+    Pptpd(pptpd::Arguments),
     /// Read the configuration and say what each line of it does, what counts for nothing and what is unsafe. Exit status: 0 fine, 1 errors.
     Check(check::Arguments),
     /// Print the configuration as it counts, or as gretel.toml.
@@ -35,8 +41,20 @@ enum Command {
     Connect(connect::Arguments),
 }
 
+/// Whether this program was called by the old one's name.
+fn called_as_pptpd() -> bool {
+    let name = std::env::args_os().next().map(PathBuf::from);
+    name.is_some_and(|name| name.file_name() == Some("pptpd".as_ref()))
+}
+
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let command = if called_as_pptpd() {
+        Command::Pptpd(pptpd::Arguments::parse())
+    } else {
+        Arguments::parse().command
+    };
+    let done = match command {
+        Command::Pptpd(arguments) => pptpd::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => configuration::run(&command),

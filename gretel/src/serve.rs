@@ -1,13 +1,20 @@
 //! `gretel serve`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use server::event::{Bus, Event};
+use server::event::{Bus, Event, Record, Subscriber};
+use server::log::Log;
 use server::quickstart::{Fixed, Quickstart};
 use server::{Files, Options};
+
+use crate::logging::Sink;
+use crate::supervisor::Supervisor;
+
+/// Where changes to this host are noted.
+const STATE_DIR: &str = "/run/gretel";
 
 /// Which files to read.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,7 +42,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     files: FileArguments,
     /// Where changes to this host are noted until they are undone.
-    #[arg(long, value_name = "DIR", default_value = "/run/gretel")]
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
     state_dir: PathBuf,
     /// Threads that carry packets [default: one for each processor].
     #[arg(long, value_name = "NUMBER")]
@@ -70,15 +77,52 @@ impl FileArguments {
     }
 }
 
+/// How a service runs, beside its files.
+pub(crate) struct Service {
+    pub(crate) sink: Sink,
+    /// Called once when the server serves.
+    pub(crate) ready: Option<fn()>,
+    /// Where the process id is written when the files do not say.
+    pub(crate) pid_file: Option<PathBuf>,
+}
+
+/// The files behind a `pptpd.conf`, where the old programs have theirs.
+pub(crate) fn files(pptpd_conf: &Path, command_line: Vec<(&'static str, String)>) -> Served {
+    let paths = FileArguments {
+        pptpd_conf: pptpd_conf.to_owned(),
+        ppp_options: "/etc/ppp/options".into(),
+        chap_secrets: "/etc/ppp/chap-secrets".into(),
+        pap_secrets: "/etc/ppp/pap-secrets".into(),
+    };
+    let mut files = paths.files(None);
+    files.paths.command_line = command_line;
+    Served { files, options: options(None, STATE_DIR.into()), debug: false }
+}
+
+/// What is served.
+pub(crate) struct Served {
+    files: Files,
+    options: Options,
+    debug: bool,
+}
+
 /// Serves until told to stop.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.quickstart {
         return quickstart(arguments);
     }
-    // Scripts inherit it, as from pppd; what we write is nobody else's either.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let mut files = arguments.files.files(arguments.listen);
     files.prefer_stateful_mppe = arguments.prefer_stateful_mppe;
+    let options = options(arguments.workers, arguments.state_dir.clone());
+    let served = Served { files, options, debug: arguments.debug };
+    run_files(served, &Service { sink: Sink::StandardError, ready: None, pid_file: None })
+}
+
+/// Serves what the files say until told to stop.
+pub(crate) fn run_files(served: Served, service: &Service) -> anyhow::Result<ExitCode> {
+    let Served { files, options, debug } = served;
+    // Scripts inherit it, as from pppd; what we write is nobody else's either.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let (mut settings, users, diagnostics) = match files.read() {
         Ok(read) => read,
         Err(diagnostics) => {
@@ -86,14 +130,35 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    settings.debug |= arguments.debug;
-    crate::logging::start(settings.debug);
-    let bus = Bus::new(vec![Box::new(server::log::Log)]);
+    settings.debug |= debug;
+    settings.pid_file = settings.pid_file.or_else(|| service.pid_file.clone());
+    crate::logging::start(service.sink, settings.debug);
+    let bus = bus(service.ready);
     for diagnostic in &diagnostics.0 {
         bus.server(Event::Diagnostic(diagnostic.to_string()));
     }
-    server::run(files, settings, users, options(arguments), bus).context("cannot serve")?;
+    server::run(files, settings, users, options, bus).context("cannot serve")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who hears of events.
+fn bus(ready: Option<fn()>) -> Bus {
+    let mut subscribers: Vec<Box<dyn Subscriber>> = vec![Box::new(Log), Box::new(Supervisor)];
+    if let Some(ready) = ready {
+        subscribers.push(Box::new(Ready(ready)));
+    }
+    Bus::new(subscribers)
+}
+
+/// Calls a function when the server serves.
+struct Ready(fn());
+
+impl Subscriber for Ready {
+    fn take(&self, record: &Record) {
+        if let Event::Started { .. } = record.event {
+            (self.0)();
+        }
+    }
 }
 
 /// Serves without any file. Refuses where there is a configuration, so that nobody wonders why it is not followed.
@@ -102,8 +167,8 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if conf.exists() {
         bail!("{} exists: run `gretel serve` to follow it, or move it away", conf.display());
     }
-    crate::logging::start(arguments.debug);
-    let bus = Bus::new(vec![Box::new(server::log::Log)]);
+    crate::logging::start(Sink::StandardError, arguments.debug);
+    let bus = bus(None);
     let quickstart = Quickstart::prepare(&arguments.state_dir, &bus).context("cannot prepare")?;
     eprintln!("{quickstart}");
     let mut settings = quickstart.settings();
@@ -112,13 +177,13 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         settings.listen = vec![listen];
     }
     let source = Fixed::from(&quickstart);
-    server::run(source, settings, quickstart.users(), options(arguments), bus)
-        .context("cannot serve")?;
+    let options = options(arguments.workers, arguments.state_dir.clone());
+    server::run(source, settings, quickstart.users(), options, bus).context("cannot serve")?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn options(arguments: &Arguments) -> Options {
+fn options(workers: Option<usize>, state_dir: PathBuf) -> Options {
     let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let workers = arguments.workers.unwrap_or_else(processors).max(1);
-    Options { state_dir: arguments.state_dir.clone(), workers }
+    let workers = workers.unwrap_or_else(processors).max(1);
+    Options { state_dir, workers, heartbeat: crate::supervisor::heartbeat() }
 }

@@ -91,12 +91,7 @@ pub(crate) const KEYWORDS: [Keyword; 15] = [
         Class::Harmless,
         "the third argument of scripts, which is a label",
     ),
-    keyword(
-        "pidfile",
-        Some("FILE"),
-        Class::Ignored("the service manager knows the process; remove the line"),
-        "where the process number is written",
-    ),
+    keyword("pidfile", Some("FILE"), Class::Honoured, "where the process number is written"),
     keyword("ppp", Some("FILE"), Class::Harmless, "no pppd is run"),
 ];
 

@@ -109,6 +109,7 @@ fn settings(config: &Config) -> Settings {
         dns: [server(&options.dns, 0), server(&options.dns, 1)],
         nbns: [server(&options.nbns, 0), server(&options.nbns, 1)],
         proxy_arp: options.proxyarp,
+        pid_file: config.pidfile.clone(),
         scripts: scripts(&options.scripts),
         ip_param: if config.no_ipparam {
             IpParam::Fixed(options.ipparam.clone())

@@ -26,5 +26,5 @@ pub use engine::ppp::{MppeNeed, MppePolicy, Stateful};
 pub use examine::Examined;
 pub use files::Files;
 pub use scripts::{IpParam, ScriptPaths};
-pub use server::{Options, Source, run};
+pub use server::{Heartbeat, Options, Source, run};
 pub use settings::{Challenges, Limits, Settings};

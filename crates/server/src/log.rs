@@ -19,13 +19,18 @@ impl Subscriber for Log {
     fn take(&self, record: &Record) {
         let peer = record.peer.map(|peer| *peer.ip());
         for line in lines(record) {
-            let ident = line.ident;
+            // The target of an event must be a constant, and says which program would have written the line.
             macro_rules! write_line {
                 ($level:expr) => {
+                    match line.ident {
+                        PPPD => write_line!(PPPD, $level),
+                        _ => write_line!(PPTPD, $level),
+                    }
+                };
+                ($target:expr, $level:expr) => {
                     tracing::event!(
-                        target: "gretel",
+                        target: $target,
                         $level,
-                        ident,
                         session = record.session,
                         peer = peer.map(tracing::field::display),
                         "{}",
@@ -53,8 +58,10 @@ struct Line {
     text: String,
 }
 
-const PPTPD: &str = "pptpd";
-const PPPD: &str = "pppd";
+/// Who would have written a line; also the target of its `tracing` event.
+pub const PPTPD: &str = "pptpd";
+/// See [`PPTPD`].
+pub const PPPD: &str = "pppd";
 
 fn line(level: Level, ident: &'static str, text: impl fmt::Display) -> Line {
     Line { level, ident, text: text.to_string() }

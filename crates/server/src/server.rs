@@ -1,8 +1,10 @@
 //! The server as a whole: its start, its signals, its end.
 
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use dataplane::{Dataplane, Notice};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,7 +14,7 @@ use tokio::task::LocalSet;
 
 use crate::auth::Users;
 use crate::event::{Bus, Event};
-use crate::host::Host;
+use crate::host::{Change, Host};
 use crate::listener::{self, Census};
 use crate::scripts::Scripts;
 use crate::settings::Settings;
@@ -28,6 +30,17 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// Worker threads for packets.
     pub workers: usize,
+    /// A sign of life for whoever watches this process.
+    pub heartbeat: Option<Heartbeat>,
+}
+
+/// Something to do again and again for as long as the server is well.
+#[derive(Clone, Copy, Debug)]
+pub struct Heartbeat {
+    /// How often.
+    pub interval: Duration,
+    /// What.
+    pub beat: fn(),
 }
 
 /// Where settings and users come from; asked at the start and on reload.
@@ -62,6 +75,14 @@ pub fn run(
                 listener::bind(*address).map_err(|error| cannot_listen(*address, &error))?;
             listeners.push(listener);
         }
+        let pid_file = settings.pid_file.clone().map(|path| Change::File { path });
+        if let Some(change @ Change::File { path }) = &pid_file {
+            let written =
+                host.make(change, |_| fs::write(path, format!("{}\n", std::process::id())));
+            written.map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
+            })?;
+        }
         let listening = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
         let connections = settings.slots.len();
         let shared = Rc::new(Shared::new(
@@ -85,6 +106,7 @@ pub fn run(
                 tokio::task::spawn_local(work)
             })
             .collect();
+        let heart = options.heartbeat.map(|heart| tokio::task::spawn_local(beat(heart)));
         let mut signals = Signals::listen()?;
         bus.server(Event::Started { listening, connections });
         let failure = loop {
@@ -104,6 +126,12 @@ pub fn run(
             let _ = task.await;
         }
         scripts.farewell().await;
+        if let Some(change) = &pid_file {
+            shared.host.undo(change);
+        }
+        if let Some(heart) = heart {
+            heart.abort();
+        }
         failure.map_or(Ok(()), Err)
     })
 }
@@ -118,6 +146,15 @@ fn cannot_listen(address: std::net::SocketAddr, error: &io::Error) -> io::Error 
         _ => "",
     };
     io::Error::new(error.kind(), format!("cannot listen on {address}: {error}{hint}"))
+}
+
+/// On the thread that everything else needs too: when that is stuck, so is the heart.
+async fn beat(heart: Heartbeat) {
+    let mut interval = tokio::time::interval(heart.interval);
+    loop {
+        interval.tick().await;
+        (heart.beat)();
+    }
 }
 
 fn reload(source: &mut impl Source, shared: &Shared) {

@@ -1,6 +1,7 @@
 //! What the server needs to know, whatever file it came from.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::auth::Method;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub nbns: [Option<Ipv4Addr>; 2],
     /// Whether we answer ARP for the clients' addresses.
     pub proxy_arp: bool,
+    /// Where the server's process id is written.
+    pub pid_file: Option<PathBuf>,
     /// Scripts to run as sessions come and go.
     pub scripts: ScriptPaths,
     /// Their last argument.
@@ -112,6 +115,7 @@ impl Settings {
             dns: [None; 2],
             nbns: [None; 2],
             proxy_arp: false,
+            pid_file: None,
             scripts: ScriptPaths::default(),
             ip_param: IpParam::ClientAddress,
             script_variables: Vec::new(),
