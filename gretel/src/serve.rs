@@ -93,6 +93,7 @@ pub(crate) fn files(pptpd_conf: &Path, command_line: Vec<(&'static str, String)>
         ppp_options: "/etc/ppp/options".into(),
         chap_secrets: "/etc/ppp/chap-secrets".into(),
         pap_secrets: "/etc/ppp/pap-secrets".into(),
+        gretel_toml: "/etc/gretel/gretel.toml".into(),
     };
     let mut files = paths.files(None);
     files.paths.command_line = command_line;
