@@ -29,6 +29,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: quickstart,
     },
     Scenario {
+        name: "called as pptpd it is a daemon with pptpd's command line and files",
+        compared: false,
+        run: as_pptpd,
+    },
+    Scenario {
         name: "a server with broken files does not start, and says where they are broken",
         compared: false,
         run: broken_files,
@@ -137,6 +142,39 @@ fn quickstart_in(world: &mut World) -> Result<()> {
     ensure!(world.server.sh(STATE)? == before, "left behind: {}", world.server.sh(STATE)?);
     ensure!(folder_state("/etc")? == etc, "a file of /etc was changed");
     caller.kill();
+    Ok(())
+}
+
+fn as_pptpd(world: &mut World) -> Result<()> {
+    let before = world.server.sh(STATE)?;
+    let folder = world.segment.folder.join("as-pptpd");
+    fs::create_dir_all(&folder)?;
+    let path = |name: &str| folder.join(name).display().to_string();
+    let files = Files::SHIPPED;
+    fs::write(path("options"), files.options())?;
+    fs::write(path("pptpd.conf"), files.pptpd_conf("/nonexistent"))?;
+    let (conf, options, pid) = (path("pptpd.conf"), path("options"), path("pid"));
+    let start = format!("{} -d -c {conf} -o {options} --pidfile {pid}", path("pptpd"));
+    world.server.sh(&format!(
+        "umask 077; echo '{}' >/etc/ppp/chap-secrets; ln -sf {} {}",
+        files.secrets.trim_end(),
+        workspace::gretel().display(),
+        path("pptpd"),
+    ))?;
+    // A second one finds the port taken, says so and does not stay.
+    world.server.sh(&start)?;
+    let second = world.server.sh(&format!("{start}2 2>&1 && echo started || echo $?"))?;
+    ensure!(second.contains("another PPTP server runs here"), "{second}");
+    ensure!(second.trim_end().ends_with('1'), "{second}");
+    let caller = Caller::new(world, "caller", "10.99.0.9")?;
+    let check = caller.command("secret", &["--check"])?.stdin(Stdio::null()).output()?;
+    let said = String::from_utf8_lossy(&check.stderr).into_owned();
+    world.server.sh(&format!(
+        "kill $(cat {pid}); for try in $(seq 100); do [ -e {pid} ] || exit 0; sleep 0.05; done; exit 1"
+    ))?;
+    ensure!(check.status.success(), "{said}");
+    ensure!(world.server.sh(STATE)? == before, "left behind: {}", world.server.sh(STATE)?);
+    world.server.sh("rm -f /etc/ppp/chap-secrets")?;
     Ok(())
 }
 
