@@ -88,7 +88,7 @@ pub(crate) const KEYWORDS: [Keyword; 15] = [
     keyword(
         "speed",
         Some("NUMBER"),
-        Class::Harmless,
+        Class::Ignored("remove it: scripts are told 115200, and traffic has no such limit"),
         "the third argument of scripts, which is a label",
     ),
     keyword("pidfile", Some("FILE"), Class::Honoured, "where the process number is written"),

@@ -86,7 +86,7 @@ fn data_paths() -> Vec<(String, Vec<u8>)> {
 }
 
 fn configs() -> Vec<(String, Vec<u8>)> {
-    let joined = |files: [&str; 4]| files.map(str::as_bytes).join(&0xff);
+    let joined = |files: [&str; 5]| files.map(str::as_bytes).join(&0xff);
     let how_to = joined([
         "option /etc/ppp/pptpd-options\nlocalip 192.168.0.1\nremoteip 192.168.0.234-238,192.168.0.245\n\
          connections 10\nstimeout 10\nlogwtmp\nnoipparam\nbcrelay eth1\n",
@@ -96,13 +96,25 @@ fn configs() -> Vec<(String, Vec<u8>)> {
          ms-dns 10.0.0.1\nms-wins 10.0.0.3\nproxyarp\nnodefaultroute\nnobsdcomp\nmtu 1400\n\
          mru 1400\n192.168.0.1:192.168.0.50\n",
         "# client server secret addresses\nscott pptpd turquoise *\n\"a b\" * \"q\\\"x\" 10.0.0.5\n\
-         moxie * @/etc/secret 10.0.0.0/24+ !10.0.0.1 -\n",
+         moxie * @/etc/secret 10.0.0.0/24+ !10.0.0.1 - -- mtu 1300 idle 5\n",
+        "[session]\nidle = 600\n[limits]\nunfinished = 9\n",
+    ]);
+    let alone = joined([
+        "",
+        "",
+        "",
+        "* pptpd {nt}8846f7eaee8fb117ad06bdd830b7586c gate\n",
+        "ppp-options = [\"lcp-restart 3\", \"ifname \\\"a b\\\"\"]\npptpd-conf = [\"debug\"]\n\
+         [server]\nlisten = [\"192.0.2.1\", \"gate:99\"]\nname = \"pptpd\"\n\
+         [addresses]\nlocal = \"10.0.0.1\"\nremote = [\"10.0.0.5-9\", \"10.0-1.0.20\"]\ndns = [\"gate\"]\n\
+         [encryption]\nmppe = \"required\"\nbits = [40, 128]\n[users]\nauthentication = [\"pap\", \"mschap-v2\"]\n",
     ]);
     let wrong = joined([
         "option x\nlocalip 10.0.0.5-2\nremoteip 10.0.0.1,,10.0.0.1\nconnections 0\nspeed fast\n",
         "idle forever\nmtu 99999\nunknown-option \"quoted word\nfile /etc/ppp/more\n",
         "file /etc/ppp/itself\nrequire-mppe\nnomppe\nname \"\n",
         "scott pptpd\n\"unclosed * x\nscott \\\n pptpd 'x' 10.0.0.300 -- idle 5\n",
+        "[sesion]\nidle = 3\n[addresses]\nremote = [\"10.0.0.9-5\"]\nbits = [\n",
     ]);
-    vec![("how-to".into(), how_to), ("wrong".into(), wrong)]
+    vec![("how-to".into(), how_to), ("wrong".into(), wrong), ("alone".into(), alone)]
 }
