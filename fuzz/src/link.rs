@@ -8,8 +8,8 @@ use crypto::{Password, Secret};
 use engine::Instant;
 use engine::auth::Method;
 use engine::ppp::{
-    Cause, ClientConfig, Event, LcpConfig, Link, LinkConfig, MppePolicy, Output,
-    ServerConfig, Side, Timers,
+    Cause, ClientConfig, Event, LcpConfig, Link, LinkConfig, MppePolicy, Output, ServerConfig,
+    Side, Timers,
 };
 use sim::grant;
 use wire::ppp::{Code, Packet, Protocol};
@@ -240,7 +240,7 @@ fn settings(side: Side, choice: u8) -> LinkConfig {
         mppe,
         ipv6: choice & 8 == 0,
         network_timers: Timers::default(),
-round_trip: Duration::ZERO,
+        round_trip: Duration::ZERO,
     }
 }
 
