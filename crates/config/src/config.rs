@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::diagnostic::{Diagnostics, File, Place};
-use crate::options::{Origin, PppOptions, Reader, Texts};
+use crate::options::{Origin, PppOptions, Reader};
 use crate::own::{Limits, Own, OwnFile};
 use crate::pptpd_conf::{Given, PptpdConf};
 use crate::slots::{self, Resolve};
@@ -201,69 +201,6 @@ impl Config {
             options,
         }
     }
-
-    fn look_for_contradictions(&self, system: &Path, texts: &Texts, diagnostics: &mut Diagnostics) {
-        let mppe = &self.options.mppe;
-        let mut at = |options: &[&str], what: &dyn Fn(&mut File<'_>, &Place)| {
-            // What was said last made the contradiction.
-            let origin = self.origins.iter().rev().find(|origin| options.contains(&origin.name));
-            let path = origin.map_or(system, |origin| &origin.file);
-            let place = origin.map_or(Place::default(), |origin| origin.place);
-            let input = texts.get(path).map_or(&b""[..], |text| text);
-            what(&mut File { path, input, secret: false, diagnostics }, &place);
-        };
-        const MPPE: [&str; 3] = ["require-mppe", "require-mppe-40", "require-mppe-128"];
-        if mppe.required() && !self.mschap && !self.mschap_v2 {
-            at(&MPPE, &|file, place| {
-                let message =
-                    "MPPE is required, but no authentication method that makes its keys is";
-                file.error(place, message, "add require-mschap-v2");
-            });
-        }
-        if mppe.required() && mppe.no_ccp {
-            at(&["noccp"], &|file, place| {
-                file.error(
-                    place,
-                    "MPPE is required, and CCP that negotiates it is forbidden",
-                    "remove noccp, or require-mppe*",
-                );
-            });
-        }
-        if self.delegate && !self.auth {
-            at(&["noauth"], &|file, place| {
-                let message = "delegate takes addresses from the secrets file, and noauth looks nobody up there";
-                file.error(place, message, "remove one of the two");
-            });
-        }
-        if self.options.auth.is_none() {
-            at(&[], &|file, place| {
-                let message = "nothing says whether clients must authenticate: pppd would let anybody in, here they must, with MS-CHAPv2";
-                file.warn(place, message, "add require-mschap-v2 to the options file");
-            });
-        } else if !self.auth {
-            at(&["noauth"], &|file, place| {
-                let message = "clients are not asked to authenticate: anybody may connect";
-                file.warn(place, message, "remove noauth, and add require-mschap-v2");
-            });
-        }
-        let weak = [
-            (self.pap, "require-pap", "PAP"),
-            (self.mschap, "require-mschap", "MS-CHAP (version 1)"),
-        ];
-        for (_, option, name) in weak.into_iter().filter(|(weak, ..)| *weak) {
-            at(&[option], &|file, place| {
-                let message =
-                    format!("{name} is allowed: it gives passwords away to anybody who listens");
-                file.warn(place, message, "allow require-mschap-v2 alone");
-            });
-        }
-        if mppe.bits40 {
-            at(&["require-mppe", "require-mppe-40"], &|file, place| {
-                let message = "40-bit MPPE is allowed: it can be broken by trying all keys";
-                file.warn(place, message, "use require-mppe-128");
-            });
-        }
-    }
 }
 
 /// The files, while they are read.
@@ -295,7 +232,10 @@ impl Files<'_> {
         let mut reader = Reader::new(empty, self.read, self.resolve, peers, &mut *diagnostics);
         self.read_options(&conf, &mut reader);
         let own = own_file.map(|file| file.apply(&mut reader, self.resolve)).unwrap_or_default();
-        let Reader { options, origins, texts, .. } = reader;
+        let Reader { options, origins, mut texts, .. } = reader;
+        if let Some(file) = own_file {
+            texts.insert(paths.gretel_toml.as_path().into(), file.text().as_bytes().to_vec());
+        }
 
         let mut file = File { path, input, secret: false, diagnostics: &mut *diagnostics };
         let merged = Config::merge(paths, self.host_name, &conf, &own, options);
@@ -312,7 +252,8 @@ impl Files<'_> {
             origins: [conf.origins(path), origins].concat(),
             ..merged
         };
-        config.look_for_contradictions(&paths.ppp_options, &texts, diagnostics);
+        let blameless = if self.stands_alone { path } else { &paths.ppp_options };
+        config.look_for_contradictions(blameless, &texts, diagnostics);
         config
     }
 

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod contradictions;
 mod diagnostic;
 pub mod iplist;
 mod options;

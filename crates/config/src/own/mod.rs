@@ -99,6 +99,11 @@ impl<'a> OwnFile<'a> {
         }
     }
 
+    /// The file's text.
+    pub(crate) fn text(&self) -> &str {
+        self.text
+    }
+
     /// Lines of `pptpd.conf` that the file has in it, as keywords and values.
     pub(crate) fn keywords(&self) -> Vec<(String, String)> {
         let lines = self.document.as_table().get(PPTPD_CONF).and_then(|item| texts(item).ok());

@@ -123,6 +123,15 @@ fn bad_values_are_pointed_at() {
 }
 
 #[test]
+fn contradictions_are_pointed_at_in_it_too() {
+    let text =
+        format!("{BASE}[users]\nauthentication = [\"pap\"]\n[encryption]\nmppe = \"required\"\n");
+    let said = alone(&text).unwrap_err();
+    assert!(said.contains("gretel.toml:7:1") && said.contains("makes its keys"), "{said}");
+    assert!(said.contains("gretel.toml:5:1") && said.contains("PAP is allowed"), "{said}");
+}
+
+#[test]
 fn bytes_that_are_no_text_and_long_files_are_refused() {
     let read = |path: &Path| match path.ends_with("gretel.toml") {
         true => Ok(b"a = \"\xff\"".to_vec()),

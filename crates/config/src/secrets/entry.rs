@@ -75,12 +75,13 @@ impl SecretSource {
     pub(super) fn read(word: &Word, file: &mut File<'_>) -> Option<Self> {
         let bytes = &word.bytes[..];
         if bytes.len() > MAX_SECRET {
-            let message = "the secret is too long";
+            let message = "the secret is too long; the line is ignored";
             file.error(&word.place, message, "pppd takes at most 256 bytes");
             return None;
         }
         if bytes == b"@login" {
-            let message = "the secret @login, which asks PAM, is not supported";
+            let message =
+                "the secret @login, which asks PAM, is not supported; the line is ignored";
             file.error(&word.place, message, "write the password in its place");
             return None;
         }

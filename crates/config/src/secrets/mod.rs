@@ -11,7 +11,7 @@ pub use addresses::{AddressRule, AddressRules, AddressSet, Host};
 pub use entry::{Entry, EntrySecret};
 pub use file::SecretsFile;
 
-use crate::diagnostic::{Diagnostics, File};
+use crate::diagnostic::{Diagnostics, File, Severity};
 use crate::words::{BadWord, Word, Words};
 use entry::SecretSource;
 
@@ -23,7 +23,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Reads a file's text. A broken line is a diagnostic and harms only itself. No diagnostic shows a line's text.
+    /// Reads a file's text. A broken line is a warning and harms only itself. No diagnostic shows a line's text.
     pub fn parse(path: &Path, text: &[u8]) -> (Self, Diagnostics) {
         let mut diagnostics = Diagnostics::default();
         let mut file = File { path, input: text, secret: true, diagnostics: &mut diagnostics };
@@ -39,6 +39,10 @@ impl Secrets {
         if !line.is_empty() {
             secrets.take_line(line, &mut seen, &mut file);
         }
+        // A fault of one user's line keeps no server from starting.
+        for diagnostic in &mut diagnostics.0 {
+            diagnostic.severity = diagnostic.severity.min(Severity::Warning);
+        }
         (secrets, diagnostics)
     }
 
@@ -50,9 +54,11 @@ impl Secrets {
     ) {
         if let Some((word, bad)) = line.iter().find(|(_, bad)| bad.is_some()) {
             let (message, remedy) = match bad {
-                Some(BadWord::TooLong) => ("a word is too long", "pppd takes at most 1023 bytes"),
+                Some(BadWord::TooLong) => {
+                    ("a word is too long; the line is ignored", "pppd takes at most 1023 bytes")
+                }
                 _ => (
-                    "a quote is not closed on its line",
+                    "a quote is not closed on its line, which is ignored",
                     "close it; write \\\" for a quote in a password",
                 ),
             };
@@ -64,7 +70,11 @@ impl Secrets {
         };
         let (Some(server), Some(secret)) = (server, secret) else {
             let remedy = "write client, server, secret and addresses: scott pptpd turquoise *";
-            return file.error(&client.place, "the line has fewer than three words", remedy);
+            return file.error(
+                &client.place,
+                "the line has fewer than three words, and is ignored",
+                remedy,
+            );
         };
         let Some(source) = SecretSource::read(&secret, file) else { return };
         let addresses = addresses(&mut words, file);
