@@ -96,6 +96,14 @@ impl Config {
                 "40-bit MPPE is allowed: it can be broken by trying all keys",
                 "use require-mppe-128",
             ),
+            row(
+                self.slots.len() > 1
+                    && self.options.ifname.as_ref().is_some_and(|name| !name.contains("%d")),
+                Severity::Warning,
+                &["ifname", "interface.name"],
+                "only one session can be up: a second interface cannot have the same name",
+                "put %d where the interface's number shall be, as in ppp%d",
+            ),
         ]
     }
 

@@ -174,6 +174,18 @@ fn our_name_is_pppds() {
 }
 
 #[test]
+fn an_interface_name_without_a_number_serves_one_session_only() {
+    assert!(options("auth ifname vpn0").1.render().contains("only one session can be up"));
+    assert!(!options("auth ifname vpn%d").1.render().contains("only one session"));
+}
+
+#[test]
+fn methods_that_make_no_keys_are_told_beside_required_mppe() {
+    let said = options("require-mschap-v2 require-pap require-mppe-128").1.render();
+    assert!(said.contains("clients that use PAP or CHAP cannot connect"), "{said}");
+}
+
+#[test]
 fn the_last_two_name_servers_count() {
     let dns = options("auth ms-dns 10.0.0.1 ms-dns 10.0.0.2 ms-dns 10.0.0.3").0.options.dns;
     assert_eq!(dns, [Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 3)]);

@@ -102,6 +102,8 @@ impl Value<'_> {
             && text.len() < 16
             && text != "."
             && text != ".."
+            // The kernel's dev_alloc_name(): one %d, and no other %.
+            && !text.replacen("%d", "", 1).contains('%')
             && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':'));
         if good {
             Ok(text)
