@@ -70,8 +70,8 @@ pub(crate) const KEYWORDS: [Keyword; 15] = [
     keyword(
         "logwtmp",
         None,
-        Class::Ignored("logins are in the log; no wtmp records are written"),
-        "logins are written to wtmp",
+        Class::Honoured,
+        "logins are written to `/var/log/wtmp`, where there is one",
     ),
     keyword(
         "bcrelay",
@@ -88,8 +88,8 @@ pub(crate) const KEYWORDS: [Keyword; 15] = [
     keyword(
         "speed",
         Some("NUMBER"),
-        Class::Ignored("remove it: scripts are told 115200, and traffic has no such limit"),
-        "the third argument of scripts, which is a label",
+        Class::Honoured,
+        "the third argument of scripts, which is a label: traffic has no such limit",
     ),
     keyword("pidfile", Some("FILE"), Class::Honoured, "where the process number is written"),
     keyword("ppp", Some("FILE"), Class::Harmless, "no pppd is run"),

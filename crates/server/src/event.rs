@@ -1,7 +1,8 @@
 //! Everything that happens, as data. Log lines are one view of it; nothing is logged beside it.
 
 use std::cell::Cell;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::process::ExitStatus;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -112,8 +113,8 @@ pub enum Event {
     Replaced,
     /// A script runs.
     ScriptStarted { script: String, pid: u32 },
-    /// A script has ended, with this wait status.
-    ScriptFinished { script: String, pid: u32, status: i32 },
+    /// A script has ended.
+    ScriptFinished { script: String, pid: u32, status: ExitStatus },
     /// A script could not be run, or not to its end.
     ScriptFailed { script: String, error: String },
     /// The session is over.
@@ -221,10 +222,8 @@ impl Source {
     }
 }
 
-/// The link-local address with an interface identifier.
-pub(crate) fn link_local(id: [u8; 8]) -> Ipv6Addr {
-    let mut octets = [0; 16];
-    octets[..2].copy_from_slice(&[0xfe, 0x80]);
-    octets[8..].copy_from_slice(&id);
-    Ipv6Addr::from(octets)
+/// The link-local address with an interface identifier, as pppd writes it: without leaving zeros out.
+pub(crate) fn link_local(id: [u8; 8]) -> String {
+    let [a, b, c, d, e, f, g, h] = id;
+    format!("fe80::{a:02x}{b:02x}:{c:02x}{d:02x}:{e:02x}{f:02x}:{g:02x}{h:02x}")
 }

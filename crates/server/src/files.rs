@@ -15,10 +15,14 @@ use engine::ppp::{EchoConfig, LcpConfig, MppeNeed, MppePolicy, Stateful, Timers}
 use wire::Escaped;
 
 use crate::auth::{Addresses, User, Users};
+use crate::host::Wtmp;
 use crate::leases::Slot;
 use crate::scripts::{IpParam, ScriptPaths};
 use crate::server::Source;
 use crate::settings::{Challenges, Limits, Settings};
+
+/// Where logins are recorded (utmp(5)).
+const WTMP: &str = "/var/log/wtmp";
 
 /// The Debian files as a source of settings and users.
 #[derive(Debug)]
@@ -116,8 +120,13 @@ fn settings(config: &Config) -> Settings {
         } else {
             IpParam::ClientAddress
         },
+        speed: config.speed,
+        call_file: options.call.clone(),
         script_variables: options.environment.clone(),
         link_name: options.linkname.clone(),
+        wtmp: config
+            .logwtmp
+            .then(|| Wtmp { file: WTMP.into(), strip_domain: options.logwtmp_strip_domain }),
         ipv6: options.ipv6.unwrap_or(true),
         interface: options.ifname.clone().unwrap_or_else(|| "ppp%d".into()),
         idle: seconds(options.idle),

@@ -25,6 +25,7 @@ pub use engine::auth::Method;
 pub use engine::ppp::{MppeNeed, MppePolicy, Stateful};
 pub use examine::Examined;
 pub use files::Files;
+pub use host::Wtmp;
 pub use scripts::{IpParam, ScriptPaths};
 pub use server::{Heartbeat, Options, Source, run};
 pub use settings::{Challenges, Limits, Settings};

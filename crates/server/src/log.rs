@@ -1,6 +1,8 @@
 //! The log: a view of the events, in the words that administrators of `pptpd` and `pppd` know and grep for.
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 use crypto::mppe::{Mode, Strength};
 use dataplane::First;
@@ -262,7 +264,7 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
             debug(PPPD, format!("Script {script} started (pid {pid})"))
         }
         Event::ScriptFinished { script, pid, status } => {
-            debug(PPPD, format!("Script {script} finished (pid {pid}), status = {status:#x}"))
+            vec![script_end_line(script, *pid, *status)]
         }
         Event::ScriptFailed { script, error } => {
             warn(PPPD, format!("Can't execute {script}: {error}"))
@@ -270,6 +272,17 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
         Event::SessionEnded(summary) => ended_lines(peer, summary),
         _ => Vec::new(),
     }
+}
+
+/// pppd tells of a script's failure only when it debugs.
+fn script_end_line(script: &str, pid: u32, status: ExitStatus) -> Line {
+    let Some(code) = status.code() else {
+        let signal = status.signal().unwrap_or_default();
+        let text = format!("Child process {script} (pid {pid}) terminated with signal {signal}");
+        return line(Level::WARN, PPPD, text);
+    };
+    let level = if status.success() { Level::DEBUG } else { Level::WARN };
+    line(level, PPPD, format!("Script {script} finished (pid {pid}), status = {code:#x}"))
 }
 
 fn failed_login_lines(
@@ -369,6 +382,18 @@ mod tests {
                 r"Peer evil\nroot failed CHAP authentication (MS-CHAPv2 from 192.0.2.7"
             )
         );
+    }
+
+    #[test]
+    fn a_scripts_end_is_told_in_pppds_words_and_a_failure_is_a_warning() {
+        let end = |status| script_end_line("/etc/ppp/ip-up", 7, ExitStatus::from_raw(status));
+        let told = [0, 0x300, 9].map(end).map(|line| (line.level, line.text));
+        let expected = [
+            (Level::DEBUG, "Script /etc/ppp/ip-up finished (pid 7), status = 0x0"),
+            (Level::WARN, "Script /etc/ppp/ip-up finished (pid 7), status = 0x3"),
+            (Level::WARN, "Child process /etc/ppp/ip-up (pid 7) terminated with signal 9"),
+        ];
+        assert_eq!(told, expected.map(|(level, text)| (level, text.to_owned())));
     }
 
     #[test]

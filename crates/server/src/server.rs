@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -63,8 +63,6 @@ pub fn run(
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async move {
-        let host = Host::open(&options.state_dir, &bus)?;
-        let scripts = Scripts::open(&options.state_dir, &bus)?;
         let (notify, notices) = mpsc::channel(NOTICES);
         let dataplane = Dataplane::start(options.workers, move |notice| {
             notify.try_send(notice).map_err(TrySendError::into_inner)
@@ -74,6 +72,13 @@ pub fn run(
             let listener =
                 listener::bind(*address).map_err(|error| cannot_listen(*address, &error))?;
             listeners.push(listener);
+        }
+        // What is left there is a dead process's only when no other one lives.
+        let _lock = lock(&options.state_dir)?;
+        let host = Host::open(&options.state_dir, &bus)?;
+        let scripts = Scripts::open(&options.state_dir, &bus)?;
+        if let Some(missing) = settings.wtmp.as_ref().filter(|wtmp| !wtmp.file.exists()) {
+            bus.server(Event::Diagnostic(no_wtmp(&missing.file)));
         }
         let pid_file = settings.pid_file.clone().map(|path| Change::File { path });
         if let Some(change @ Change::File { path }) = &pid_file {
@@ -134,6 +139,32 @@ pub fn run(
         }
         failure.map_or(Ok(()), Err)
     })
+}
+
+/// Takes the state directory for this process, for as long as the file that is given is open.
+fn lock(state_dir: &Path) -> io::Result<fs::File> {
+    let in_use = |error: io::Error| {
+        let dir = state_dir.display();
+        let text = match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                format!("another server uses {dir}: stop it, or give this one another --state-dir")
+            }
+            _ => format!("cannot use {dir}: {error}"),
+        };
+        io::Error::new(error.kind(), text)
+    };
+    fs::create_dir_all(state_dir).map_err(in_use)?;
+    let file = fs::File::create(state_dir.join("lock")).map_err(in_use)?;
+    file.try_lock().map_err(|error| in_use(error.into()))?;
+    Ok(file)
+}
+
+fn no_wtmp(file: &Path) -> String {
+    let file = file.display();
+    format!(
+        "logwtmp: logins are not recorded, as there is no {file}: `touch {file}` and read it with `last -f {file}`, or `wtmpdb import {file}` \
+         where wtmpdb has taken its place; or remove logwtmp"
+    )
 }
 
 fn cannot_listen(address: std::net::SocketAddr, error: &io::Error) -> io::Error {

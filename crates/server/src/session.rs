@@ -447,12 +447,18 @@ impl Session {
         self.rising = Rising::Up;
         let tun = self.tun.take();
         self.command(Command::OpenNetwork { permit, tun });
+        if let (Some(interface), Some(wtmp), Some(_)) =
+            (&mut self.interface, &self.settings.wtmp, permit.ipv4())
+        {
+            let user = self.user.as_deref().unwrap_or_default();
+            interface.record_login(wtmp, user, *self.source.peer().ip(), &self.source);
+        }
         if let Some(scripts) = &mut self.scripts {
             if let Some(ipv4) = permit.ipv4() {
                 scripts.ipv4_up(ipv4.local, ipv4.remote);
             }
             if let Some(ipv6) = permit.ipv6() {
-                scripts.ipv6_up(link_local(ipv6.local_id), link_local(ipv6.remote_id));
+                scripts.ipv6_up(&link_local(ipv6.local_id), &link_local(ipv6.remote_id));
             }
         }
         self.check_limits(now);

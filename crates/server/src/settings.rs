@@ -7,6 +7,7 @@ use std::time::Duration;
 use engine::auth::Method;
 use engine::ppp::{LcpConfig, LinkConfig, MppePolicy, ServerConfig, Side, Timers};
 
+use crate::host::Wtmp;
 use crate::leases::Slot;
 use crate::scripts::{IpParam, ScriptPaths};
 
@@ -45,10 +46,16 @@ pub struct Settings {
     pub scripts: ScriptPaths,
     /// Their last argument.
     pub ip_param: IpParam,
+    /// The line speed that they are told.
+    pub speed: u32,
+    /// `CALL_FILE` for scripts.
+    pub call_file: Option<String>,
     /// Variables to add to their environment, and (`None`) to take out of it.
     pub script_variables: Vec<(String, Option<String>)>,
     /// `LINKNAME` of scripts, and of the file with our process id.
     pub link_name: Option<String>,
+    /// How logins are recorded, if they are.
+    pub wtmp: Option<Wtmp>,
     /// Whether IPv6 is negotiated.
     pub ipv6: bool,
     /// The interfaces' name, with `%d` for a number.
@@ -118,8 +125,11 @@ impl Settings {
             pid_file: None,
             scripts: ScriptPaths::default(),
             ip_param: IpParam::ClientAddress,
+            speed: 115_200,
+            call_file: None,
             script_variables: Vec::new(),
             link_name: None,
+            wtmp: None,
             ipv6: true,
             interface: "ppp%d".into(),
             idle: None,

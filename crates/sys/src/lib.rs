@@ -7,9 +7,11 @@ pub mod event;
 pub mod namespace;
 pub mod netlink;
 pub mod nft;
+pub mod process;
 pub mod raw;
 pub mod sysctl;
 pub mod tun;
+pub mod utmp;
 
 mod random;
 mod tcp;

@@ -37,6 +37,13 @@ pub enum Change {
         /// Its path.
         path: PathBuf,
     },
+    /// A record in wtmp that somebody has come.
+    Login {
+        /// The line, which is an interface's name.
+        line: String,
+        /// The file with the record.
+        file: PathBuf,
+    },
     /// An nftables table of ours.
     NftTable {
         /// `ip`, `inet`, …
@@ -109,6 +116,7 @@ impl Change {
             Self::Sysctl { path, .. } => format!("sysctl {path}"),
             Self::NftTable { family, name } => format!("nft {family} {name}"),
             Self::File { path } => format!("file {}", path.display()),
+            Self::Login { line, .. } => format!("login {line}"),
         };
         words.replace(['/', ' '], "_")
     }
@@ -122,6 +130,7 @@ impl Change {
             Self::Sysctl { path, before } => format!("sysctl {path} {before}\n"),
             Self::NftTable { family, name } => format!("nft {family} {name}\n"),
             Self::File { path } => format!("file {}\n", path.display()),
+            Self::Login { line, file } => format!("login {line} {}\n", file.display()),
         }
     }
 
@@ -141,6 +150,7 @@ impl Change {
             ["sysctl", path, before] => {
                 Some(Self::Sysctl { path: path.into(), before: before.into() })
             }
+            ["login", line, file] => Some(Self::Login { line: line.into(), file: file.into() }),
             ["nft", family, name] => {
                 Some(Self::NftTable { family: family.into(), name: name.into() })
             }
@@ -161,6 +171,7 @@ impl std::fmt::Display for Change {
             Self::Sysctl { path, before } => write!(f, "/proc/sys/{path}, which was {before}"),
             Self::NftTable { family, name } => write!(f, "nftables table {family} {name}"),
             Self::File { path } => write!(f, "{}", path.display()),
+            Self::Login { line, .. } => write!(f, "login on {line}"),
         }
     }
 }
@@ -178,13 +189,14 @@ mod tests {
         let sysctl = Change::Sysctl { path: "net/ipv4/ip_forward".into(), before: "0".into() };
         let table = Change::NftTable { family: "ip".into(), name: "gretel".into() };
         let file = Change::File { path: "/run/ppp0 0.pid".into() };
-        for change in [&arp, &sysctl, &table, &file] {
+        let login = Change::Login { line: "ppp0".into(), file: "/var/log/w tmp".into() };
+        for change in [&arp, &sysctl, &table, &file, &login] {
             journal.note(change).unwrap();
         }
         journal.strike(&sysctl);
         let mut left = Journal::open(dir.path()).unwrap().leftovers().unwrap();
         left.sort_by_key(|change| change.to_string());
-        assert_eq!(left, [file, table, arp]);
+        assert_eq!(left, [file, login, table, arp]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a session needs of this host: its interface, its addresses, and somebody who answers ARP for the peer.
 
 mod journal;
+mod records;
 
 use std::cell::RefCell;
 use std::fs;
@@ -14,6 +15,7 @@ use sys::netlink::{Error, Netlink, PROTOCOL, Route, proxy_arp_interface};
 use sys::tun::Tun;
 
 pub use journal::{Change, Journal};
+pub use records::Wtmp;
 
 use crate::event::{Bus, Event, Source};
 
@@ -84,6 +86,7 @@ impl Host {
             Change::File { path } => {
                 let _ = fs::remove_file(path);
             }
+            Change::Login { line, file } => records::record_logout(file, line),
         }
         self.journal.strike(change);
     }
@@ -158,7 +161,8 @@ pub struct Interface {
     /// Whether ARP is to be answered for the peer, once it has an IPv4 address.
     proxy_wanted: bool,
     proxy: Option<Change>,
-    files: Vec<Change>,
+    /// What goes with the interface.
+    changes: Vec<Change>,
 }
 
 impl Interface {
@@ -197,28 +201,6 @@ impl Interface {
         Ok((interface, tun))
     }
 
-    /// Writes the files in which tools look for the process behind an interface, as pppd does: `/run/pppN.pid` and, for a link with a
-    /// name, `/run/ppp-NAME.pid`.
-    pub fn write_process_files(&mut self, link_name: Option<&str>, source: &Source) {
-        let process = std::process::id();
-        let run = Path::new("/run");
-        let mut files = vec![(run.join(format!("{}.pid", self.name)), format!("{process}\n"))];
-        if let Some(name) = link_name {
-            files
-                .push((run.join(format!("ppp-{name}.pid")), format!("{process}\n{}\n", self.name)));
-        }
-        for (path, text) in files {
-            let change = Change::File { path: path.clone() };
-            match self.host.make(&change, |_| fs::write(&path, text)) {
-                Ok(()) => self.files.push(change),
-                Err(error) => source.publish(Event::HostFailed {
-                    what: "write the file with the process id",
-                    error: format!("{}: {error}", path.display()),
-                }),
-            }
-        }
-    }
-
     /// Brings the interface up.
     ///
     /// # Errors
@@ -250,7 +232,7 @@ impl Interface {
             outside,
             proxy_wanted: false,
             proxy: None,
-            files: Vec::new(),
+            changes: Vec::new(),
         };
         // The only link-local address is to be the one that IPV6CP agrees on. Without IPv6 in the kernel there is none anyway.
         let _ = host.netlink.borrow_mut().disable_address_generation(interface.index);
@@ -355,7 +337,7 @@ impl Interface {
 
 impl Drop for Interface {
     fn drop(&mut self) {
-        for change in self.proxy.take().into_iter().chain(self.files.drain(..)) {
+        for change in self.proxy.take().into_iter().chain(self.changes.drain(..)) {
             self.host.undo(&change);
         }
         // The peer's address must be free for the next session at once, not when the worker lets go of the TUN.

@@ -5,11 +5,11 @@ use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
+use tokio::task::spawn_blocking;
 
 use crate::event::Event;
 
@@ -46,44 +46,35 @@ impl Program {
     /// Runs the program to its end, or to that of the time it has. `tell` hears of the beginning and the end.
     pub(super) async fn run(self, limit: Duration, tell: impl Fn(Event)) {
         let script = self.path.display().to_string();
-        let mut child = match self.start() {
-            Ok(child) => child,
-            Err(error) => {
-                return tell(Event::ScriptFailed { script, error: error.to_string() });
-            }
+        let failed = |error: String| tell(Event::ScriptFailed { script: script.clone(), error });
+        // Starting a process waits for its file to be read, from wherever it is: not on the server's one thread.
+        let mut child = match spawn_blocking(move || self.start()).await {
+            Ok(Ok(child)) => child,
+            Ok(Err(error)) => return failed(error.to_string()),
+            Err(error) => return failed(error.to_string()),
         };
         let pid = child.id().unwrap_or_default();
         tell(Event::ScriptStarted { script: script.clone(), pid });
         match tokio::time::timeout(limit, child.wait()).await {
-            Ok(Ok(status)) => {
-                use std::os::unix::process::ExitStatusExt;
-                tell(Event::ScriptFinished { script, pid, status: status.into_raw() });
-            }
-            Ok(Err(error)) => tell(Event::ScriptFailed { script, error: error.to_string() }),
+            Ok(Ok(status)) => tell(Event::ScriptFinished { script, pid, status }),
+            Ok(Err(error)) => failed(error.to_string()),
             Err(_) => {
                 end_group(&mut child).await;
-                let error = format!("it ran for more than {} s and was ended", limit.as_secs());
-                tell(Event::ScriptFailed { script, error });
+                failed(format!("it ran for more than {} s and was ended", limit.as_secs()));
             }
         }
     }
 
     fn start(&self) -> io::Result<Child> {
-        Command::new(&self.path)
+        let mut command = sys::process::script(&self.path);
+        command
             .args(&self.arguments)
-            .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Of its own, so that what it starts ends with it when its time is over.
-            .process_group(0)
-            .spawn()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Command::from(command).spawn()
     }
 }
 
-/// Kills a program and all that it started.
+/// Kills a program and all that it started, which is in its process group.
 async fn end_group(child: &mut Child) {
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     if let Some(pid) = pid {

@@ -1,7 +1,7 @@
 //! One session's scripts, in their order.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -15,8 +15,6 @@ use super::{IpParam, ScriptPaths, Scripts};
 use crate::event::{Event, Source};
 use crate::settings::Settings;
 
-/// The line speed that pptpd gives pppd, and pppd its scripts.
-const SPEED: &str = "115200";
 /// Whom pppd's scripts are told to run for.
 const LOGIN: &str = "root";
 
@@ -47,7 +45,7 @@ pub(crate) struct SessionScripts {
     /// Arguments that all scripts of IP share: interface, terminal, speed.
     line: [OsString; 3],
     auth_arguments: Vec<OsString>,
-    parameter: OsString,
+    parameter: Option<OsString>,
     environment: Vec<(String, OsString)>,
     queue: UnboundedSender<Job>,
     /// What is owed at the end, the latest last.
@@ -96,17 +94,18 @@ impl SessionScripts {
         let terminal = terminal(&identity.interface);
         let user = os_string(&identity.user);
         let parameter = match &settings.ip_param {
-            IpParam::ClientAddress => identity.client.to_string().into(),
-            IpParam::Fixed(text) => text.clone().unwrap_or_default().into(),
+            IpParam::ClientAddress => Some(identity.client.to_string().into()),
+            IpParam::Fixed(text) => text.as_ref().map(OsString::from),
         };
+        let speed: OsString = settings.speed.to_string().into();
         let mut session = Self {
-            line: [identity.interface.clone().into(), terminal.clone().into(), SPEED.into()],
+            line: [identity.interface.clone().into(), terminal.clone().into(), speed.clone()],
             auth_arguments: vec![
                 identity.interface.clone().into(),
                 user.clone(),
                 LOGIN.into(),
                 terminal.clone().into(),
-                SPEED.into(),
+                speed,
             ],
             parameter,
             environment: environment(identity, user, &terminal, &settings),
@@ -171,13 +170,13 @@ impl SessionScripts {
     }
 
     /// IPv6 packets can flow: runs `ipv6-up`, the first time.
-    pub(crate) fn ipv6_up(&mut self, local: Ipv6Addr, remote: Ipv6Addr) {
+    pub(crate) fn ipv6_up(&mut self, local: &str, remote: &str) {
         if std::mem::replace(&mut self.ipv6, true) {
             return;
         }
-        self.set("LLLOCAL", local.to_string());
-        self.set("LLREMOTE", remote.to_string());
-        let arguments = self.ip_arguments(&local.to_string(), &remote.to_string());
+        self.set("LLLOCAL", local.to_owned());
+        self.set("LLREMOTE", remote.to_owned());
+        let arguments = self.ip_arguments(local, remote);
         self.pair(|paths| (&paths.ipv6_up, &paths.ipv6_down), arguments, "ipv6-down");
     }
 
@@ -234,10 +233,10 @@ impl SessionScripts {
         Program { path: path.to_owned(), arguments, environment: self.environment.clone() }
     }
 
-    /// pppd(8): interface-name tty-device speed local-IP-address remote-IP-address ipparam.
+    /// pppd(8): interface-name tty-device speed local-IP-address remote-IP-address ipparam. The last is left out where there is none.
     fn ip_arguments(&self, local: &str, remote: &str) -> Vec<OsString> {
-        let addresses = [local.into(), remote.into(), self.parameter.clone()];
-        self.line.iter().cloned().chain(addresses).collect()
+        let addresses = [local.into(), remote.into()];
+        self.line.iter().cloned().chain(addresses).chain(self.parameter.clone()).collect()
     }
 
     fn set(&mut self, name: &str, value: String) {
@@ -269,7 +268,7 @@ fn environment(
         ("DEVICE".into(), terminal.into()),
         ("IFNAME".into(), interface.into()),
         ("UNIT".into(), interface.get(digits..).unwrap_or_default().into()),
-        ("SPEED".into(), SPEED.into()),
+        ("SPEED".into(), settings.speed.to_string().into()),
         ("ORIG_UID".into(), "0".into()),
         ("PPPLOGNAME".into(), LOGIN.into()),
         ("PPPD_PID".into(), std::process::id().to_string().into()),
@@ -280,6 +279,9 @@ fn environment(
     }
     if let Some(name) = &settings.link_name {
         environment.push(("LINKNAME".into(), name.into()));
+    }
+    if let Some(file) = &settings.call_file {
+        environment.push(("CALL_FILE".into(), file.into()));
     }
     for (name, value) in &settings.script_variables {
         environment.retain(|(known, _)| known != name);

@@ -24,7 +24,9 @@ impl Subscriber for Told {
     fn take(&self, record: &Record) {
         let text = match &record.event {
             Event::ScriptStarted { script, .. } => format!("started {script}"),
-            Event::ScriptFinished { script, status, .. } => format!("finished {script} {status}"),
+            Event::ScriptFinished { script, status, .. } => {
+                format!("finished {script} {}", status.code().unwrap_or(-1))
+            }
             Event::ScriptFailed { script, error } => format!("failed {script}: {error}"),
             other => format!("{other:?}"),
         };
@@ -108,7 +110,7 @@ fn scripts_get_pppds_arguments_and_environment_and_nothing_else() {
         assert!(session.before_ipv4(LOCAL, REMOTE, || ()).is_some());
         session.ipv4_up(LOCAL, REMOTE);
         session.ipv4_up(LOCAL, REMOTE);
-        session.ipv6_up("fe80::1".parse().unwrap(), "fe80::2".parse().unwrap());
+        session.ipv6_up("fe80::0000:0000:0000:0001", "fe80::0000:0000:0000:0002");
         session.end(TRAFFIC);
         scripts.farewell().await;
     });
@@ -119,7 +121,7 @@ fn scripts_get_pppds_arguments_and_environment_and_nothing_else() {
     let order = [
         "auth-up ppp3 OFFICE\\scott root /dev/pptp/ppp3 115200",
         "ip-up ppp3 /dev/pptp/ppp3 115200 10.0.0.1 10.0.0.2 192.0.2.7",
-        "ipv6-up ppp3 /dev/pptp/ppp3 115200 fe80::1 fe80::2 192.0.2.7",
+        "ipv6-up ppp3 /dev/pptp/ppp3 115200 fe80::0000:0000:0000:0001 fe80::0000:0000:0000:0002 192.0.2.7",
         "ip-down ppp3 /dev/pptp/ppp3 115200 10.0.0.1 10.0.0.2 192.0.2.7",
         "auth-down ppp3 OFFICE\\scott root /dev/pptp/ppp3 115200",
     ]
@@ -248,7 +250,7 @@ fn a_script_that_cannot_be_run_is_told_and_stops_nothing() {
     });
     let told = lab.told();
     assert_eq!(told[0], "failed ip-up: it is not executable: chmod +x it, or remove it");
-    assert_eq!(told[1..], ["started ip-down", "finished ip-down 768"]);
+    assert_eq!(told[1..], ["started ip-down", "finished ip-down 3"]);
 }
 
 #[test]

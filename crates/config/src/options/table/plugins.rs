@@ -22,16 +22,15 @@ pub(super) const OPTIONS: &[PppOption] = &[
         "the client's address for wtmp records",
         "the client's address is known from TCP; remove it",
     ),
-    PppOption::ignored(
+    PppOption::honoured(
         &["pptpd-logwtmp-strip-domain"],
         None,
         "`DOMAIN\\` is left out of wtmp records",
-        "no wtmp records are written",
-    )
-    .read(|o, _| {
-        o.logwtmp_strip_domain = true;
-        Ok(())
-    }),
+        |o, _| {
+            o.logwtmp_strip_domain = true;
+            Ok(())
+        },
+    ),
     PppOption::ignored(&["radius-config-file"], Some("FILE"), RADIUS, NO_RADIUS),
     PppOption::ignored(&["avpair"], Some("ATTRIBUTE=VALUE"), RADIUS, NO_RADIUS),
     PppOption::ignored(&["map-to-ttyname"], None, RADIUS, NO_RADIUS),

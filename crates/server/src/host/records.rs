@@ -1,0 +1,126 @@
+//! What other tools look for while a session is up: files with our process id, and a record in wtmp.
+
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sys::utmp::{self, Login};
+use wire::Escaped;
+
+use super::{Change, Interface};
+use crate::event::{Event, Source};
+
+/// How logins are recorded in wtmp, as the plugin `pptpd-logwtmp.so` does it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wtmp {
+    /// The file. Where it is not there nothing is recorded.
+    pub file: PathBuf,
+    /// Whether `DOMAIN\` is left out of users' names.
+    pub strip_domain: bool,
+}
+
+impl Interface {
+    /// Writes the files in which tools look for the process behind an interface, as pppd does: `/run/pppN.pid` and, for a link with a
+    /// name, `/run/ppp-NAME.pid`. They go with the interface.
+    pub fn write_process_files(&mut self, link_name: Option<&str>, source: &Source) {
+        let process = std::process::id();
+        let run = Path::new("/run");
+        let mut files = vec![(run.join(format!("{}.pid", self.name)), format!("{process}\n"))];
+        if let Some(name) = link_name {
+            files
+                .push((run.join(format!("ppp-{name}.pid")), format!("{process}\n{}\n", self.name)));
+        }
+        for (path, text) in files {
+            let change = Change::File { path: path.clone() };
+            match self.host.make(&change, |_| fs::write(&path, text)) {
+                Ok(()) => self.changes.push(change),
+                Err(error) => source.publish(Event::HostFailed {
+                    what: "write the file with the process id",
+                    error: format!("{}: {error}", path.display()),
+                }),
+            }
+        }
+    }
+
+    /// Records in wtmp that `user` has come from `client` on this interface's line. That the line is free again is recorded when the
+    /// interface goes, or at the next start after a crash.
+    pub fn record_login(&mut self, wtmp: &Wtmp, user: &[u8], client: Ipv4Addr, source: &Source) {
+        let change = Change::Login { line: self.name.clone(), file: wtmp.file.clone() };
+        if self.changes.contains(&change) {
+            return;
+        }
+        let user = if wtmp.strip_domain { without_domain(user) } else { user };
+        let user = Escaped(user).to_string();
+        let login = Login { line: &self.name, user: Some((&user, client)), at: SystemTime::now() };
+        match self.host.make(&change, |_| utmp::append(&wtmp.file, &login)) {
+            Ok(()) => self.changes.push(change),
+            // Whoever wants no records removes the file.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => source.publish(Event::HostFailed {
+                what: "record the login",
+                error: format!("{}: {error}", wtmp.file.display()),
+            }),
+        }
+    }
+}
+
+/// Records that a line is free again.
+pub(super) fn record_logout(file: &Path, line: &str) {
+    // Nobody is there to hear of it when the file has gone.
+    let _ = utmp::append(file, &Login { line, user: None, at: SystemTime::now() });
+}
+
+/// The plugin's `pptpd-logwtmp-strip-domain`: what stands before `//`, and then before the first backslash, is left out.
+fn without_domain(user: &[u8]) -> &[u8] {
+    let slashes = user.windows(2).position(|pair| pair == b"//").map_or(0, |at| at + 2);
+    let user = &user[slashes..];
+    let backslash = user.iter().position(|byte| *byte == b'\\').map_or(0, |at| at + 1);
+    &user[backslash..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Bus;
+    use crate::host::Host;
+
+    #[test]
+    fn a_domain_is_stripped_as_the_plugin_strips_it() {
+        for (given, left) in
+            [("scott", "scott"), (r"OFFICE\scott", "scott"), ("a//b", "b"), (r"a//b\c", "c")]
+        {
+            assert_eq!(without_domain(given.as_bytes()), left.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_login_that_a_crash_left_open_is_closed_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let bus = Bus::new(Vec::new());
+        let file = dir.path().join("wtmp");
+        fs::write(&file, b"").unwrap();
+        let host = Host::open(dir.path(), &bus).unwrap();
+        let change = Change::Login { line: "ppp0".into(), file: file.clone() };
+        let user = Some(("scott", Ipv4Addr::new(192, 0, 2, 7)));
+        let login = Login { line: "ppp0", user, at: SystemTime::now() };
+        host.make(&change, |_| utmp::append(&file, &login)).unwrap();
+        let one = fs::metadata(&file).unwrap().len();
+        // The process ends here, without a word.
+        drop(host);
+        drop(Host::open(dir.path(), &bus).unwrap());
+        assert_eq!(fs::metadata(&file).unwrap().len(), 2 * one);
+        // Once is enough.
+        drop(Host::open(dir.path(), &bus).unwrap());
+        assert_eq!(fs::metadata(&file).unwrap().len(), 2 * one);
+        // What ended in this very second is still running to `last`.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        let Ok(last) = std::process::Command::new("last").arg("-f").arg(&file).output() else {
+            return eprintln!("skipped: there is no `last` here");
+        };
+        let told = String::from_utf8(last.stdout).unwrap();
+        assert!(told.starts_with("scott    ppp0         192.0.2.7"), "{told}");
+        assert!(told.contains("(00:00)"), "{told}");
+    }
+}
