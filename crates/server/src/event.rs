@@ -85,6 +85,8 @@ pub enum Event {
     Ipv6Up(Ipv6Agreed),
     /// Network packets may flow no longer.
     NetworkDown,
+    /// The session has an interface, which is still down.
+    InterfaceMade { name: String },
     /// The session's interface is up.
     InterfaceUp { name: String, mtu: u16 },
     /// The peer's address is answered for on this interface.

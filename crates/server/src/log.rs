@@ -13,6 +13,11 @@ use wire::Escaped;
 
 use crate::event::{Ended, Event, Record, Subscriber, Summary, link_local};
 
+/// What stands where the old programs name a terminal: there is none, and whoever reads it takes it for a label.
+pub(crate) fn terminal(interface: &str) -> String {
+    format!("/dev/pptp/{interface}")
+}
+
 /// Writes events to the log through `tracing`.
 #[derive(Debug, Default)]
 pub struct Log;
@@ -215,9 +220,10 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
             debug(PPPD, format!("{verb} {}", wire::ppp::describe(frame)))
         }
         Event::Identification(text) => debug(PPPD, format!("Peer is {}", Escaped(text))),
-        Event::Authenticated { method: Some(method), name } => {
-            info(PPPD, format!("peer {} authenticated with {method}", Escaped(name)))
-        }
+        Event::Authenticated { method: Some(method), name } => vec![
+            line(Level::INFO, PPPD, format!("peer {} authenticated with {method}", Escaped(name))),
+            line(Level::INFO, PPPD, format!("peer from calling number {peer} authorized")),
+        ],
         Event::Authenticated { method: None, .. } => {
             warn(PPPD, format!("peer {peer} was not asked to authenticate"))
         }
@@ -245,8 +251,12 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
             line(Level::INFO, PPPD, format!("local  LL address {}", link_local(ipv6.local_id))),
             line(Level::INFO, PPPD, format!("remote LL address {}", link_local(ipv6.remote_id))),
         ],
+        Event::InterfaceMade { name } => vec![
+            line(Level::INFO, PPPD, format!("Using interface {name}")),
+            line(Level::INFO, PPPD, format!("Connect: {name} <--> {}", terminal(name))),
+        ],
         Event::InterfaceUp { name, mtu } => {
-            info(PPPD, format!("Using interface {name}, MTU {mtu}"))
+            info(PPPD, format!("Interface {name} is up, MTU {mtu}"))
         }
         Event::ProxyArp { interface } => {
             info(PPPD, format!("found interface {interface} for proxy arp"))
@@ -361,6 +371,10 @@ mod tests {
         assert_eq!(
             texts(Event::Encrypted { strength: Strength::Bits128, mode: Mode::Stateless }),
             ["MPPE 128-bit stateless compression enabled"]
+        );
+        assert_eq!(
+            texts(Event::InterfaceMade { name: "ppp0".into() }),
+            ["Using interface ppp0", "Connect: ppp0 <--> /dev/pptp/ppp0"]
         );
         assert_eq!(
             texts(Event::ProxyArp { interface: "eth0".into() }),

@@ -188,6 +188,10 @@ impl Session {
             self.report(now, Ended::Link(Cause::LowerLayerDown));
         }
         self.interface = None;
+        if let Some(tun) = self.tun.take() {
+            // No worker has it, and closing it takes the kernel its time.
+            tokio::task::spawn_blocking(move || drop(tun));
+        }
         self.end_scripts(now);
         self.shared.dataplane.send(self.our_call_id, Command::Remove);
     }
@@ -254,6 +258,7 @@ impl Session {
                     self.use_address(self.lease.slot().remote, &name);
                 }
                 self.source.publish(Event::Authenticated { method, name });
+                self.make_interface(now);
             }
             LinkEvent::AuthenticationFailed { method, name, reason, retry, .. } => {
                 self.source.publish(Event::AuthenticationFailed { method, name, reason, retry });
@@ -373,14 +378,10 @@ impl Session {
     fn network_up(&mut self, now: Instant, permit: NetworkPermit) {
         self.report_network(permit);
         self.connected.get_or_insert(now);
-        let done = match &mut self.interface {
-            Some(interface) => {
-                interface.update(&permit, &self.source).map_err(|error| error.to_string())
-            }
-            None => self.open_interface(&permit),
-        };
-        if let Err(error) = done {
-            return self.no_interface(now, error);
+        // Without an interface the session is about to end.
+        let Some(interface) = &mut self.interface else { return };
+        if let Err(error) = interface.update(&permit, &self.source) {
+            return self.no_interface(now, error.to_string());
         }
         if self.rising == Rising::Waiting {
             return;
@@ -400,15 +401,18 @@ impl Session {
         self.open_network(now, permit);
     }
 
-    /// Makes the interface, still down, and begins the session's scripts.
-    fn open_interface(&mut self, permit: &NetworkPermit) -> Result<(), String> {
-        let (mut interface, tun) = Interface::open(
-            &self.shared.host,
-            &self.settings.interface,
-            self.settings.proxy_arp,
-            permit,
-            &self.source,
-        )?;
+    /// Makes the interface, still down, and begins the session's scripts: `auth-up` wants its name.
+    fn make_interface(&mut self, now: Instant) {
+        if self.scripts.is_some() {
+            return;
+        }
+        let settings = &self.settings;
+        let (pattern, proxy_arp) = (&settings.interface, settings.proxy_arp);
+        let made = Interface::create(&self.shared.host, pattern, proxy_arp, &self.source);
+        let (mut interface, tun) = match made {
+            Ok(made) => made,
+            Err(error) => return self.no_interface(now, error.to_string()),
+        };
         interface.write_process_files(self.settings.link_name.as_deref(), &self.source);
         let identity = Identity {
             client: *self.source.peer().ip(),
@@ -423,7 +427,6 @@ impl Session {
             self.source.clone(),
             &identity,
         ));
-        Ok(())
     }
 
     /// `ip-pre-up` has ended.

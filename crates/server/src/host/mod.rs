@@ -178,25 +178,26 @@ impl Interface {
         source: &Source,
         outside: Ipv4Addr,
     ) -> Result<(Self, Tun), String> {
-        let (mut interface, tun) = Self::open_with(host, pattern, permit, source, Some(outside))?;
+        let (mut interface, tun) =
+            Self::create_with(host, pattern, source, Some(outside)).map_err(|e| e.to_string())?;
+        interface.configure(permit).map_err(|error| error.to_string())?;
         interface.raise(source).map_err(|error| error.to_string())?;
         Ok((interface, tun))
     }
 
-    /// Makes a TUN named after `pattern`, for the worker that carries the session, and sets it up as the permit says. It is down until
-    /// [`raise`](Self::raise), which also answers ARP for the peer, if asked.
+    /// Makes a TUN named after `pattern`, for the worker that carries the session. It has no addresses until
+    /// [`update`](Self::update), and is down until [`raise`](Self::raise), which also answers ARP for the peer, if asked.
     ///
     /// # Errors
     ///
-    /// What the kernel refused, as text.
-    pub fn open(
+    /// What the kernel refused.
+    pub fn create(
         host: &Rc<Host>,
         pattern: &str,
         proxy_arp: bool,
-        permit: &NetworkPermit,
         source: &Source,
-    ) -> Result<(Self, Tun), String> {
-        let (mut interface, tun) = Self::open_with(host, pattern, permit, source, None)?;
+    ) -> io::Result<(Self, Tun)> {
+        let (mut interface, tun) = Self::create_with(host, pattern, source, None)?;
         interface.proxy_wanted = proxy_arp;
         Ok((interface, tun))
     }
@@ -209,19 +210,19 @@ impl Interface {
     pub fn raise(&mut self, source: &Source) -> Result<(), Error> {
         self.host.netlink.borrow_mut().set_up(self.index, true)?;
         self.raised = true;
+        source.publish(Event::InterfaceUp { name: self.name.clone(), mtu: self.mtu });
         self.answer_arp(source);
         Ok(())
     }
 
-    fn open_with(
+    fn create_with(
         host: &Rc<Host>,
         pattern: &str,
-        permit: &NetworkPermit,
         source: &Source,
         outside: Option<Ipv4Addr>,
-    ) -> Result<(Self, Tun), String> {
-        let tun = Tun::create(pattern).map_err(|error| error.to_string())?;
-        let mut interface = Self {
+    ) -> io::Result<(Self, Tun)> {
+        let tun = Tun::create(pattern)?;
+        let interface = Self {
             host: host.clone(),
             name: tun.name().to_owned(),
             index: tun.index(),
@@ -236,13 +237,11 @@ impl Interface {
         };
         // The only link-local address is to be the one that IPV6CP agrees on. Without IPv6 in the kernel there is none anyway.
         let _ = host.netlink.borrow_mut().disable_address_generation(interface.index);
-        interface.configure(permit).map_err(|error| error.to_string())?;
-        let (name, mtu) = (interface.name.clone(), permit.mtu());
-        source.publish(Event::InterfaceUp { name, mtu });
+        source.publish(Event::InterfaceMade { name: interface.name.clone() });
         Ok((interface, tun))
     }
 
-    /// Follows a change of what was agreed.
+    /// Follows what was agreed, at first and whenever it changes.
     ///
     /// # Errors
     ///

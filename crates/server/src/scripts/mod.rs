@@ -8,13 +8,15 @@ mod debts;
 mod program;
 mod session;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore};
 
 use crate::event::{Bus, Event};
 use debts::Debts;
@@ -83,6 +85,8 @@ pub(crate) struct Scripts(Rc<Inner>);
 struct Inner {
     debts: Debts,
     turns: Semaphore,
+    /// Held by the session whose scripts run, by its interface.
+    lines: RefCell<HashMap<OsString, Rc<Mutex<()>>>>,
     /// Sessions whose scripts have not all ended.
     busy: Cell<usize>,
     idle: Notify,
@@ -100,20 +104,34 @@ impl Scripts {
         let scripts = Self(Rc::new(Inner {
             debts,
             turns: Semaphore::new(MAX_RUNNING),
+            lines: RefCell::default(),
             busy: Cell::new(0),
             idle: Notify::new(),
             limit,
         }));
-        let leftovers = scripts.0.debts.leftovers()?;
-        let (runner, bus) = (scripts.clone(), bus.clone());
-        scripts.spawn(async move {
-            for (file, program) in leftovers {
-                bus.server(Event::LeftoverUndone(format!("{program} was still to be run")));
-                runner.run(program, |event| bus.server(event)).await;
-                runner.0.debts.settle(&file);
-            }
-        });
+        let mut leftovers: BTreeMap<OsString, Vec<_>> = BTreeMap::new();
+        for (file, program) in scripts.0.debts.leftovers()? {
+            leftovers.entry(program.interface()).or_default().push((file, program));
+        }
+        for (interface, programs) in leftovers {
+            let (runner, bus, line) = (scripts.clone(), bus.clone(), scripts.line(&interface));
+            scripts.spawn(async move {
+                let _turn = line.lock().await;
+                for (file, program) in programs {
+                    bus.server(Event::LeftoverUndone(format!("{program} was still to be run")));
+                    runner.run(program, |event| bus.server(event)).await;
+                    runner.0.debts.settle(&file);
+                }
+            });
+        }
         Ok(scripts)
+    }
+
+    /// Who may run scripts for the interface of this name. Sessions take turns in their order: a name is soon another session's, and
+    /// an `ip-down` that comes late must not undo that one's `ip-up`. pppd keeps its interface until its scripts have ended.
+    fn line(&self, interface: impl AsRef<OsStr>) -> Rc<Mutex<()>> {
+        let interface = interface.as_ref().to_owned();
+        self.0.lines.borrow_mut().entry(interface).or_default().clone()
     }
 
     /// Waits until no script runs and none waits, within reason.

@@ -43,6 +43,11 @@ pub(super) fn is_there(path: &Path) -> io::Result<bool> {
 }
 
 impl Program {
+    /// The interface that it is for: every script's first argument.
+    pub(super) fn interface(&self) -> OsString {
+        self.arguments.first().cloned().unwrap_or_default()
+    }
+
     /// Runs the program to its end, or to that of the time it has. `tell` hears of the beginning and the end.
     pub(super) async fn run(self, limit: Duration, tell: impl Fn(Event)) {
         let script = self.path.display().to_string();

@@ -13,6 +13,7 @@ use wire::Escaped;
 use super::program::{Program, is_there};
 use super::{IpParam, ScriptPaths, Scripts};
 use crate::event::{Event, Source};
+use crate::log::terminal;
 use crate::settings::Settings;
 
 /// Whom pppd's scripts are told to run for.
@@ -80,7 +81,9 @@ impl SessionScripts {
     ) -> Self {
         let (queue, mut jobs) = unbounded_channel::<Job>();
         let (runner, told) = (scripts.clone(), source.clone());
+        let line = scripts.line(&identity.interface);
         scripts.spawn(async move {
+            let _turn = line.lock().await;
             while let Some(job) = jobs.recv().await {
                 runner.run(job.program, |event| told.publish(event)).await;
                 if let Some(note) = job.note {
@@ -248,11 +251,6 @@ impl SessionScripts {
         // The task ends after the queue.
         let _ = self.queue.send(job);
     }
-}
-
-/// What stands where pppd's scripts expect a terminal: there is none, and hooks use the name as a label.
-fn terminal(interface: &str) -> String {
-    format!("/dev/pptp/{interface}")
 }
 
 /// pppd's variables for every script of the session.

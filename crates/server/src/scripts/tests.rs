@@ -177,6 +177,45 @@ fn a_session_never_runs_two_scripts_at_once_and_ip_down_waits_for_ip_up() {
 }
 
 #[test]
+fn the_next_session_on_an_interface_waits_for_the_scripts_of_the_one_before() {
+    let lab = Lab::new();
+    lab.script("ip-up", "echo up >>LOG");
+    lab.script("ip-down", "sleep 0.3; echo down >>LOG");
+    block_on(async {
+        let scripts = lab.scripts();
+        for _ in 0..3 {
+            let mut session = lab.session(&scripts, "ppp0");
+            session.ipv4_up(LOCAL, REMOTE);
+            session.end(TRAFFIC);
+        }
+        scripts.farewell().await;
+    });
+    assert_eq!(lab.log(), ["up", "down", "up", "down", "up", "down"]);
+}
+
+#[test]
+fn what_a_crash_left_undone_comes_before_a_new_session_on_the_interface() {
+    let lab = Lab::new();
+    lab.script("ip-up", "echo up >>LOG");
+    lab.script("ip-down", "sleep 0.2; echo down >>LOG");
+    block_on(async {
+        let scripts = lab.scripts();
+        let mut session = lab.session(&scripts, "ppp0");
+        session.ipv4_up(LOCAL, REMOTE);
+        std::mem::forget(session);
+        tokio::time::timeout(Duration::from_millis(300), scripts.farewell()).await.unwrap_err();
+    });
+    block_on(async {
+        let scripts = lab.scripts();
+        let mut session = lab.session(&scripts, "ppp0");
+        session.ipv4_up(LOCAL, REMOTE);
+        session.end(TRAFFIC);
+        scripts.farewell().await;
+    });
+    assert_eq!(lab.log(), ["up", "down", "up", "down"]);
+}
+
+#[test]
 fn ip_pre_up_ends_before_the_session_goes_on() {
     let lab = Lab::new();
     lab.script("ip-pre-up", "sleep 0.1; echo pre $4 $5 >>LOG");
