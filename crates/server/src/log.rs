@@ -205,6 +205,12 @@ fn control_lines(peer: &str, event: &control::Event) -> Vec<Line> {
             cause @ (control::Cause::PeerStopped { .. } | control::Cause::Stopped { .. }),
         ) => debug(PPTPD, format!("CTRL: {cause}")),
         control::Event::Closed(cause) => warn(PPTPD, format!("CTRL: Client {peer}: {cause}")),
+        control::Event::LinkInfo { send_accm, receive_accm, .. }
+            if (*send_accm, *receive_accm) != (u32::MAX, u32::MAX) =>
+        {
+            // Nothing is escaped over GRE, so that there is nothing to follow.
+            info(PPTPD, "CTRL: Ignored a SET LINK INFO packet with real ACCMs!")
+        }
         control::Event::LinkInfo { .. }
         | control::Event::CallRequested(_)
         | control::Event::CallConnected { .. }
@@ -344,7 +350,7 @@ fn ended_lines(peer: &str, summary: &Summary) -> Vec<Line> {
     if matches!(summary.cause, Ended::Link(Cause::EchoTimeout)) {
         lines.extend(info(PPPD, "Modem hangup"));
     }
-    lines.extend(info(PPPD, "Connection terminated."));
+    lines.extend(["Connection terminated.", "Exit."].map(|text| line(Level::INFO, PPPD, text)));
     lines
 }
 
