@@ -213,8 +213,8 @@ fn positive(conf: &PptpdConf, keyword: &str, default: u32, file: &mut File<'_>) 
     match number(value, file) {
         Some(number) if number > 0 => number,
         _ => {
-            let message = format!("{keyword} wants a number from 1 up");
-            file.error(&value.place, message, format!("write {keyword} {default}"));
+            let message = format!("{keyword} wants a number from 1 up; {default} counts");
+            file.warn(&value.place, message, format!("write {keyword} {default}"));
             default
         }
     }
