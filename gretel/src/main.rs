@@ -32,6 +32,12 @@ enum Command {
     /// Serve as pptpd does, with its command line; also when this program is called `pptpd`.
     #[command(disable_version_flag = true)]
     Pptpd(pptpd::Arguments),
+    /// Print a script that completes this command line in a shell.
+    #[command(hide = true)]
+    Completion {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
     /// Read the configuration and say what each line of it does, what counts for nothing and what is unsafe. Exit status: 0 fine, 1 errors.
     Check(check::Arguments),
     /// Print the configuration as it counts, or as gretel.toml.
@@ -55,6 +61,11 @@ fn main() -> ExitCode {
     };
     let done = match command {
         Command::Pptpd(arguments) => pptpd::run(&arguments),
+        Command::Completion { shell } => {
+            let mut command = <Arguments as clap::CommandFactory>::command();
+            clap_complete::generate(shell, &mut command, "gretel", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => configuration::run(&command),

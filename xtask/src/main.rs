@@ -2,11 +2,13 @@
 //!
 //! * `test`: everything that must hold, with one closing line `N passed, N failed`.
 //! * `lab [FILTER]`: `gretel` and the real `pptpd` against real clients, in namespaces and guests.
+//! * `deb`: the Debian package.
 //! * `bench`: set-up rate, throughput and memory of a running server.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a command line tool prints its results")]
 
 mod bench;
+mod deb;
 mod lab;
 mod packages;
 mod report;
@@ -40,6 +42,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         "test" => test::run(),
         "lab" => lab::run(rest),
         "bench" => bench::run(),
+        "deb" => deb::build().map(|_| true),
         lab::INSIDE => lab::run_inside(rest),
         bench::INSIDE => bench::run_inside(),
         lab::SYSLOG => lab::write_syslog(rest),
@@ -55,4 +58,5 @@ const HELP: &str = "\
 cargo xtask test           everything that must hold (installs the packages it needs)
 cargo xtask lab [FILTER]   real clients and servers; FILTER is a part of a scenario's name
 cargo xtask lab --list     the scenarios
-cargo xtask bench          set-up rate, throughput, memory";
+cargo xtask bench          set-up rate, throughput, memory
+cargo xtask deb            the Debian package";

@@ -22,7 +22,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use crate::{packages, report::Report, workspace};
+use crate::{deb, packages, report::Report, workspace};
 use differences::Differences;
 use scenarios::Scenario;
 
@@ -59,6 +59,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     if scenarios::all().any(|(kind, one)| kind == Kind::Gretel && one.title(kind).contains(filter))
     {
         workspace::build_gretel()?;
+        if filter.is_empty() || filter.contains("package") {
+            deb::build()?;
+        }
     }
     let folder = workspace::lab_directory();
     if folder.exists() {

@@ -1,8 +1,8 @@
 //! The real `pptpd` and `pppd`, in a guest.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{
     guest::Guest,
@@ -23,6 +23,17 @@ impl Pptpd {
         let mut pptpd = Self { guest, folder: segment.folder.join("pptpd") };
         pptpd.sh("echo 1 >/proc/sys/net/ipv4/ip_forward")?;
         Ok(pptpd)
+    }
+
+    /// Puts a file into the guest's `/mnt`.
+    pub(crate) fn write(&mut self, name: &str, text: &str) -> Result<()> {
+        fs::write(self.folder.join(name), text).context(name.to_owned())
+    }
+
+    /// Copies a file into the guest's `/mnt`.
+    pub(crate) fn copy(&mut self, name: &str, from: &Path) -> Result<()> {
+        fs::copy(from, self.folder.join(name)).with_context(|| from.display().to_string())?;
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ mod command_line;
 mod hooks;
 mod hostile;
 mod own_client;
+mod package;
 mod refusals;
 mod tunnels;
 mod vanishing;
@@ -43,6 +44,7 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         vanishing::SCENARIOS,
         hostile::SCENARIOS,
         hooks::SCENARIOS,
+        package::SCENARIOS,
         command_line::SCENARIOS,
     ];
     let scenarios = lists.into_iter().flatten();

@@ -1,0 +1,102 @@
+//! The Debian package.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::workspace::{self, cargo, output, run as run_command};
+
+/// Files of the package: where they come from (below the project's root), where they go, and their mode.
+const FILES: [(&str, &str, u32); 5] = [
+    ("packaging/gretel.service", "usr/lib/systemd/system/gretel.service", 0o644),
+    ("README.md", "usr/share/doc/gretel/README.md", 0o644),
+    ("docs/options.md", "usr/share/doc/gretel/options.md", 0o644),
+    ("packaging/examples/pptpd.conf", "usr/share/doc/gretel/examples/pptpd.conf", 0o644),
+    ("packaging/examples/pptpd-options", "usr/share/doc/gretel/examples/pptpd-options", 0o644),
+];
+/// Links of the package: what they point to, and where they are. `pptpd.service` is an alias that enabling the unit makes: as a file it
+/// would go with the old package's, which has it under `/lib`.
+const LINKS: [(&str, &str); 2] =
+    [("gretel", "usr/sbin/pptpd"), ("gretel.8.gz", "usr/share/man/man8/pptpd.8.gz")];
+/// Scripts that dpkg runs.
+const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
+
+/// Builds the package and gives its path.
+pub(crate) fn build() -> Result<PathBuf> {
+    workspace::build_gretel()?;
+    let root = workspace::root();
+    let tree = workspace::target().join("deb");
+    if tree.exists() {
+        fs::remove_dir_all(&tree).context("cannot empty target/deb")?;
+    }
+    for (from, to, mode) in FILES {
+        install(&root.join(from), &tree.join(to), mode)?;
+    }
+    let program = tree.join("usr/sbin/gretel");
+    install(&workspace::gretel(), &program, 0o755)?;
+    run_command(Command::new("strip").arg(&program))?;
+    for (target, link) in LINKS {
+        let link = tree.join(link);
+        fs::create_dir_all(link.parent().context("a link without a directory")?)?;
+        symlink(target, &link).with_context(|| link.display().to_string())?;
+    }
+    let page = tree.join("usr/share/man/man8/gretel.8");
+    install(&root.join("packaging/man/gretel.8"), &page, 0o644)?;
+    run_command(Command::new("gzip").args(["-9n"]).arg(&page))?;
+    let completion = tree.join("usr/share/bash-completion/completions/gretel");
+    write(&completion, &output(Command::new(workspace::gretel()).args(["completion", "bash"]))?)?;
+    let package = path()?;
+    let libc = output(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
+    let control = fs::read_to_string(root.join("packaging/debian/control.in"))?
+        .replace("@VERSION@", &version()?)
+        .replace("@ARCHITECTURE@", &architecture()?)
+        .replace("@LIBC@", libc.trim().trim_start_matches("glibc "));
+    write(&tree.join("DEBIAN/control"), &control)?;
+    for script in SCRIPTS {
+        let from = root.join("packaging/debian").join(script);
+        install(&from, &tree.join("DEBIAN").join(script), 0o755)?;
+    }
+    let mut build = Command::new("dpkg-deb");
+    run_command(build.args(["--root-owner-group", "--build"]).arg(&tree).arg(&package))?;
+    println!("{}", package.display());
+    Ok(package)
+}
+
+/// Where the package is built.
+pub(crate) fn path() -> Result<PathBuf> {
+    Ok(workspace::target().join(format!("gretel_{}_{}.deb", version()?, architecture()?)))
+}
+
+fn architecture() -> Result<String> {
+    let name = output(Command::new("dpkg").arg("--print-architecture"))?;
+    Ok(name.trim().to_owned())
+}
+
+/// The workspace's version, as `cargo metadata` tells it.
+fn version() -> Result<String> {
+    let text = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&text)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let gretel = packages.iter().find(|package| package["name"] == "gretel");
+    let version = gretel.and_then(|package| package["version"].as_str());
+    Ok(version.context("cargo metadata knows no gretel")?.to_owned())
+}
+
+fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    fs::create_dir_all(to.parent().context("a file without a directory")?)?;
+    fs::copy(from, to).with_context(|| from.display().to_string())?;
+    fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::create_dir_all(path.parent().context("a file without a directory")?)?;
+    fs::write(path, text).with_context(|| path.display().to_string())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
+    Ok(())
+}
