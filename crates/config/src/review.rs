@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::diagnostic::{Diagnostics, File, Place};
+use crate::diagnostic::{Diagnostic, Diagnostics, File, Place, Severity, harmless};
+use crate::options::{Class, Origin};
 use crate::secrets::{AddressSet, Secrets};
 
 /// A network of this host.
@@ -26,6 +27,25 @@ impl Network {
 }
 
 impl Config {
+    /// All that is in effect, with where it is said, as notes (`dump`).
+    pub fn in_effect(&self) -> Diagnostics {
+        let honoured = self.origins.iter().filter(|origin| origin.class == Class::Honoured);
+        let note = |origin: &Origin| {
+            let argument = origin.argument.as_deref().unwrap_or_default();
+            Diagnostic {
+                severity: Severity::Note,
+                file: origin.file.to_path_buf(),
+                line: origin.line,
+                column: 1,
+                text: None,
+                span: 0..0,
+                message: harmless(&format!("in effect: {} {argument}", origin.word)),
+                remedy: String::new(),
+            }
+        };
+        Diagnostics(honoured.map(note).collect())
+    }
+
     /// What is odd about the users in `chap-secrets`: nobody can log in, or somebody who may have no address.
     pub fn review_users(&self, path: &Path, secrets: &Secrets) -> Diagnostics {
         let mut diagnostics = Diagnostics::default();
@@ -122,6 +142,14 @@ mod tests {
         let networks =
             [network("eth0", [192, 168, 1, 1], 24), network("eth1", [192, 168, 1, 9], 32)];
         config(remote, options).review_addresses(Path::new("/etc/pptpd.conf"), &networks).render()
+    }
+
+    #[test]
+    fn what_is_in_effect_is_told_with_its_line() {
+        let said = config("10.0.0.2-9", "idle 60\nlock\ndump").in_effect().render();
+        assert!(said.contains("/o:3:1: note: in effect: idle 60"), "{said}");
+        assert!(said.contains("/etc/pptpd.conf:3:1: note: in effect: remoteip 10.0.0.2-9"));
+        assert!(!said.contains("lock"));
     }
 
     #[test]

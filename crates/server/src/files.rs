@@ -55,6 +55,9 @@ impl Files {
         if let Ok((_, found)) = users.chap.refresh() {
             diagnostics.0.extend(found.0);
         }
+        if config.options.dump {
+            diagnostics.0.extend(config.in_effect().0);
+        }
         let mut settings = settings(&config);
         if let Some(listen) = self.listen {
             settings.listen = vec![listen];

@@ -139,12 +139,10 @@ pub(super) const OPTIONS: &[PppOption] = &[
         },
     ),
     PppOption::harmless(&["kdebug"], Some("NUMBER"), "the kernel's PPP is not used"),
-    PppOption::ignored(&["dump"], None, "all options are logged", "use `gretel config show`").read(
-        |o, _| {
-            o.dump = true;
-            Ok(())
-        },
-    ),
+    PppOption::honoured(&["dump"], None, "what is in effect is logged at the start", |o, _| {
+        o.dump = true;
+        Ok(())
+    }),
     PppOption::refused(
         &["dryrun"],
         None,
