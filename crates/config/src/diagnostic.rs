@@ -150,7 +150,8 @@ impl File<'_> {
             file: self.path.to_owned(),
             line: place.line,
             column,
-            text: (!self.secret && place.line > 0).then_some(text),
+            // An options file may hold `password`.
+            text: (!self.secret && place.line > 0 && !text.contains("password")).then_some(text),
             span,
             message: if too_many {
                 "there is more to say about this file".into()

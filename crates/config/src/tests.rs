@@ -115,6 +115,14 @@ fn encryption_without_a_method_that_makes_keys_is_an_error() {
 }
 
 #[test]
+fn a_line_with_a_password_is_not_shown() {
+    let errors =
+        load(&[CONF, ("/etc/ppp/pptpd-options", "password hunter2 mtuu 1400")]).unwrap_err();
+    let said = errors.render();
+    assert!(said.contains("pptpd-options:1:18: error") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
 fn options_files_nest_but_not_in_circles() {
     let options = ("/etc/ppp/pptpd-options", "file /etc/ppp/more\n");
     let more = ("/etc/ppp/more", "mtu 1400\nfile /etc/ppp/pptpd-options\n");

@@ -9,7 +9,6 @@ mod write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
-use std::rc::Rc;
 use std::time::Duration;
 
 use toml_edit::{Document, Item, TableLike};
@@ -186,17 +185,17 @@ impl<'a> OwnFile<'a> {
     }
 
     fn note(&self, key: &'static Key, span: Range<usize>, item: &Item, reader: &mut Reader<'_>) {
-        let place = place(&self.lines, span);
-        let value = item.span().and_then(|span| self.text.get(span)).unwrap_or_default();
-        let file: Rc<Path> = self.path.into();
+        // Their texts have origins of their own.
         if key.path == PPP_OPTIONS || key.path == PPTPD_CONF {
             return;
         }
+        let place = place(&self.lines, span);
+        let value = item.span().and_then(|span| self.text.get(span)).unwrap_or_default();
         reader.origins.push(Origin {
             name: key.path,
             word: key.path.to_owned(),
             argument: Some(format!("= {value}")),
-            file,
+            file: self.path.into(),
             line: place.line,
             place,
             class: Class::Honoured,
