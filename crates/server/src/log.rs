@@ -347,7 +347,8 @@ fn ended_lines(peer: &str, summary: &Summary) -> Vec<Line> {
         text.push_str(&format!(", {count} packets dropped ({reason})"));
     }
     lines.push(line(level, PPPD, text));
-    if matches!(summary.cause, Ended::Link(Cause::EchoTimeout)) {
+    // pppd says so whenever its terminal closes without a word in PPP.
+    if matches!(summary.cause, Ended::Call(_) | Ended::Link(Cause::EchoTimeout)) {
         lines.extend(info(PPPD, "Modem hangup"));
     }
     lines.extend(["Connection terminated.", "Exit."].map(|text| line(Level::INFO, PPPD, text)));

@@ -20,7 +20,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         compared: false,
         run: after_a_kill,
     },
+    Scenario {
+        name: "last shows the user with the client's address",
+        compared: true,
+        run: records,
+    },
 ];
+
+/// The line behind `remoteip` of `pptpd.conf` asks for records in wtmp.
+const RECORDED: Files = Files { addresses: "192.168.77.100-103\nlogwtmp", ..Files::SHIPPED };
 
 const FILES: Files = Files {
     options: "require-mschap-v2\nrequire-mppe-128\nip-up-script /run/hooks/ip-up\n\
@@ -100,4 +108,35 @@ fn after_a_kill(world: &mut World) -> Result<()> {
     let files = world.server.sh("ls /run/*.pid 2>/dev/null || true")?;
     ensure!(!files.contains("ppp"), "left: {files}");
     world.end_and_check()
+}
+
+fn records(world: &mut World) -> Result<()> {
+    // /var/log is the scenario's own.
+    world.server.sh(": >/var/log/wtmp")?;
+    world.serve(&RECORDED)?;
+    world.call("require-mppe-128")?.address()?;
+    world.client()?.ping_all_sizes(INNER)?;
+    let during = record(world)?;
+    ensure!(during.starts_with("anna ppp0 10.99.0.2 "), "last shows {during:?}");
+    world.note("last, during the session", &words(&during));
+    world.end_and_check()?;
+    // What ended in this very second is still running to `last`.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let after = record(world)?;
+    ensure!(after.ends_with("(00:00)"), "last shows {after:?}");
+    world.note("last, after it", &words(&after));
+    Ok(())
+}
+
+/// The newest record, with single spaces.
+fn record(world: &mut World) -> Result<String> {
+    let told = world.server.sh("last -w -f /var/log/wtmp")?;
+    Ok(told.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// A record without its times.
+fn words(record: &str) -> String {
+    let times = |word: &&str| !word.contains(':') || word.starts_with('(');
+    let words: Vec<&str> = record.split(' ').filter(times).collect();
+    words.join(" ")
 }
