@@ -35,7 +35,8 @@ pub(crate) struct Session {
     interface: Option<Interface>,
     /// The interface's packets, until the worker carries them.
     tun: Option<Tun>,
-    rising: Rising,
+    /// `ip-pre-up` runs: IPv4 waits for its end.
+    preparing: bool,
     scripts: Option<SessionScripts>,
     counters: Arc<Counters>,
     started: Instant,
@@ -45,15 +46,6 @@ pub(crate) struct Session {
     /// When to look whether the session has been idle, or has lasted long enough.
     check: Option<Instant>,
     ended: Option<Cause>,
-}
-
-/// How far the interface is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rising {
-    Down,
-    /// `ip-pre-up` runs.
-    Waiting,
-    Up,
 }
 
 /// The accepted call that a session belongs to.
@@ -92,7 +84,7 @@ impl Session {
             user: None,
             interface: None,
             tun: None,
-            rising: Rising::Down,
+            preparing: false,
             scripts: None,
             counters: call.counters,
             started: now,
@@ -380,21 +372,21 @@ impl Session {
         self.connected.get_or_insert(now);
         // Without an interface the session is about to end.
         let Some(interface) = &mut self.interface else { return };
-        if let Err(error) = interface.update(&permit, &self.source) {
+        if let Err(error) = interface.update(&permit) {
             return self.no_interface(now, error.to_string());
         }
-        if self.rising == Rising::Waiting {
+        if self.preparing {
             return;
         }
-        if let (Some(ipv4), Rising::Down) = (permit.ipv4(), self.rising)
+        if let Some(ipv4) = permit.ipv4()
             && let Some(scripts) = &mut self.scripts
         {
             let (shared, session) = (self.shared.clone(), self.number);
             let then = move || {
                 shared.post_to_session(session, Mail::MayRise { session });
             };
-            if scripts.before_ipv4(ipv4.local, ipv4.remote, then).is_none() {
-                self.rising = Rising::Waiting;
+            if scripts.before_ipv4(ipv4.local, ipv4.remote, then) {
+                self.preparing = true;
                 return;
             }
         }
@@ -431,7 +423,7 @@ impl Session {
 
     /// `ip-pre-up` has ended.
     pub(crate) fn may_rise(&mut self, now: Instant) {
-        self.rising = Rising::Down;
+        self.preparing = false;
         // The network may have closed meanwhile.
         if let Some(permit) = self.permit {
             self.open_network(now, permit);
@@ -441,21 +433,17 @@ impl Session {
 
     /// Packets flow from here on.
     fn open_network(&mut self, now: Instant, permit: NetworkPermit) {
-        if self.rising != Rising::Up
-            && let Some(interface) = &mut self.interface
-            && let Err(error) = interface.raise(&self.source)
-        {
+        // Without an interface the session is about to end.
+        let Some(interface) = &mut self.interface else { return };
+        if let Err(error) = interface.raise(&self.source) {
             return self.no_interface(now, error.to_string());
         }
-        self.rising = Rising::Up;
-        let tun = self.tun.take();
-        self.command(Command::OpenNetwork { permit, tun });
-        if let (Some(interface), Some(wtmp), Some(_)) =
-            (&mut self.interface, &self.settings.wtmp, permit.ipv4())
-        {
+        if let (Some(wtmp), Some(_)) = (&self.settings.wtmp, permit.ipv4()) {
             let user = self.user.as_deref().unwrap_or_default();
             interface.record_login(wtmp, user, *self.source.peer().ip(), &self.source);
         }
+        let tun = self.tun.take();
+        self.command(Command::OpenNetwork { permit, tun });
         if let Some(scripts) = &mut self.scripts {
             if let Some(ipv4) = permit.ipv4() {
                 scripts.ipv4_up(ipv4.local, ipv4.remote);

@@ -326,9 +326,7 @@ impl Client<'_> {
         let mut tun = None;
         if let Some(pattern) = self.options.interface.as_deref() {
             let done = match &mut self.interface {
-                Some(interface) => {
-                    interface.update(&permit, &self.source).map_err(|error| error.to_string())
-                }
+                Some(interface) => interface.update(&permit).map_err(|error| error.to_string()),
                 None => self.open_interface(pattern, &permit).map(|new| tun = Some(new)),
             };
             if let Err(error) = done {

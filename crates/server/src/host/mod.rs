@@ -180,7 +180,7 @@ impl Interface {
     ) -> Result<(Self, Tun), String> {
         let (mut interface, tun) =
             Self::create_with(host, pattern, source, Some(outside)).map_err(|e| e.to_string())?;
-        interface.configure(permit).map_err(|error| error.to_string())?;
+        interface.update(permit).map_err(|error| error.to_string())?;
         interface.raise(source).map_err(|error| error.to_string())?;
         Ok((interface, tun))
     }
@@ -202,15 +202,17 @@ impl Interface {
         Ok((interface, tun))
     }
 
-    /// Brings the interface up.
+    /// Brings the interface up, unless it is, and answers ARP for the peer as soon as it has an IPv4 address.
     ///
     /// # Errors
     ///
     /// What the kernel refused.
     pub fn raise(&mut self, source: &Source) -> Result<(), Error> {
-        self.host.netlink.borrow_mut().set_up(self.index, true)?;
-        self.raised = true;
-        source.publish(Event::InterfaceUp { name: self.name.clone(), mtu: self.mtu });
+        if !self.raised {
+            self.host.netlink.borrow_mut().set_up(self.index, true)?;
+            self.raised = true;
+            source.publish(Event::InterfaceUp { name: self.name.clone(), mtu: self.mtu });
+        }
         self.answer_arp(source);
         Ok(())
     }
@@ -246,15 +248,7 @@ impl Interface {
     /// # Errors
     ///
     /// What the kernel refused.
-    pub fn update(&mut self, permit: &NetworkPermit, source: &Source) -> Result<(), Error> {
-        self.configure(permit)?;
-        if self.raised {
-            self.answer_arp(source);
-        }
-        Ok(())
-    }
-
-    fn configure(&mut self, permit: &NetworkPermit) -> Result<(), Error> {
+    pub fn update(&mut self, permit: &NetworkPermit) -> Result<(), Error> {
         let index = self.index;
         let mut netlink = self.host.netlink.borrow_mut();
         if permit.mtu() != self.mtu {

@@ -131,42 +131,32 @@ impl SessionScripts {
         session
     }
 
-    /// Runs `ip-pre-up` and then calls `then`; at once, and gives it back, when there is no such script.
-    pub(crate) fn before_ipv4<F: FnOnce() + 'static>(
+    /// Runs `ip-pre-up`, the first time and where there is one, and then calls `then`. Whether it does.
+    pub(crate) fn before_ipv4(
         &mut self,
         local: Ipv4Addr,
         remote: Ipv4Addr,
-        then: F,
-    ) -> Option<F> {
-        match self.ip_pre_up(local, remote) {
-            None => Some(then),
-            Some(program) => {
-                self.enqueue(Job { program, note: None, then: Some(Box::new(then)) });
-                None
-            }
-        }
-    }
-
-    /// The one run of `ip-pre-up`, where there is one.
-    fn ip_pre_up(&mut self, local: Ipv4Addr, remote: Ipv4Addr) -> Option<Program> {
+        then: impl FnOnce() + 'static,
+    ) -> bool {
         if std::mem::replace(&mut self.prepared, true) {
-            return None;
+            return false;
         }
         self.set("IPLOCAL", local.to_string());
         self.set("IPREMOTE", remote.to_string());
         let path = self.settings.scripts.ip_pre_up.clone();
+        if !self.runnable(&path) {
+            return false;
+        }
         let arguments = self.ip_arguments(&local.to_string(), &remote.to_string());
-        self.runnable(&path).then(|| self.program(&path, arguments))
+        let program = self.program(&path, arguments);
+        self.enqueue(Job { program, note: None, then: Some(Box::new(then)) });
+        true
     }
 
-    /// IPv4 packets can flow: runs `ip-up`, the first time.
+    /// IPv4 packets can flow: runs `ip-up`, the first time. After [`before_ipv4`](Self::before_ipv4).
     pub(crate) fn ipv4_up(&mut self, local: Ipv4Addr, remote: Ipv4Addr) {
         if std::mem::replace(&mut self.ipv4, true) {
             return;
-        }
-        // IPv6 came first: the interface is up already, and nothing waits for the script.
-        if let Some(program) = self.ip_pre_up(local, remote) {
-            self.enqueue(Job { program, note: None, then: None });
         }
         let arguments = self.ip_arguments(&local.to_string(), &remote.to_string());
         self.pair(|paths| (&paths.ip_up, &paths.ip_down), arguments, "ip-down");

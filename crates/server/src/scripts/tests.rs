@@ -107,7 +107,7 @@ fn scripts_get_pppds_arguments_and_environment_and_nothing_else() {
     block_on(async {
         let scripts = lab.scripts();
         let mut session = lab.session(&scripts, "ppp3");
-        assert!(session.before_ipv4(LOCAL, REMOTE, || ()).is_some());
+        assert!(!session.before_ipv4(LOCAL, REMOTE, || ()));
         session.ipv4_up(LOCAL, REMOTE);
         session.ipv4_up(LOCAL, REMOTE);
         session.ipv6_up("fe80::0000:0000:0000:0001", "fe80::0000:0000:0000:0002");
@@ -225,7 +225,8 @@ fn ip_pre_up_ends_before_the_session_goes_on() {
         let log = lab.dir.path().join("log");
         let (tell, told) = tokio::sync::oneshot::channel();
         let then = move || tell.send(fs::read_to_string(log).unwrap()).unwrap();
-        assert!(session.before_ipv4(LOCAL, REMOTE, then).is_none());
+        assert!(session.before_ipv4(LOCAL, REMOTE, then));
+        assert!(!session.before_ipv4(LOCAL, REMOTE, || panic!("it runs once")));
         assert_eq!(told.await.unwrap(), "pre 10.0.0.1 10.0.0.2\n");
         session.end(TRAFFIC);
         scripts.farewell().await;
