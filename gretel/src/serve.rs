@@ -73,7 +73,7 @@ impl FileArguments {
             gretel_toml: self.gretel_toml.clone(),
             command_line: Vec::new(),
         };
-        Files { paths, host_name, listen, prefer_stateful_mppe: false }
+        Files { paths, host_name, listen, prefer_stateful_mppe: false, debug: false }
     }
 }
 
@@ -97,14 +97,13 @@ pub(crate) fn files(pptpd_conf: &Path, command_line: Vec<(&'static str, String)>
     };
     let mut files = paths.files(None);
     files.paths.command_line = command_line;
-    Served { files, options: options(None, STATE_DIR.into()), debug: false }
+    Served { files, options: options(None, STATE_DIR.into()) }
 }
 
 /// What is served.
 pub(crate) struct Served {
     files: Files,
     options: Options,
-    debug: bool,
 }
 
 /// Serves until told to stop.
@@ -114,14 +113,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let mut files = arguments.files.files(arguments.listen);
     files.prefer_stateful_mppe = arguments.prefer_stateful_mppe;
+    files.debug = arguments.debug;
     let options = options(arguments.workers, arguments.state_dir.clone());
-    let served = Served { files, options, debug: arguments.debug };
-    run_files(served, &Service { sink: Sink::StandardError, ready: None, pid_file: None })
+    run_files(
+        Served { files, options },
+        &Service { sink: Sink::StandardError, ready: None, pid_file: None },
+    )
 }
 
 /// Serves what the files say until told to stop.
 pub(crate) fn run_files(served: Served, service: &Service) -> anyhow::Result<ExitCode> {
-    let Served { files, options, debug } = served;
+    let Served { files, options } = served;
     // Scripts inherit it, as from pppd; what we write is nobody else's either.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let (mut settings, users, diagnostics) = match files.read() {
@@ -131,7 +133,6 @@ pub(crate) fn run_files(served: Served, service: &Service) -> anyhow::Result<Exi
             return Ok(ExitCode::FAILURE);
         }
     };
-    settings.debug |= debug;
     settings.pid_file = settings.pid_file.or_else(|| service.pid_file.clone());
     crate::logging::start(service.sink, settings.debug);
     let bus = bus(service.ready);

@@ -1,9 +1,12 @@
 //! Who may come in, and with which address.
 
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 
 use crypto::{Password, Secret};
 use engine::auth::{Authenticated, Denied, DenyReason, Method, Request};
+
+use crate::settings::Settings;
 
 /// Where users are kept.
 pub trait Users {
@@ -19,6 +22,19 @@ pub struct User {
     pub secret: Secret,
     /// Which addresses the user may have.
     pub addresses: Box<dyn Addresses>,
+    /// What the user has of its own, in place of everybody's.
+    pub own: Option<Own>,
+}
+
+/// What a user has of its own: options behind `--` in the secrets file.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// The settings of the user's sessions.
+    pub settings: Rc<Settings>,
+    /// Our address in the user's tunnel.
+    pub local: Option<Ipv4Addr>,
+    /// The user's address, whatever the pool or the list of addresses says.
+    pub remote: Option<Ipv4Addr>,
 }
 
 /// Which addresses a user may have.
@@ -41,7 +57,7 @@ impl Addresses for AnyAddress {
 #[derive(Debug)]
 pub enum Verdict {
     /// Welcome, with this address.
-    Welcome(Authenticated, Ipv4Addr),
+    Welcome(Authenticated, Ipv4Addr, Option<Own>),
     /// The proof is right, but the user may not have the address.
     NoAddress(Denied),
     /// Refused.
@@ -67,14 +83,21 @@ pub fn judge(
         return Verdict::Refused(request.refuse(DenyReason::UnknownUser));
     };
     match request.verify(&user.secret) {
-        Ok(authenticated) => match user.addresses.choose(suggested, unit) {
-            Some(address) => Verdict::Welcome(authenticated, address),
+        Ok(authenticated) => match address(&user, suggested, unit) {
+            Some(address) => Verdict::Welcome(authenticated, address, user.own),
             None => Verdict::NoAddress(
                 request.refuse(DenyReason::NotAllowed("not authorized to use a remote address")),
             ),
         },
         Err(denied) => Verdict::Refused(denied),
     }
+}
+
+/// The user's address. One that is unspecified is none: with `delegate` the pool has only those.
+fn address(user: &User, suggested: Ipv4Addr, unit: u32) -> Option<Ipv4Addr> {
+    let own = user.own.as_ref().and_then(|own| own.remote);
+    own.or_else(|| user.addresses.choose(suggested, unit))
+        .filter(|address| !address.is_unspecified())
 }
 
 /// The part behind the last backslash (pppd's `chapms-strip-domain`).

@@ -23,6 +23,7 @@ use crate::timer::sleep_until;
 /// Result codes of an Outgoing-Call-Reply (RFC 2637 §2.8).
 const CALL_GENERAL_ERROR: u8 = 2;
 const CALL_BUSY: u8 = 4;
+const CALL_NOT_ACCEPTED: u8 = 7;
 /// General error code: no resource (RFC 2637 §2.16).
 const ERROR_NO_RESOURCE: u8 = 4;
 /// Result codes of a Call-Disconnect-Notify (RFC 2637 §2.13).
@@ -282,6 +283,11 @@ impl Task {
         let peer_call_id = request.peer_call_id;
         if self.state != State::Serving {
             let _ = self.control.refuse_call(now, peer_call_id, CALL_BUSY, 0);
+            return;
+        }
+        if !self.shared.settings().may_call(*self.source.peer().ip()) {
+            self.source.publish(Event::CallerNotAllowed);
+            let _ = self.control.refuse_call(now, peer_call_id, CALL_NOT_ACCEPTED, 0);
             return;
         }
         let lease = self.shared.slots().take();

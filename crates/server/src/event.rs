@@ -111,6 +111,10 @@ pub enum Event {
     Idle,
     /// The session lasted as long as the configuration allows.
     TimeUp,
+    /// As much traffic as the configuration allows.
+    TrafficLimit,
+    /// A call was refused: the caller's address is not among those that may call.
+    CallerNotAllowed,
     /// The same user logged in again with the same address.
     Replaced,
     /// A script runs.

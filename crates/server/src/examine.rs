@@ -108,6 +108,7 @@ mod tests {
             host_name: b"gate".to_vec(),
             listen: None,
             prefer_stateful_mppe: false,
+            debug: false,
         };
         let examined = files.examine();
         assert_eq!(examined.users, 0);

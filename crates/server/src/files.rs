@@ -1,12 +1,13 @@
 //! Settings and users from the Debian files.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use config::{
-    AddressRules, Config, Diagnostics, EntrySecret, Paths, PppOptions, ScriptOptions, SecretsFile,
-    TimerOptions, seconds,
+    AddressRules, Config, Diagnostics, Entry, EntrySecret, OctetsDirection, Paths, PppOptions,
+    ScriptOptions, SecretsFile, TimerOptions, seconds,
 };
 use crypto::{NtHash, Password, Secret};
 use engine::auth::Method;
@@ -14,12 +15,12 @@ use engine::ppp::{EchoConfig, LcpConfig, MppeNeed, MppePolicy, Stateful, Timers}
 
 use wire::Escaped;
 
-use crate::auth::{Addresses, User, Users};
+use crate::auth::{Addresses, Own, User, Users};
 use crate::host::Wtmp;
 use crate::leases::Slot;
 use crate::scripts::{IpParam, ScriptPaths};
 use crate::server::Source;
-use crate::settings::{Challenges, Limits, Settings};
+use crate::settings::{Challenges, Limits, OctetDirection, OctetLimit, Settings};
 
 /// Where logins are recorded (utmp(5)).
 const WTMP: &str = "/var/log/wtmp";
@@ -35,6 +36,8 @@ pub struct Files {
     pub listen: Option<std::net::SocketAddr>,
     /// Whether stateful MPPE is preferred where the options allow it.
     pub prefer_stateful_mppe: bool,
+    /// Whether everything is logged, whatever the files say.
+    pub debug: bool,
 }
 
 impl Files {
@@ -46,10 +49,20 @@ impl Files {
     #[allow(clippy::type_complexity)]
     pub fn read(&self) -> Result<(Settings, Box<dyn Users>, Diagnostics), Diagnostics> {
         let (config, mut diagnostics) = Config::load(&self.paths, &self.host_name)?;
+        let mut settings = settings(&config);
+        if let Some(listen) = self.listen {
+            settings.listen = vec![listen];
+        }
+        if self.prefer_stateful_mppe && settings.mppe.stateful == Stateful::Allowed {
+            settings.mppe.stateful = Stateful::Preferred;
+        }
+        settings.debug |= self.debug;
         let mut users = SecretsFiles {
             chap: SecretsFile::new(&config.chap_secrets),
             pap: SecretsFile::new(&config.pap_secrets),
             server: config.name.clone(),
+            settings: Rc::new(settings.clone()),
+            options: config.options.clone(),
         };
         // What is wrong with the secrets is worth a word before the first login.
         if let Ok((_, found)) = users.chap.refresh() {
@@ -57,13 +70,6 @@ impl Files {
         }
         if config.options.dump {
             diagnostics.0.extend(config.in_effect().0);
-        }
-        let mut settings = settings(&config);
-        if let Some(listen) = self.listen {
-            settings.listen = vec![listen];
-        }
-        if self.prefer_stateful_mppe && settings.mppe.stateful == Stateful::Allowed {
-            settings.mppe.stateful = Stateful::Preferred;
         }
         Ok((settings, Box::new(users), diagnostics))
     }
@@ -82,7 +88,6 @@ impl Source for Files {
 }
 
 fn settings(config: &Config) -> Settings {
-    let options = &config.options;
     let slots = (0..).zip(&config.slots).map(|(unit, (local, remote))| Slot {
         unit,
         local: *local,
@@ -94,8 +99,7 @@ fn settings(config: &Config) -> Settings {
         (config.chap_md5, Method::ChapMd5),
         (config.pap, Method::Pap),
     ];
-    let server = |servers: &[Ipv4Addr], at: usize| servers.get(at).copied();
-    Settings {
+    let everybodys = Settings {
         listen: config.listen.clone(),
         setup_timeout: config.setup_timeout,
         name: config.name.clone(),
@@ -104,7 +108,30 @@ fn settings(config: &Config) -> Settings {
             .filter(|(allowed, _)| config.auth && *allowed)
             .map(|(_, method)| method)
             .collect(),
+        pid_file: config.pidfile.clone(),
+        speed: config.speed,
+        debug: config.debug,
+        limits: limits(&config.limits),
+        wtmp: config.logwtmp.then(|| Wtmp { file: WTMP.into(), strip_domain: false }),
+        ip_param: if config.no_ipparam { IpParam::Fixed(None) } else { IpParam::ClientAddress },
+        ..Settings::new(slots.collect())
+    };
+    with_options(&everybodys, &config.options)
+}
+
+/// The settings that pppd's options make of those of `pptpd.conf`.
+fn with_options(settings: &Settings, options: &PppOptions) -> Settings {
+    let server = |servers: &[Ipv4Addr], at: usize| servers.get(at).copied();
+    Settings {
         strip_domain: options.strip_domain,
+        callers: options.allow_number.clone(),
+        caller_number: options.remote_number.clone(),
+        pap_timeout: match options.pap_timeout {
+            // For ever, as pppd has it, is a day.
+            Some(0) => Duration::from_secs(86_400),
+            timeout => seconds(timeout).unwrap_or(settings.pap_timeout),
+        },
+        octets: octets(options),
         challenges: Challenges {
             interval: seconds(options.chap_restart),
             max: options.chap_max_challenge.map(|max| max.clamp(1, 255) as u8),
@@ -116,28 +143,38 @@ fn settings(config: &Config) -> Settings {
         dns: [server(&options.dns, 0), server(&options.dns, 1)],
         nbns: [server(&options.nbns, 0), server(&options.nbns, 1)],
         proxy_arp: options.proxyarp,
-        pid_file: config.pidfile.clone(),
         scripts: scripts(&options.scripts),
-        ip_param: if config.no_ipparam {
-            IpParam::Fixed(options.ipparam.clone())
-        } else {
-            IpParam::ClientAddress
+        ip_param: match &settings.ip_param {
+            IpParam::Fixed(_) => IpParam::Fixed(options.ipparam.clone()),
+            IpParam::ClientAddress => IpParam::ClientAddress,
         },
-        speed: config.speed,
         call_file: options.call.clone(),
         script_variables: options.environment.clone(),
         link_name: options.linkname.clone(),
-        wtmp: config
-            .logwtmp
-            .then(|| Wtmp { file: WTMP.into(), strip_domain: options.logwtmp_strip_domain }),
+        wtmp: settings
+            .wtmp
+            .clone()
+            .map(|wtmp| Wtmp { strip_domain: options.logwtmp_strip_domain, ..wtmp }),
         ipv6: options.ipv6.unwrap_or(true),
         interface: options.ifname.clone().unwrap_or_else(|| "ppp%d".into()),
         idle: seconds(options.idle),
         max_connect: seconds(options.maxconnect),
-        debug: config.debug,
-        limits: limits(&config.limits),
-        ..Settings::new(slots.collect())
+        ..settings.clone()
     }
+}
+
+fn octets(options: &PppOptions) -> Option<OctetLimit> {
+    let bytes = options.max_octets.filter(|bytes| *bytes > 0)?;
+    Some(OctetLimit {
+        bytes: u64::from(bytes),
+        direction: match options.octets_direction {
+            OctetsDirection::Sum => OctetDirection::Sum,
+            OctetsDirection::In => OctetDirection::In,
+            OctetsDirection::Out => OctetDirection::Out,
+            OctetsDirection::Max => OctetDirection::Max,
+        },
+        interval: seconds(options.octets_timeout).unwrap_or(Duration::from_secs(1)),
+    })
 }
 
 fn limits(limits: &config::Limits) -> Limits {
@@ -219,25 +256,38 @@ struct SecretsFiles {
     chap: SecretsFile,
     pap: SecretsFile,
     server: Vec<u8>,
+    /// Everybody's settings and options, which a user's own change.
+    settings: Rc<Settings>,
+    options: PppOptions,
 }
 
 impl Users for SecretsFiles {
     fn find(&mut self, method: Method, name: &[u8], remarks: &mut Vec<String>) -> Option<User> {
-        let server = &self.server;
+        let everybodys =
+            Everybodys { server: &self.server, settings: &self.settings, options: &self.options };
         let in_pap = match method {
-            Method::Pap => find_in(&mut self.pap, name, server, &mut Vec::new()),
+            Method::Pap => find_in(&mut self.pap, name, &everybodys, &mut Vec::new()),
             _ => None,
         };
-        in_pap.or_else(|| find_in(&mut self.chap, name, server, remarks))
+        in_pap.or_else(|| find_in(&mut self.chap, name, &everybodys, remarks))
     }
+}
+
+/// What holds for users who have nothing of their own.
+struct Everybodys<'a> {
+    server: &'a [u8],
+    settings: &'a Settings,
+    options: &'a PppOptions,
 }
 
 fn find_in(
     file: &mut SecretsFile,
     name: &[u8],
-    server: &[u8],
+    everybodys: &Everybodys<'_>,
     remarks: &mut Vec<String>,
 ) -> Option<User> {
+    let server = everybodys.server;
+    let path = file.path().to_owned();
     let (secrets, found) = file.refresh().map_err(|error| remarks.push(error)).ok()?;
     remarks.extend(found.0.iter().map(ToString::to_string));
     let Some((entry, secret)) = secrets.lookup(name, server, remarks) else {
@@ -254,7 +304,21 @@ fn find_in(
         EntrySecret::NtHash(hash) => Secret::NtHash(NtHash::from_bytes(*hash)),
     };
     let addresses = entry.addresses.resolved(&config::resolve_host, remarks);
-    Some(User { secret, addresses: Box::new(addresses) })
+    let own = entry.has_options().then(|| own(entry, &path, everybodys, remarks));
+    Some(User { secret, addresses: Box::new(addresses), own })
+}
+
+/// What the options behind `--` make of everybody's settings.
+fn own(entry: &Entry, path: &Path, everybodys: &Everybodys<'_>, remarks: &mut Vec<String>) -> Own {
+    let (options, found) = entry.options(everybodys.options, path, &config::resolve_host);
+    remarks.extend(found.0.iter().map(ToString::to_string));
+    let mut settings = with_options(everybodys.settings, &options);
+    if everybodys.settings.mppe.stateful == Stateful::Preferred
+        && settings.mppe.stateful == Stateful::Allowed
+    {
+        settings.mppe.stateful = Stateful::Preferred;
+    }
+    Own { settings: Rc::new(settings), local: options.local, remote: options.remote }
 }
 
 impl Addresses for AddressRules {

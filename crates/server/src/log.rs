@@ -275,6 +275,10 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
         Event::Loopback => warn(PPPD, "appears to be looped back"),
         Event::Idle => info(PPPD, "Terminating connection due to lack of activity."),
         Event::TimeUp => info(PPPD, "Connect time expired"),
+        Event::TrafficLimit => info(PPPD, "Traffic limit reached."),
+        Event::CallerNotAllowed => {
+            warn(PPPD, format!("calling number {peer} is not authorized (allow-number)"))
+        }
         Event::Replaced => info(PPPD, "The user logged in again: this older session ends"),
         Event::ScriptStarted { script, pid } => {
             debug(PPPD, format!("Script {script} started (pid {pid})"))

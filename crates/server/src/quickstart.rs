@@ -216,6 +216,7 @@ impl Users for OneUser {
         (name == USER.as_bytes()).then(|| User {
             secret: Secret::Password(self.password.clone()),
             addresses: Box::new(AnyAddress),
+            own: None,
         })
     }
 }

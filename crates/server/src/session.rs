@@ -281,13 +281,13 @@ impl Session {
 
     fn authenticate(&mut self, now: Instant, request: &Request) {
         let mut verdict = self.judge(request);
-        if let Verdict::Welcome(_, address) = &verdict
+        if let Verdict::Welcome(_, address, _) = &verdict
             && self.exchange_lease(*address, request.name())
         {
             verdict = self.judge(request);
         }
         match verdict {
-            Verdict::Welcome(authenticated, address) => {
+            Verdict::Welcome(authenticated, address, own) => {
                 if let Some(denied) = self.use_address(address, request.name()) {
                     self.source.publish(Event::AddressNotAllowed {
                         name: request.name().to_vec(),
@@ -295,7 +295,12 @@ impl Session {
                     });
                     return self.link.deny(now, request.name(), request.refuse(denied));
                 }
-                let grant = grant(&self.settings, self.lease.slot().local, address);
+                let local = own.as_ref().and_then(|own| own.local);
+                if let Some(own) = own {
+                    self.settings = own.settings;
+                }
+                let local = local.unwrap_or(self.lease.slot().local);
+                let grant = grant(&self.settings, local, address);
                 self.link.authenticated(now, authenticated, grant);
             }
             Verdict::NoAddress(denied) => {
@@ -497,6 +502,16 @@ impl Session {
             let at = now + (idle - quiet).max(Duration::from_millis(10));
             next = Some(next.map_or(at, |next| next.min(at)));
         }
+        if let Some(limit) = self.settings.octets {
+            let figures = self.counters.snapshot();
+            if limit.is_reached(figures.sent_bytes, figures.received_bytes) {
+                self.source.publish(Event::TrafficLimit);
+                self.check = None;
+                return self.link.terminate(now, Cause::Local("Traffic limit reached"));
+            }
+            let at = now + limit.interval;
+            next = Some(next.map_or(at, |next| next.min(at)));
+        }
         self.check = next;
     }
 
@@ -518,5 +533,5 @@ fn quiet_for(counters: &Counters) -> Duration {
 }
 
 fn grant(settings: &Settings, local: Ipv4Addr, remote: Ipv4Addr) -> Grant {
-    Grant { local, remote, dns: settings.dns, nbns: settings.nbns, mppe: None }
+    Grant { local, remote, dns: settings.dns, nbns: settings.nbns, mppe: Some(settings.mppe) }
 }

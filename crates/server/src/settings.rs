@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use engine::auth::Method;
@@ -17,7 +18,7 @@ pub struct Settings {
     /// Where control connections are accepted.
     pub listen: Vec<SocketAddr>,
     /// Address pairs, one for each session that may be up at once.
-    pub slots: Vec<Slot>,
+    pub slots: Rc<[Slot]>,
     /// How long a client may take to start its control connection (`stimeout`).
     pub setup_timeout: Duration,
     /// Our name in authentication, and the `server` column of `chap-secrets`.
@@ -26,6 +27,14 @@ pub struct Settings {
     pub methods: Vec<Method>,
     /// Whether `DOMAIN\` is left out when a user is looked up.
     pub strip_domain: bool,
+    /// Callers that may connect: beginnings of their addresses, a `*` behind which changes nothing. Empty: all may.
+    pub callers: Vec<String>,
+    /// What counts as every caller's number in place of its address.
+    pub caller_number: Option<String>,
+    /// How long the client has for PAP.
+    pub pap_timeout: Duration,
+    /// How much traffic a session may have.
+    pub octets: Option<OctetLimit>,
     /// Challenges: how many, how often, and whether they come again later.
     pub challenges: Challenges,
     /// Link Control Protocol.
@@ -105,16 +114,66 @@ impl Default for Limits {
     }
 }
 
+/// A limit on a session's traffic (`maxoctets`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OctetLimit {
+    /// Bytes.
+    pub bytes: u64,
+    /// Which bytes count.
+    pub direction: OctetDirection,
+    /// How often they are looked at.
+    pub interval: Duration,
+}
+
+/// Which bytes count for an [`OctetLimit`] (`mo-direction`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OctetDirection {
+    /// Both ways together.
+    Sum,
+    /// Received ones.
+    In,
+    /// Sent ones.
+    Out,
+    /// Those of the way that has more.
+    Max,
+}
+
+impl OctetLimit {
+    /// Whether a session with these figures has had enough.
+    #[must_use]
+    pub fn is_reached(&self, sent: u64, received: u64) -> bool {
+        let bytes = match self.direction {
+            OctetDirection::Sum => sent + received,
+            OctetDirection::In => received,
+            OctetDirection::Out => sent,
+            OctetDirection::Max => sent.max(received),
+        };
+        bytes >= self.bytes
+    }
+}
+
 impl Settings {
+    /// Whether a client with this address may call (pppd's `allow-number`).
+    #[must_use]
+    pub fn may_call(&self, client: Ipv4Addr) -> bool {
+        let number = self.caller_number.clone().unwrap_or_else(|| client.to_string());
+        let fits = |allowed: &String| number.starts_with(allowed.trim_end_matches('*'));
+        self.callers.is_empty() || self.callers.iter().any(fits)
+    }
+
     /// Settings with these slots: MS-CHAPv2, MPPE with 128 bits required, and what else `pptpd` and `pppd` do by default.
     pub fn new(slots: Vec<Slot>) -> Self {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, wire::control::PORT))],
-            slots,
+            slots: slots.into(),
             setup_timeout: Duration::from_secs(10),
             name: b"pptpd".to_vec(),
             methods: vec![Method::MsChapV2],
             strip_domain: false,
+            callers: Vec::new(),
+            caller_number: None,
+            pap_timeout: ServerConfig::default().pap_timeout,
+            octets: None,
             challenges: Challenges::default(),
             lcp: LcpConfig::default(),
             network_timers: Timers::default(),
@@ -149,6 +208,7 @@ impl Settings {
                 max_challenges: self.challenges.max.unwrap_or(defaults.max_challenges),
                 challenge_interval: self.challenges.interval,
                 rechallenge: self.challenges.again,
+                pap_timeout: self.pap_timeout,
                 anonymous: self.methods.is_empty().then_some(anonymous),
                 ..defaults
             }),
@@ -157,6 +217,39 @@ impl Settings {
             ipv6: self.ipv6,
             network_timers: self.network_timers,
             round_trip,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_are_known_by_the_beginning_of_their_address() {
+        let callers = |callers: &[&str]| Settings {
+            callers: callers.iter().map(ToString::to_string).collect(),
+            ..Settings::new(Vec::new())
+        };
+        let client = Ipv4Addr::new(192, 0, 2, 7);
+        assert!(callers(&[]).may_call(client));
+        assert!(callers(&["10.", "192.0.2.*"]).may_call(client));
+        assert!(!callers(&["10.", "192.0.3.*"]).may_call(client));
+        let numbered = Settings { caller_number: Some("0311".into()), ..callers(&["192.0.2.7"]) };
+        assert!(!numbered.may_call(client));
+    }
+
+    #[test]
+    fn traffic_counts_the_way_it_is_to_be_counted() {
+        for (direction, reached) in [
+            (OctetDirection::Sum, true),
+            (OctetDirection::In, false),
+            (OctetDirection::Out, true),
+            (OctetDirection::Max, true),
+        ] {
+            let limit = OctetLimit { bytes: 100, direction, interval: Duration::from_secs(1) };
+            assert_eq!(limit.is_reached(100, 60), reached, "{direction:?}");
+            assert!(!limit.is_reached(40, 59), "{direction:?}");
         }
     }
 }

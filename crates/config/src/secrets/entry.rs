@@ -178,13 +178,9 @@ impl Entry {
 
     /// Says what is wrong with the options. Hosts and other files are looked at when the client logs in.
     pub(super) fn check_options(&self, file: &mut File<'_>) {
-        let Some(first) = self.options.first() else { return };
-        let message = "options of a single client, behind --, are not supported and are ignored";
-        file.warn(
-            &first.place,
-            message,
-            "write them in the options file, where they are everybody's",
-        );
+        if self.options.is_empty() {
+            return;
+        }
         let read = |_: &Path| Ok(Vec::new());
         let (path, input) = (file.path, file.input);
         let resolve = |_: &str| Some(Ipv4Addr::UNSPECIFIED);

@@ -1,9 +1,18 @@
 //! What a client is told: its address and its name servers.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use super::Scenario;
-use crate::lab::{segment::INNER, server::Files, world::World};
+use crate::lab::{
+    segment::INNER,
+    server::{Files, wait_for_log},
+    world::World,
+};
+
+/// How long a log line may take to appear after the client knows.
+const SOON: Duration = Duration::from_secs(5);
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -29,6 +38,27 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: changed_password,
     },
     Scenario {
+        name: "a user's own options behind -- count for that user",
+        compared: true,
+        run: own_options,
+    },
+    Scenario {
+        name: "a session ends when it has had its traffic",
+        compared: true,
+        run: traffic_limit,
+    },
+    Scenario {
+        name: "a caller whose number is not allowed is turned away",
+        compared: true,
+        run: |world| {
+            let options = "require-mschap-v2\nrequire-mppe-128\nallow-number 10.98.*\n";
+            world.serve(&Files { options, ..Files::SHIPPED })?;
+            world.call("require-mppe-128")?.ensure_refused()?;
+            wait_for_log(&mut *world.server, "10.99.0.2 is not authorized", SOON)?;
+            world.end_and_check()
+        },
+    },
+    Scenario {
         name: "IPv6 link-local addresses reach each other through the tunnel",
         compared: true,
         run: ipv6,
@@ -43,6 +73,30 @@ fn name_servers(world: &mut World) -> Result<()> {
     for line in ["primary   DNS address 192.168.77.2", "secondary DNS address 192.168.77.3"] {
         ensure!(call.log.contains(line), "no {line:?} in\n{}", call.log);
     }
+    world.end_and_check()
+}
+
+fn own_options(world: &mut World) -> Result<()> {
+    let secrets = "anna pptpd secret * -- ms-dns 192.168.77.8 maxconnect 3\nbert pptpd secret *\n";
+    world.serve(&Files { secrets, ..Files::SHIPPED })?;
+    let call = world.call("require-mppe-128 usepeerdns")?;
+    call.address()?;
+    ensure!(call.log.contains("primary   DNS address 192.168.77.8"), "{}", call.log);
+    wait_for_log(&mut *world.server, "Connect time expired", Duration::from_secs(10))?;
+    world.end_and_check()?;
+    let call = world.call_as("bert", "secret", "require-mppe-128 usepeerdns")?;
+    call.address()?;
+    ensure!(!call.log.contains("DNS address"), "{}", call.log);
+    world.end_and_check()
+}
+
+fn traffic_limit(world: &mut World) -> Result<()> {
+    let options = "require-mschap-v2\nrequire-mppe-128\nmaxoctets 20000\nmo-direction in\n";
+    world.serve(&Files { options, ..Files::SHIPPED })?;
+    world.call("require-mppe-128")?.address()?;
+    let flood = format!("ping -n -q -c 40 -i 0.02 -W 1 -s 1000 {INNER} || true");
+    world.client()?.guest.sh(20, &flood)?;
+    wait_for_log(&mut *world.server, "Traffic limit reached", Duration::from_secs(10))?;
     world.end_and_check()
 }
 

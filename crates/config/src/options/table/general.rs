@@ -60,41 +60,38 @@ pub(super) const OPTIONS: &[PppOption] = &[
             Ok(())
         },
     ),
-    PppOption::ignored(
+    PppOption::honoured(
         &["maxoctets", "mo"],
         Some("BYTES"),
         "sessions end after so much traffic",
-        "remove it, or limit traffic with tc(8)",
-    )
-    .read(|o, v| {
-        o.max_octets = Some(v.number()?);
-        Ok(())
-    }),
-    PppOption::ignored(
+        |o, v| {
+            o.max_octets = Some(v.number()?);
+            Ok(())
+        },
+    ),
+    PppOption::honoured(
         &["mo-direction"],
         Some("DIRECTION"),
         "what `maxoctets` counts: sum, in, out, max",
-        "remove it, as maxoctets",
-    )
-    .read(|o, v| {
-        o.octets_direction = match v.bytes {
-            b"in" => OctetsDirection::In,
-            b"out" => OctetsDirection::Out,
-            b"max" => OctetsDirection::Max,
-            _ => OctetsDirection::Sum,
-        };
-        Ok(())
-    }),
-    PppOption::ignored(
+        |o, v| {
+            o.octets_direction = match v.bytes {
+                b"in" => OctetsDirection::In,
+                b"out" => OctetsDirection::Out,
+                b"max" => OctetsDirection::Max,
+                _ => OctetsDirection::Sum,
+            };
+            Ok(())
+        },
+    ),
+    PppOption::honoured(
         &["mo-timeout"],
         Some("SECONDS"),
         "how often `maxoctets` is looked at",
-        "remove it, as maxoctets",
-    )
-    .read(|o, v| {
-        o.octets_timeout = Some(v.number()?);
-        Ok(())
-    }),
+        |o, v| {
+            o.octets_timeout = Some(v.number()?);
+            Ok(())
+        },
+    ),
     PppOption::honoured(
         &["ifname"],
         Some("NAME"),
