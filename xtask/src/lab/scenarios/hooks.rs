@@ -21,6 +21,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: after_a_kill,
     },
     Scenario {
+        name: "auth-up, ip-pre-up and ip-up follow each other, and IPv4 waits for ip-pre-up",
+        compared: false,
+        run: order,
+    },
+    Scenario {
         name: "last shows the user with the client's address",
         compared: true,
         run: records,
@@ -36,10 +41,17 @@ const FILES: Files = Files {
     ..Files::SHIPPED
 };
 
+const ORDER: Files = Files {
+    options: "require-mschap-v2\nrequire-mppe-128\nauth-up-script /run/hooks/auth-up\n\
+              ip-pre-up-script /run/hooks/ip-pre-up\nip-up-script /run/hooks/ip-up\n\
+              ip-down-script /run/hooks/ip-down\nauth-down-script /run/hooks/auth-down\n",
+    ..Files::SHIPPED
+};
+
 /// Hooks that write down what they are given.
 fn install(world: &mut World) -> Result<()> {
     world.server.sh("mkdir -p /run/hooks; rm -f /run/hooks/log
-         for name in ip-up ip-down; do
+         for name in auth-up ip-up ip-down auth-down; do
              printf '%s\\n' '#!/bin/sh' 'PATH=/usr/bin:/bin' 'exec >>/run/hooks/log' \
                  'echo \"$(basename $0): $*\"' 'env | sort | sed \"s/^/$(basename $0) /\"' \
                  'echo \"$(basename $0) done\"' >/run/hooks/$name
@@ -91,6 +103,33 @@ fn arguments(world: &mut World) -> Result<()> {
     for line in ["ip-up PEERNAME=anna", "ip-up OFFICE=osaka", "ip-up IFNAME=ppp0"] {
         ensure!(log.lines().any(|it| it == line), "no {line} in\n{log}");
     }
+    Ok(())
+}
+
+fn order(world: &mut World) -> Result<()> {
+    install(world)?;
+    world.server.sh(
+        "printf '%s\\n' '#!/bin/sh' 'PATH=/usr/sbin:/usr/bin:/bin' 'exec >>/run/hooks/log 2>&1' \\
+         'echo \"ip-pre-up: $*\"' 'ping -c 2 -i 0.2 -W 1 $5 >/dev/null && echo reached' \\
+         'echo \"ip-pre-up done\"' >/run/hooks/ip-pre-up; chmod 755 /run/hooks/ip-pre-up",
+    )?;
+    world.serve(&ORDER)?;
+    let address = world.call("require-mppe-128")?.address()?.to_owned();
+    log_of(world, "ip-up")?;
+    world.client()?.ping_all_sizes(INNER)?;
+    world.end_and_check()?;
+    let log = log_of(world, "auth-down")?;
+    ensure!(!log.lines().any(|line| line == "reached"), "packets did not wait:\n{log}");
+    let told: Vec<&str> = log.lines().filter(|line| line.contains(": ppp0 ")).collect();
+    let tail = format!("115200 {INNER} {address} 10.99.0.2");
+    let expected = [
+        "auth-up: ppp0 anna root /dev/pptp/ppp0 115200".to_owned(),
+        format!("ip-pre-up: ppp0 /dev/pptp/ppp0 {tail}"),
+        format!("ip-up: ppp0 /dev/pptp/ppp0 {tail}"),
+        format!("ip-down: ppp0 /dev/pptp/ppp0 {tail}"),
+        "auth-down: ppp0 anna root /dev/pptp/ppp0 115200".to_owned(),
+    ];
+    ensure!(told == expected, "{told:#?}");
     Ok(())
 }
 
