@@ -25,6 +25,8 @@ pub(crate) use session::{Identity, SessionScripts, Traffic};
 
 /// Programs that run at the same time; more wait for their turn.
 const MAX_RUNNING: usize = 32;
+/// As many more for scripts that a session waits for, so that hooks that hang keep nobody out.
+const MAX_AWAITED: usize = 16;
 /// How long the server waits for scripts when it stops. What is still owed then is run at the next start.
 const FAREWELL: Duration = Duration::from_secs(30);
 
@@ -85,6 +87,7 @@ pub(crate) struct Scripts(Rc<Inner>);
 struct Inner {
     debts: Debts,
     turns: Semaphore,
+    awaited_turns: Semaphore,
     /// Held by the session whose scripts run, by its interface.
     lines: RefCell<HashMap<OsString, Rc<Mutex<()>>>>,
     /// Sessions whose scripts have not all ended.
@@ -104,6 +107,7 @@ impl Scripts {
         let scripts = Self(Rc::new(Inner {
             debts,
             turns: Semaphore::new(MAX_RUNNING),
+            awaited_turns: Semaphore::new(MAX_AWAITED),
             lines: RefCell::default(),
             busy: Cell::new(0),
             idle: Notify::new(),
@@ -119,7 +123,7 @@ impl Scripts {
                 let _turn = line.lock().await;
                 for (file, program) in programs {
                     bus.server(Event::LeftoverUndone(format!("{program} was still to be run")));
-                    runner.run(program, |event| bus.server(event)).await;
+                    runner.run(program, false, |event| bus.server(event)).await;
                     runner.0.debts.settle(&file);
                 }
             });
@@ -156,10 +160,11 @@ impl Scripts {
         });
     }
 
-    /// Runs one program when it is its turn, and tells what became of it.
-    async fn run(&self, program: Program, tell: impl Fn(Event)) {
-        // The semaphore is never closed.
-        let _turn = self.0.turns.acquire().await;
+    /// Runs one program when it is its turn, and tells what became of it. `awaited`: a session waits for it.
+    async fn run(&self, program: Program, awaited: bool, tell: impl Fn(Event)) {
+        let turns = if awaited { &self.0.awaited_turns } else { &self.0.turns };
+        // The semaphores are never closed.
+        let _turn = turns.acquire().await;
         program.run(self.0.limit, tell).await;
     }
 }

@@ -85,7 +85,8 @@ impl SessionScripts {
         scripts.spawn(async move {
             let _turn = line.lock().await;
             while let Some(job) = jobs.recv().await {
-                runner.run(job.program, |event| told.publish(event)).await;
+                let awaited = job.then.is_some();
+                runner.run(job.program, awaited, |event| told.publish(event)).await;
                 if let Some(note) = job.note {
                     runner.0.debts.settle(&note);
                 }

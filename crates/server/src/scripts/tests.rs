@@ -177,6 +177,29 @@ fn a_session_never_runs_two_scripts_at_once_and_ip_down_waits_for_ip_up() {
 }
 
 #[test]
+fn hooks_that_hang_keep_no_new_session_from_its_ip_pre_up() {
+    let lab = Lab::new();
+    lab.script("ip-up", "sleep 2");
+    block_on(async {
+        let scripts = lab.scripts();
+        for number in 0..MAX_RUNNING + 1 {
+            let mut session = lab.session(&scripts, &format!("ppp{number}"));
+            session.ipv4_up(LOCAL, REMOTE);
+            session.end(TRAFFIC);
+        }
+        lab.script("ip-pre-up", "true");
+        let begun = Instant::now();
+        let mut session = lab.session(&scripts, "new0");
+        let (tell, told) = tokio::sync::oneshot::channel();
+        assert!(session.before_ipv4(LOCAL, REMOTE, move || tell.send(()).unwrap()));
+        told.await.unwrap();
+        assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+        session.end(TRAFFIC);
+        scripts.farewell().await;
+    });
+}
+
+#[test]
 fn the_next_session_on_an_interface_waits_for_the_scripts_of_the_one_before() {
     let lab = Lab::new();
     lab.script("ip-up", "echo up >>LOG");
