@@ -51,11 +51,16 @@ fn as_text(examined: &Examined, good: bool) -> String {
         text.push_str(&examined.diagnostics.render());
         text.push_str("\n\n");
     }
-    let count =
-        |severity| examined.diagnostics.0.iter().filter(|found| found.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let verdict = if good { "fine" } else { "cannot be served" };
-    text.push_str(&format!("{verdict}: {errors} errors, {warnings} warnings\n"));
+    let count = |severity, one: &str| {
+        let found = examined.diagnostics.0.iter().filter(|found| found.severity == severity);
+        match found.count() {
+            1 => format!("1 {one}"),
+            count => format!("{count} {one}s"),
+        }
+    };
+    let (errors, warnings) = (count(Severity::Error, "error"), count(Severity::Warning, "warning"));
+    let verdict = if good { "fine" } else { "refused" };
+    text.push_str(&format!("{verdict}: {errors}, {warnings}\n"));
     text
 }
 

@@ -4,7 +4,7 @@ mod addresses;
 mod entry;
 mod file;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 
 pub use addresses::{AddressRule, AddressRules, AddressSet, Host};
@@ -14,6 +14,9 @@ pub use file::SecretsFile;
 use crate::diagnostic::{Diagnostics, File, Severity};
 use crate::words::{BadWord, Word, Words};
 use entry::SecretSource;
+
+/// How many lines of one client are compared with a new one of the same client.
+const MAX_COMPARED: usize = 16;
 
 /// A secrets file, indexed by client.
 #[derive(Debug, Default)]
@@ -28,16 +31,15 @@ impl Secrets {
         let mut diagnostics = Diagnostics::default();
         let mut file = File { path, input: text, secret: true, diagnostics: &mut diagnostics };
         let mut secrets = Self::default();
-        let mut seen = HashSet::new();
         let mut line: Vec<(Word, Option<BadWord>)> = Vec::new();
         for word in Words::of_secrets(text) {
             if word.0.first && !line.is_empty() {
-                secrets.take_line(std::mem::take(&mut line), &mut seen, &mut file);
+                secrets.take_line(std::mem::take(&mut line), &mut file);
             }
             line.push(word);
         }
         if !line.is_empty() {
-            secrets.take_line(line, &mut seen, &mut file);
+            secrets.take_line(line, &mut file);
         }
         // A fault of one user's line keeps no server from starting.
         for diagnostic in &mut diagnostics.0 {
@@ -46,12 +48,7 @@ impl Secrets {
         (secrets, diagnostics)
     }
 
-    fn take_line(
-        &mut self,
-        line: Vec<(Word, Option<BadWord>)>,
-        seen: &mut HashSet<[Vec<u8>; 2]>,
-        file: &mut File<'_>,
-    ) {
+    fn take_line(&mut self, line: Vec<(Word, Option<BadWord>)>, file: &mut File<'_>) {
         if let Some((word, bad)) = line.iter().find(|(_, bad)| bad.is_some()) {
             let (message, remedy) = match bad {
                 Some(BadWord::TooLong) => {
@@ -79,7 +76,7 @@ impl Secrets {
         let Some(source) = SecretSource::read(&secret, file) else { return };
         let addresses = addresses(&mut words, file);
         let options: Vec<Word> = words.collect();
-        if !seen.insert([client.bytes.to_vec(), server.bytes.to_vec()]) {
+        if self.has_line(&client.bytes, &server.bytes) {
             let message = "there is a line for this client and server already";
             file.warn(&client.place, message, "the first counts; remove one of the two");
         }
@@ -94,6 +91,13 @@ impl Secrets {
         entry.check_options(file);
         self.by_client.entry(entry.client.clone()).or_default().push(self.entries.len());
         self.entries.push(entry);
+    }
+
+    /// Whether there is a line for this client and server already. Among very many lines of one client it may be missed, so that
+    /// such a file is still read quickly.
+    fn has_line(&self, client: &[u8], server: &[u8]) -> bool {
+        let lines = self.by_client.get(client).map_or(&[][..], Vec::as_slice);
+        lines.iter().rev().take(MAX_COMPARED).any(|index| self.entries[*index].server == server)
     }
 
     /// The entry for a client and a server: a client's own counts more than a server's own, both more than `*`; of equals the first.
