@@ -26,14 +26,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: order,
     },
     Scenario {
-        name: "last shows the user with the client's address",
+        name: "last shows the user with the client's address, and files the process",
         compared: true,
         run: records,
     },
 ];
 
 /// The line behind `remoteip` of `pptpd.conf` asks for records in wtmp.
-const RECORDED: Files = Files { addresses: "192.168.77.100-103\nlogwtmp", ..Files::SHIPPED };
+const RECORDED: Files = Files {
+    addresses: "192.168.77.100-103\nlogwtmp",
+    options: "require-mschap-v2\nrequire-mppe-128\nlinkname office\n",
+    ..Files::SHIPPED
+};
 
 const FILES: Files = Files {
     options: "require-mschap-v2\nrequire-mppe-128\nip-up-script /run/hooks/ip-up\n\
@@ -158,7 +162,21 @@ fn records(world: &mut World) -> Result<()> {
     let during = record(world)?;
     ensure!(during.starts_with("anna ppp0 10.99.0.2 "), "last shows {during:?}");
     world.note("last, during the session", &words(&during));
+    let files = world
+        .server
+        .sh("head -v -n 9 /run/ppp*.pid; kill -0 $(cat /run/ppp0.pid) && echo lives")?;
+    // The process numbers differ.
+    let shape: String = files.replace(|it: char| it.is_ascii_digit(), "").replace("lives", "");
+    ensure!(
+        shape
+            .split_whitespace()
+            .eq("==> /run/ppp-office.pid <== ppp ==> /run/ppp.pid <==".split(' '))
+            && files.contains("lives"),
+        "process files: {files}"
+    );
     world.end_and_check()?;
+    let files = world.server.sh("ls /run/ppp*.pid 2>/dev/null || true")?;
+    ensure!(files.trim().is_empty(), "left: {files}");
     // What ended in this very second is still running to `last`.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     let after = record(world)?;
