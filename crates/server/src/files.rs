@@ -303,7 +303,7 @@ fn find_in(
         EntrySecret::Password(password) => Secret::Password(Password::new(password.to_vec())),
         EntrySecret::NtHash(hash) => Secret::NtHash(NtHash::from_bytes(*hash)),
     };
-    let addresses = entry.addresses.resolved(&config::resolve_host, remarks);
+    let addresses = entry.rules(&config::resolve_host, remarks);
     let own = entry.has_options().then(|| own(entry, &path, everybodys, remarks));
     Some(User { secret, addresses: Box::new(addresses), own })
 }

@@ -99,22 +99,15 @@ impl Host {
 pub struct AddressRules(pub Vec<AddressRule>);
 
 impl AddressRules {
-    /// The rules with addresses in place of hosts' names. A rule whose host is not found is left out, as pppd does, and `remarks` is told.
-    pub fn resolved(
-        &self,
-        resolve: &dyn Fn(&str) -> Option<Ipv4Addr>,
-        remarks: &mut Vec<String>,
-    ) -> Self {
+    /// The rules with addresses in place of hosts' names. A rule whose host is not found is left out, as pppd does.
+    pub(super) fn resolved(&self, resolve: &dyn Fn(&str) -> Option<Ipv4Addr>) -> Self {
         let mut rules = Vec::with_capacity(self.0.len());
         for rule in &self.0 {
             let mut rule = rule.clone();
             if let AddressSet::Net { host, .. } = &mut rule.what
                 && let Host::Name(name) = host
             {
-                let Some(address) = resolve(name) else {
-                    remarks.push(format!("unknown host {name} in auth. address list"));
-                    continue;
-                };
+                let Some(address) = resolve(name) else { continue };
                 *host = Host::Address(address);
             }
             rules.push(rule);
@@ -241,9 +234,8 @@ mod tests {
     #[test]
     fn names_are_looked_up_and_left_out_when_they_are_not_found() {
         let resolve = |name: &str| (name == "desk").then_some(Ipv4Addr::new(10, 0, 0, 4));
-        let mut remarks = Vec::new();
-        let rules = rules("!lost desk").resolved(&resolve, &mut remarks);
+        let rules = rules("!lost desk").resolved(&resolve);
+        assert_eq!(rules.0.len(), 1);
         assert_eq!(rules.choose_address(Ipv4Addr::UNSPECIFIED, 0), resolve("desk"));
-        assert_eq!(remarks, ["unknown host lost in auth. address list"]);
     }
 }

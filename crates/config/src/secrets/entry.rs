@@ -139,6 +139,21 @@ impl Entry {
         })
     }
 
+    /// Which addresses the client may have, with those of hosts looked up now. `remarks` is told when one is not found, but not its name:
+    /// it may be the second word of a password that somebody forgot to quote.
+    pub fn rules(
+        &self,
+        resolve: &dyn Fn(&str) -> Option<Ipv4Addr>,
+        remarks: &mut Vec<String>,
+    ) -> AddressRules {
+        let rules = self.addresses.resolved(resolve);
+        if rules.0.len() < self.addresses.0.len() {
+            let line = self.line;
+            remarks.push(format!("unknown host in auth. address list, in line {line}"));
+        }
+        rules
+    }
+
     /// Whether the line has options of its own, behind `--`.
     pub fn has_options(&self) -> bool {
         !self.options.is_empty()

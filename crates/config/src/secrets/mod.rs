@@ -168,8 +168,10 @@ fn addresses(words: &mut dyn Iterator<Item = Word>, file: &mut File<'_>) -> Vec<
             // As in pppd, what follows * or - does not count.
             Ok(_) if rules.last().is_some_and(AddressRule::ends_list) => {}
             Ok(rule) => rules.push(rule),
-            Err(message) => {
-                let remedy = "write an address, a host name, net/bits, * or -, with ! before what is forbidden; until then the word is ignored";
+            // The word is not shown: it may be the second of a password that somebody forgot to quote.
+            Err(_) => {
+                let message = "a word behind the secret is no address, and is ignored";
+                let remedy = "write an address, a host name, net/bits, * or -, with ! before what is forbidden; quote a secret with blanks";
                 file.warn(&word.place, message, remedy);
             }
         }

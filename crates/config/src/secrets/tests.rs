@@ -107,6 +107,17 @@ fn an_indirect_secret_is_the_first_word_of_its_file_and_is_passed_over_without_o
 }
 
 #[test]
+fn the_rest_of_a_password_that_is_not_quoted_is_not_shown() {
+    let (secrets, said) = parse("scott pptpd pass wörd hunter2 *\n");
+    let text = said.render();
+    assert!(text.contains("chap-secrets:1:18") && text.contains("quote a secret"), "{text}");
+    let mut remarks = Vec::new();
+    secrets.find(b"scott", b"pptpd").unwrap().rules(&|_| None, &mut remarks);
+    assert!(remarks[0].contains("line 1"), "{remarks:?}");
+    assert!(!text.contains("wörd") && !remarks[0].contains("hunter2"));
+}
+
+#[test]
 fn words_behind_a_star_or_that_are_no_addresses_do_not_count() {
     let (secrets, said) = parse("a * x 10.0.0.1 * !10.0.0.1\nb * x 10.0.0.0/99 10.0.0.2\n");
     assert_eq!(secrets.find(b"a", b"s").unwrap().addresses.0.len(), 2);
