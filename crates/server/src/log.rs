@@ -327,6 +327,16 @@ fn failed_login_lines(
     lines
 }
 
+/// Whether pppd would have found its terminal closed: it was not the one to end the session.
+fn hung_up(cause: &Ended) -> bool {
+    match cause {
+        Ended::Call(_) => true,
+        Ended::Link(cause) => {
+            matches!(cause, Cause::EchoTimeout | Cause::PeerTerminated(_) | Cause::LowerLayerDown)
+        }
+    }
+}
+
 fn ended_lines(peer: &str, summary: &Summary) -> Vec<Line> {
     let mut lines = Vec::new();
     let cause = match &summary.cause {
@@ -351,8 +361,7 @@ fn ended_lines(peer: &str, summary: &Summary) -> Vec<Line> {
         text.push_str(&format!(", {count} packets dropped ({reason})"));
     }
     lines.push(line(level, PPPD, text));
-    // pppd says so whenever its terminal closes without a word in PPP.
-    if matches!(summary.cause, Ended::Call(_) | Ended::Link(Cause::EchoTimeout)) {
+    if hung_up(&summary.cause) {
         lines.extend(info(PPPD, "Modem hangup"));
     }
     lines.extend(["Connection terminated.", "Exit."].map(|text| line(Level::INFO, PPPD, text)));
