@@ -76,3 +76,40 @@ fn main() -> ExitCode {
         ExitCode::FAILURE
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Pages of which people type what they print.
+    const PAGES: [&str; 4] = [
+        "README.md",
+        "README.ja.md",
+        "docs/migrating-from-pptpd.md",
+        "docs/ja/migrating-from-pptpd.md",
+    ];
+
+    #[test]
+    fn every_command_of_ours_in_the_pages_is_understood() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let mut commands = 0;
+        for page in PAGES {
+            let text = fs::read_to_string(root.join(page)).unwrap();
+            let blocks = text.split("```").skip(1).step_by(2);
+            for line in blocks.filter_map(|block| block.strip_prefix("sh\n")).flat_map(str::lines) {
+                let line = line.split(" #").next().unwrap_or_default();
+                let line = line.replace("cargo run --release -- ", "gretel ");
+                let line = line.replace("/tmp/gretel/usr/sbin/", "");
+                if line.starts_with("gretel ") {
+                    let read = Arguments::try_parse_from(line.split_whitespace());
+                    assert!(read.is_ok(), "{page}: {line}: {}", read.unwrap_err());
+                    commands += 1;
+                }
+            }
+        }
+        assert!(commands >= 14, "only {commands} commands were found");
+    }
+}

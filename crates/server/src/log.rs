@@ -4,7 +4,6 @@ use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use crypto::mppe::{Mode, Strength};
 use dataplane::First;
 use engine::control::{self, Direction};
 use engine::ppp::{Cause, Party};
@@ -241,13 +240,7 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
             format!("Peer {} is not authorized to use remote address {address}", Escaped(name)),
         ),
         Event::Encrypted { strength, mode } => {
-            let bits = match strength {
-                Strength::Bits40 => 40,
-                Strength::Bits56 => 56,
-                Strength::Bits128 => 128,
-            };
-            let mode = if *mode == Mode::Stateless { "stateless" } else { "stateful" };
-            info(PPPD, format!("MPPE {bits}-bit {mode} compression enabled"))
+            info(PPPD, format!("MPPE {strength} {mode} compression enabled"))
         }
         Event::Ipv4Up(ipv4) => vec![
             line(Level::INFO, PPPD, format!("local  IP address {}", ipv4.local)),
@@ -371,6 +364,7 @@ fn ended_lines(peer: &str, summary: &Summary) -> Vec<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crypto::mppe::{Mode, Strength};
     use std::net::{Ipv4Addr, SocketAddrV4};
     use std::time::{Duration, SystemTime};
 

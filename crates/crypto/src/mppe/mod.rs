@@ -20,6 +20,8 @@ mod seal;
 mod stateful;
 mod stateless;
 
+use core::fmt;
+
 pub use master::{MasterKeys, StartKey, StartKeys};
 pub use open::{OpenError, Opener};
 pub use schedule::{KeySchedule, SessionKey};
@@ -76,4 +78,25 @@ pub enum Mode {
     Stateless,
     /// Every 256 packets; the key stream runs on from packet to packet and a loss costs a CCP Reset-Request.
     Stateful,
+}
+
+/// `128-bit`, in pppd's words.
+impl fmt::Display for Strength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bits40 => "40-bit",
+            Self::Bits56 => "56-bit",
+            Self::Bits128 => "128-bit",
+        })
+    }
+}
+
+/// `stateless`, in pppd's words.
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stateless => "stateless",
+            Self::Stateful => "stateful",
+        })
+    }
 }

@@ -302,7 +302,7 @@ impl Client<'_> {
                 self.refusal = Some(format!("the server refuses us: {}", Escaped(&message)));
             }
             Event::Keys(keys) => {
-                let detail = format!("MPPE {:?}, {:?}", keys.send.strength, keys.send.mode);
+                let detail = format!("MPPE {} {}", keys.send.strength, keys.send.mode);
                 self.command(Command::Keys(keys));
                 self.advance(Stage::Encryption, detail);
             }
