@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dataplane::{Command, Counters, Notice};
 use engine::Instant;
-use engine::auth::Request;
+use engine::auth::{DenyReason, Request};
 use engine::data::DropReason;
 use engine::ppp::{Cause, Event as LinkEvent, Grant, Link, NetworkPermit, Output, Party};
 use sys::tun::Tun;
@@ -280,6 +280,11 @@ impl Session {
     }
 
     fn authenticate(&mut self, now: Instant, request: &Request) {
+        // LCP can be negotiated anew at any time. What the session has then is its first user's: address, scripts, records.
+        if self.user.as_deref().is_some_and(|user| user != request.name()) {
+            let denied = DenyReason::NotAllowed("the session is another user's");
+            return self.link.deny(now, request.name(), request.refuse(denied));
+        }
         let mut verdict = self.judge(request);
         if let Verdict::Welcome(_, address, _) = &verdict
             && self.exchange_lease(*address, request.name())
@@ -349,7 +354,7 @@ impl Session {
 
     /// Takes the address for this session; a session of the same user that has it gives it up, as a client that lost its
     /// connection without our notice comes back that way. Another user's keeps it: the reason is given.
-    fn use_address(&mut self, address: Ipv4Addr, name: &[u8]) -> Option<engine::auth::DenyReason> {
+    fn use_address(&mut self, address: Ipv4Addr, name: &[u8]) -> Option<DenyReason> {
         if self.address.as_ref().is_some_and(|used| used.address() == address) {
             return None;
         }
@@ -358,7 +363,7 @@ impl Session {
             Ok(used) => used,
             Err(other) => {
                 if self.shared.user_of(other).as_deref() != Some(name) {
-                    return Some(engine::auth::DenyReason::NotAllowed(
+                    return Some(DenyReason::NotAllowed(
                         "the address belongs to another user's session",
                     ));
                 }
@@ -410,7 +415,8 @@ impl Session {
             Ok(made) => made,
             Err(error) => return self.no_interface(now, error.to_string()),
         };
-        interface.write_process_files(self.settings.link_name.as_deref(), &self.source);
+        let link_name = settings.link_name.as_deref();
+        interface.write_process_files(&settings.run_dir, link_name, &self.source);
         let identity = Identity {
             client: *self.source.peer().ip(),
             user: self.user.clone().unwrap_or_default(),
@@ -535,3 +541,6 @@ fn quiet_for(counters: &Counters) -> Duration {
 fn grant(settings: &Settings, local: Ipv4Addr, remote: Ipv4Addr) -> Grant {
     Grant { local, remote, dns: settings.dns, nbns: settings.nbns, mppe: Some(settings.mppe) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,8 @@ pub struct Settings {
     pub script_variables: Vec<(String, Option<String>)>,
     /// `LINKNAME` of scripts, and of the file with our process id.
     pub link_name: Option<String>,
+    /// Where the files with our process id are: `/run`.
+    pub run_dir: PathBuf,
     /// How logins are recorded, if they are.
     pub wtmp: Option<Wtmp>,
     /// Whether IPv6 is negotiated.
@@ -188,6 +190,7 @@ impl Settings {
             call_file: None,
             script_variables: Vec::new(),
             link_name: None,
+            run_dir: "/run".into(),
             wtmp: None,
             ipv6: true,
             interface: "ppp%d".into(),

@@ -22,11 +22,10 @@ pub struct Wtmp {
 }
 
 impl Interface {
-    /// Writes the files in which tools look for the process behind an interface, as pppd does: `/run/pppN.pid` and, for a link with a
-    /// name, `/run/ppp-NAME.pid`. They go with the interface.
-    pub fn write_process_files(&mut self, link_name: Option<&str>, source: &Source) {
+    /// Writes the files in which tools look for the process behind an interface, as pppd does: `pppN.pid` and, for a link with a name,
+    /// `ppp-NAME.pid`, in the directory `run`. They go with the interface.
+    pub fn write_process_files(&mut self, run: &Path, link_name: Option<&str>, source: &Source) {
         let process = std::process::id();
-        let run = Path::new("/run");
         let mut files = vec![(run.join(format!("{}.pid", self.name)), format!("{process}\n"))];
         if let Some(name) = link_name {
             files

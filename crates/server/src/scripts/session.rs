@@ -252,6 +252,7 @@ fn environment(
     settings: &Settings,
 ) -> Vec<(String, OsString)> {
     let interface = &identity.interface;
+    let number = settings.caller_number.clone().unwrap_or_else(|| identity.client.to_string());
     let digits = interface.rfind(|it: char| !it.is_ascii_digit()).map_or(0, |at| at + 1);
     let mut environment: Vec<(String, OsString)> = vec![
         ("DEVICE".into(), terminal.into()),
@@ -261,7 +262,7 @@ fn environment(
         ("ORIG_UID".into(), "0".into()),
         ("PPPLOGNAME".into(), LOGIN.into()),
         ("PPPD_PID".into(), std::process::id().to_string().into()),
-        ("REMOTENUMBER".into(), identity.client.to_string().into()),
+        ("REMOTENUMBER".into(), number.into()),
     ];
     if !user.is_empty() {
         environment.push(("PEERNAME".into(), user));

@@ -1,0 +1,260 @@
+//! Sessions with a real worker, interface and scripts, in a network namespace; the client is an engine whose frames skip GRE one way.
+
+use std::cell::RefCell;
+use std::fs;
+use std::net::SocketAddrV4;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crypto::{Password, Secret};
+use dataplane::{Dataplane, NewCall};
+use engine::auth::Method;
+use engine::ppp::{ClientConfig, LcpConfig, LinkConfig, MppePolicy, Side, Timers};
+use sys::raw::{GreSocket, RecvBatch};
+use tokio::task::LocalSet;
+
+use super::*;
+use crate::auth::{AnyAddress, User, Users};
+use crate::event::{Bus, Record, Subscriber};
+use crate::host::{Host, Wtmp};
+use crate::leases::Slot;
+use crate::mailbox::Mailbox;
+use crate::scripts::{ScriptPaths, Scripts};
+
+const CALL: u16 = 7;
+const PEER_CALL: u16 = 9;
+const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// Everybody is welcome whose password is `secret`.
+struct Everybody;
+
+impl Users for Everybody {
+    fn find(&mut self, _method: Method, _name: &[u8], _remarks: &mut Vec<String>) -> Option<User> {
+        let secret = Secret::Password(Password::new(b"secret".to_vec()));
+        Some(User { secret, addresses: Box::new(AnyAddress), own: None })
+    }
+}
+
+/// What the events say, as far as the tests ask.
+#[derive(Clone, Default)]
+struct Told(Rc<RefCell<Vec<String>>>);
+
+impl Subscriber for Told {
+    fn take(&self, record: &Record) {
+        match &record.event {
+            Event::AuthenticationFailed { reason: Some(reason), .. } => {
+                self.0.borrow_mut().push(reason.to_string());
+            }
+            Event::HostFailed { what, error } => {
+                self.0.borrow_mut().push(format!("{what}: {error}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+struct Bench {
+    session: Session,
+    mailbox: Mailbox,
+    shared: Rc<Shared>,
+    scripts: Scripts,
+    socket: GreSocket,
+    told: Told,
+}
+
+impl Bench {
+    /// A call that has just been accepted. Scripts, state and records are below `dir`.
+    fn new(dir: &Path) -> Self {
+        let told = Told::default();
+        let bus = Bus::new(vec![Box::new(told.clone())]);
+        let slot =
+            Slot { unit: 0, local: Ipv4Addr::new(10, 0, 0, 1), remote: Ipv4Addr::new(10, 0, 0, 2) };
+        let settings = Settings {
+            mppe: MppePolicy::OFF,
+            ipv6: false,
+            scripts: ScriptPaths::in_directory(dir),
+            run_dir: dir.into(),
+            wtmp: Some(Wtmp { file: dir.join("wtmp"), strip_domain: false }),
+            ..Settings::new(vec![slot])
+        };
+        let scripts = Scripts::open(dir, &bus).unwrap();
+        let shared = Rc::new(Shared::new(
+            bus.clone(),
+            Dataplane::start(1, |_| Ok(())).unwrap(),
+            Host::open(dir, &bus).unwrap(),
+            scripts.clone(),
+            settings,
+            Box::new(Everybody),
+            [1; 32],
+        ));
+        let source = bus.connection(SocketAddrV4::new(LOOPBACK, 4000)).new_session();
+        let path = engine::data::Config {
+            our_call_id: CALL,
+            peer_call_id: PEER_CALL,
+            check_source: true,
+            clamp_mss: true,
+        };
+        let call = NewCall { generation: 1, peer: LOOPBACK, local: LOOPBACK, path };
+        let counters = shared.dataplane.add(call);
+        let call = Call { our_call_id: CALL, counters, seed: [2; 32], round_trip: Duration::ZERO };
+        let lease = shared.slots().take().unwrap();
+        let session = Session::new(shared.clone(), source, call, lease, shared.now());
+        let mailbox = Mailbox::default();
+        shared.register(CALL, session.number(), mailbox.clone());
+        Self { session, mailbox, shared, scripts, socket: GreSocket::open().unwrap(), told }
+    }
+
+    fn client(&self, name: &str) -> Link {
+        let config = LinkConfig {
+            side: Side::Client(ClientConfig {
+                name: name.into(),
+                password: Password::new(b"secret".to_vec()),
+                methods: vec![Method::MsChapV2],
+                address: Ipv4Addr::UNSPECIFIED,
+            }),
+            lcp: LcpConfig::default(),
+            mppe: MppePolicy::OFF,
+            ipv6: false,
+            network_timers: Timers::default(),
+            round_trip: Duration::ZERO,
+        };
+        let seed = sys::random_bytes().unwrap();
+        let mut link = Link::new(config, seed, self.shared.now());
+        link.start(self.shared.now());
+        link
+    }
+
+    /// Lets both ends work until the client has a network, or its link has closed. Whether it has one.
+    async fn connect(&mut self, client: &mut Link) -> bool {
+        let mut batch = RecvBatch::new(2048);
+        let end = std::time::Instant::now() + Duration::from_secs(10);
+        let mut up = None;
+        while up.is_none() {
+            assert!(std::time::Instant::now() < end, "{:?}", self.told.0.borrow());
+            let now = self.shared.now();
+            for index in 0..self.socket.recv_batch(&mut batch).unwrap() {
+                let packet = batch.packet(index);
+                let outer = wire::gre::Outer::parse(packet).unwrap();
+                let (header, frame) = wire::gre::parse(&packet[outer.start..outer.end]).unwrap();
+                if header.call_id == PEER_CALL && header.seq.is_some() {
+                    client.handle_frame(now, frame);
+                }
+            }
+            client.handle_timeout(now);
+            while let Some(output) = client.poll_output() {
+                match output {
+                    Output::Frame(frame) => {
+                        let notice = Notice::Frame { call: CALL, generation: 1, frame };
+                        self.session.handle_notice(now, notice);
+                    }
+                    Output::Event(LinkEvent::NetworkUp(_)) => up = Some(true),
+                    Output::Event(LinkEvent::Closed(_)) => up = Some(false),
+                    Output::Event(_) => {}
+                }
+            }
+            self.session.handle_timeout(now);
+            self.work_mail();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        up == Some(true)
+    }
+
+    fn work_mail(&mut self) {
+        let now = self.shared.now();
+        while let Some(mail) = self.mailbox.take() {
+            if let Mail::MayRise { .. } = mail {
+                self.session.may_rise(now);
+            }
+        }
+    }
+
+    async fn end(self) {
+        let now = self.shared.now();
+        self.session.finish(now, Some(engine::control::CallEnd::ConnectionClosed));
+        self.scripts.farewell().await;
+    }
+}
+
+/// A script that writes its name and `more` into `log`.
+fn script(dir: &Path, name: &str, more: &str) {
+    let path = dir.join(name);
+    let log = dir.join("log");
+    let text = format!("#!/bin/sh\nexec >>{} 2>&1\n{more}\necho {name} $PEERNAME\n", log.display());
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn log(dir: &Path) -> Vec<String> {
+    let text = fs::read_to_string(dir.join("log")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn is_up(interface: &str) -> bool {
+    let interfaces = sys::netlink::Netlink::open().unwrap().interfaces().unwrap();
+    interfaces.iter().find(|it| it.name == interface).unwrap().is_up()
+}
+
+/// Runs a test in a network of its own, on the one thread that the server has.
+fn in_namespace<F: Future<Output = ()>>(work: impl FnOnce() -> F + Send) {
+    let isolated = sys::namespace::run_in_new(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, work());
+    });
+    if let Err(error) = isolated {
+        eprintln!("skipped: no network namespace: {error}");
+    }
+}
+
+#[test]
+fn a_session_runs_its_scripts_and_leaves_nothing_but_records() {
+    in_namespace(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        fs::write(dir.join("wtmp"), b"").unwrap();
+        for name in ["auth-up", "ip-up", "ip-down", "auth-down"] {
+            script(dir, name, "");
+        }
+        script(dir, "ip-pre-up", "sleep 0.3");
+        let mut bench = Bench::new(dir);
+        let mut client = bench.client("anna");
+        assert!(bench.connect(&mut client).await);
+        assert!(bench.session.preparing, "IPv4 waits for ip-pre-up");
+        assert_eq!(fs::metadata(dir.join("wtmp")).unwrap().len(), 0);
+        assert!(dir.join("ppp0.pid").exists());
+        assert!(!is_up("ppp0"));
+        while bench.session.preparing {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            bench.work_mail();
+        }
+        assert!(is_up("ppp0"));
+        let record = fs::metadata(dir.join("wtmp")).unwrap().len();
+        assert!(record > 0, "{:?}", bench.told.0.borrow());
+        bench.end().await;
+        let order = ["auth-up", "ip-pre-up", "ip-up", "ip-down", "auth-down"];
+        assert_eq!(log(dir), order.map(|name| format!("{name} anna")));
+        assert!(!dir.join("ppp0.pid").exists());
+        assert_eq!(fs::metadata(dir.join("wtmp")).unwrap().len(), 2 * record);
+        assert_eq!(fs::read_dir(dir.join("changes")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.join("scripts")).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn a_session_stays_its_first_users_when_lcp_is_negotiated_anew() {
+    in_namespace(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        for name in ["auth-up", "ip-up", "ip-down", "auth-down"] {
+            script(dir, name, "");
+        }
+        let mut bench = Bench::new(dir);
+        for (name, welcome) in [("anna", true), ("anna", true), ("bob", false)] {
+            let mut client = bench.client(name);
+            assert_eq!(bench.connect(&mut client).await, welcome, "{:?}", bench.told.0.borrow());
+        }
+        let told = bench.told.clone();
+        bench.end().await;
+        assert_eq!(log(dir), ["auth-up anna", "ip-up anna", "ip-down anna", "auth-down anna"]);
+        assert!(told.0.borrow()[0].contains("the session is another user's"), "{:?}", told.0);
+    });
+}
