@@ -240,6 +240,7 @@ fn settings(side: Side, choice: u8) -> LinkConfig {
         mppe,
         ipv6: choice & 8 == 0,
         network_timers: Timers::default(),
+ipv6cp_timers: Timers::default(),
         round_trip: Duration::ZERO,
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let options = options(arguments)?;
     let mut subscribers: Vec<Box<dyn Subscriber>> = Vec::new();
     if arguments.debug {
-        crate::logging::start(crate::logging::Sink::StandardError, true);
+        crate::logging::start(crate::logging::Sink::StandardError, true, None);
         subscribers.push(Box::new(server::log::Log));
     }
     let show = |progress: &Progress| {

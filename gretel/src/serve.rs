@@ -1,5 +1,6 @@
 //! `gretel serve`.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -134,13 +135,20 @@ pub(crate) fn run_files(served: Served, service: &Service) -> anyhow::Result<Exi
         }
     };
     settings.pid_file = settings.pid_file.or_else(|| service.pid_file.clone());
-    crate::logging::start(service.sink, settings.debug);
+    let file = settings.log_file.as_deref().map(log_file).transpose()?;
+    crate::logging::start(service.sink, settings.debug, file);
     let bus = bus(service.ready);
     for diagnostic in &diagnostics.0 {
         bus.server(Event::Diagnostic(diagnostic.to_string()));
     }
     server::run(files, settings, users, options, bus).context("cannot serve")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The file that log lines go to as well (pppd's `logfile`).
+fn log_file(path: &Path) -> anyhow::Result<File> {
+    let opened = File::options().create(true).append(true).open(path);
+    opened.with_context(|| format!("cannot write the log file {}", path.display()))
 }
 
 /// Who hears of events.
@@ -169,7 +177,7 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if conf.exists() {
         bail!("{} exists: run `gretel serve` to follow it, or move it away", conf.display());
     }
-    crate::logging::start(Sink::StandardError, arguments.debug);
+    crate::logging::start(Sink::StandardError, arguments.debug, None);
     let bus = bus(None);
     let quickstart = Quickstart::prepare(&arguments.state_dir, &bus).context("cannot prepare")?;
     eprintln!("{quickstart}");

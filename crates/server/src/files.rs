@@ -139,6 +139,8 @@ fn with_options(settings: &Settings, options: &PppOptions) -> Settings {
         },
         lcp: lcp(options),
         network_timers: timers(options.ipcp),
+        ipv6cp_timers: timers(options.ipv6cp),
+        log_file: options.logfile.clone(),
         mppe: mppe(options),
         dns: [server(&options.dns, 0), server(&options.dns, 1)],
         nbns: [server(&options.nbns, 0), server(&options.nbns, 1)],

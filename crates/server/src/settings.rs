@@ -39,8 +39,10 @@ pub struct Settings {
     pub challenges: Challenges,
     /// Link Control Protocol.
     pub lcp: LcpConfig,
-    /// CCP, IPCP and IPV6CP requests.
+    /// CCP and IPCP requests.
     pub network_timers: Timers,
+    /// IPV6CP requests.
+    pub ipv6cp_timers: Timers,
     /// Encryption.
     pub mppe: MppePolicy,
     /// Name servers for clients.
@@ -49,6 +51,8 @@ pub struct Settings {
     pub nbns: [Option<Ipv4Addr>; 2],
     /// Whether we answer ARP for the clients' addresses.
     pub proxy_arp: bool,
+    /// A file that log lines go to as well.
+    pub log_file: Option<PathBuf>,
     /// Where the server's process id is written.
     pub pid_file: Option<PathBuf>,
     /// Scripts to run as sessions come and go.
@@ -179,10 +183,12 @@ impl Settings {
             challenges: Challenges::default(),
             lcp: LcpConfig::default(),
             network_timers: Timers::default(),
+            ipv6cp_timers: Timers::default(),
             mppe: MppePolicy::REQUIRE_128,
             dns: [None; 2],
             nbns: [None; 2],
             proxy_arp: false,
+            log_file: None,
             pid_file: None,
             scripts: ScriptPaths::default(),
             ip_param: IpParam::ClientAddress,
@@ -219,6 +225,7 @@ impl Settings {
             mppe: self.mppe,
             ipv6: self.ipv6,
             network_timers: self.network_timers,
+            ipv6cp_timers: self.ipv6cp_timers,
             round_trip,
         }
     }

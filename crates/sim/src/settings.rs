@@ -74,6 +74,7 @@ fn link(side: Side, mppe: MppePolicy) -> LinkConfig {
         mppe,
         ipv6: true,
         network_timers: Timers::default(),
+        ipv6cp_timers: Timers::default(),
         round_trip: Duration::ZERO,
     }
 }

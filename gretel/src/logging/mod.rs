@@ -2,13 +2,15 @@
 
 mod syslog;
 
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Mutex;
 
 use server::log::{PPPD, PPTPD};
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
-use tracing_subscriber::fmt::{self, time::FormatTime};
+use tracing_subscriber::fmt::{self, MakeWriter, time::FormatTime};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -24,25 +26,31 @@ pub(crate) enum Sink {
     Syslog,
 }
 
-/// Sets the log up, once.
-pub(crate) fn start(sink: Sink, debug: bool) {
+/// Sets the log up, once; lines go to `file` as well.
+pub(crate) fn start(sink: Sink, debug: bool, file: Option<File>) {
     let level = LevelFilter::from_level(if debug { Level::DEBUG } else { Level::INFO });
+    let copy = file.map(|file| lines(Mutex::new(file)).with_filter(level));
+    let log = Registry::default().with(copy);
     match sink {
-        Sink::Syslog => Registry::default().with(Syslog::default().with_filter(level)).init(),
+        Sink::Syslog => log.with(Syslog::default().with_filter(level)).init(),
         Sink::StandardError => {
             if stderr_is_the_journal()
                 && let (Some(pptpd), Some(pppd)) = (journal(PPTPD, level), journal(PPPD, level))
             {
-                return Registry::default().with(pptpd).with(pppd).init();
+                return log.with(pptpd).with(pppd).init();
             }
-            Registry::default().with(lines().with_filter(level)).init();
+            log.with(lines(std::io::stderr).with_filter(level)).init();
         }
     }
 }
 
 /// Lines for a terminal or a file.
-fn lines<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
-    fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_timer(Seconds)
+fn lines<S, W>(writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    fmt::layer().with_writer(writer).with_ansi(false).with_timer(Seconds)
 }
 
 /// The journal's entries of one of the two old programs, under its identifier.

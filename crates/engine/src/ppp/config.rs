@@ -20,8 +20,10 @@ pub struct LinkConfig {
     pub mppe: MppePolicy,
     /// Whether IPV6CP is negotiated.
     pub ipv6: bool,
-    /// Retransmission of the network protocols' requests.
+    /// Retransmission of CCP's and IPCP's requests.
     pub network_timers: Timers,
+    /// Retransmission of IPV6CP's requests.
+    pub ipv6cp_timers: Timers,
     /// How long a packet and its answer take, as known before PPP begins (from TCP); zero when it is not known. Requests are not
     /// repeated before an answer could have come: that would end calls with pppd at the far end of a slow line.
     pub round_trip: Duration,

@@ -53,6 +53,7 @@ pub(super) struct Plan {
     pub(super) mppe: MppePolicy,
     pub(super) ipv6: bool,
     pub(super) timers: Timers,
+    pub(super) ipv6cp_timers: Timers,
     /// How long a first request waits for its answer.
     pub(super) first_wait: Duration,
     /// The largest information field for the peer, in bytes.
@@ -98,9 +99,9 @@ impl Network {
                 plan.first_wait.max(CCP_WAIT),
             ),
             ipcp: ControlProtocol::new(ipcp, plan.timers, plan.first_wait),
-            ipv6cp: plan
-                .ipv6
-                .then(|| ControlProtocol::new(Ipv6cp::new(random), plan.timers, plan.first_wait)),
+            ipv6cp: plan.ipv6.then(|| {
+                ControlProtocol::new(Ipv6cp::new(random), plan.ipv6cp_timers, plan.first_wait)
+            }),
             authenticated,
             plan,
             encrypted: false,

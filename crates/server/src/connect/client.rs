@@ -281,6 +281,7 @@ impl Client<'_> {
             mppe: self.options.mppe,
             ipv6: true,
             network_timers: Timers::default(),
+            ipv6cp_timers: Timers::default(),
             round_trip: sys::round_trip(&self.stream),
         };
         let mut link = Link::new(config, self.seed, now);

@@ -150,13 +150,7 @@ pub(super) const OPTIONS: &[PppOption] = &[
         o.dryrun = true;
         Ok(())
     }),
-    PppOption::ignored(
-        &["logfile"],
-        Some("FILE"),
-        "log lines go there too",
-        "the log goes to the journal, or to standard error",
-    )
-    .read(|o, v| {
+    PppOption::honoured(&["logfile"], Some("FILE"), "log lines go there too", |o, v| {
         o.logfile = v.path();
         Ok(())
     }),

@@ -3,7 +3,6 @@
 use crate::options::PppOption;
 
 const BY_SERVER: &str = "the server makes identifiers up and takes the client's; remove it";
-const TIMERS: &str = "write ipcp-* in its place: that counts for IPv6 too";
 const CLIENT_ROUTE: &str = "a server does not want its routes through a client; remove it";
 
 pub(super) const OPTIONS: &[PppOption] = &[
@@ -59,42 +58,37 @@ pub(super) const OPTIONS: &[PppOption] = &[
         "the client's identifier is made of `remotenumber`",
         BY_SERVER,
     ),
-    PppOption::ignored(&["ipv6cp-restart"], Some("SECONDS"), "time between requests", TIMERS).read(
-        |o, v| {
-            o.ipv6cp.restart = Some(v.number()?);
-            Ok(())
-        },
-    ),
-    PppOption::ignored(
+    PppOption::honoured(&["ipv6cp-restart"], Some("SECONDS"), "time between requests", |o, v| {
+        o.ipv6cp.restart = Some(v.number()?);
+        Ok(())
+    }),
+    PppOption::honoured(
         &["ipv6cp-max-configure"],
         Some("NUMBER"),
         "Configure-Requests that are sent",
-        TIMERS,
-    )
-    .read(|o, v| {
-        o.ipv6cp.max_configure = Some(v.number()?);
-        Ok(())
-    }),
-    PppOption::ignored(
+        |o, v| {
+            o.ipv6cp.max_configure = Some(v.number()?);
+            Ok(())
+        },
+    ),
+    PppOption::honoured(
         &["ipv6cp-max-terminate"],
         Some("NUMBER"),
         "Terminate-Requests that are sent",
-        TIMERS,
-    )
-    .read(|o, v| {
-        o.ipv6cp.max_terminate = Some(v.number()?);
-        Ok(())
-    }),
-    PppOption::ignored(
+        |o, v| {
+            o.ipv6cp.max_terminate = Some(v.number()?);
+            Ok(())
+        },
+    ),
+    PppOption::honoured(
         &["ipv6cp-max-failure"],
         Some("NUMBER"),
         "Configure-Naks before Configure-Rejects",
-        TIMERS,
-    )
-    .read(|o, v| {
-        o.ipv6cp.max_failure = Some(v.number()?);
-        Ok(())
-    }),
+        |o, v| {
+            o.ipv6cp.max_failure = Some(v.number()?);
+            Ok(())
+        },
+    ),
     PppOption::ignored(&["defaultroute6"], None, "default route through the client", CLIENT_ROUTE),
     PppOption::harmless(&["nodefaultroute6", "-defaultroute6"], None, "none is ever made"),
     PppOption::harmless(&["defaultroute6-metric"], Some("NUMBER"), "no default route is ever made"),

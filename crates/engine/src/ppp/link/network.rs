@@ -29,6 +29,7 @@ impl Link {
             mppe: granted.unwrap_or(self.config.mppe),
             ipv6: self.config.ipv6,
             timers: self.config.network_timers,
+            ipv6cp_timers: self.config.ipv6cp_timers,
             first_wait: self.config.first_wait(),
             mtu: self.framing.peer_mru.min(self.config.lcp.mtu),
         };

@@ -31,6 +31,7 @@ pub(super) fn server(mppe: MppePolicy) -> LinkConfig {
         mppe,
         ipv6: true,
         network_timers: Timers::default(),
+        ipv6cp_timers: Timers::default(),
         round_trip: Duration::ZERO,
     }
 }
