@@ -15,6 +15,8 @@ pub(crate) struct Files {
     pub(crate) options: &'static str,
     /// Lines of `chap-secrets` and `pap-secrets`.
     pub(crate) secrets: &'static str,
+    /// More lines of `pptpd.conf`.
+    pub(crate) conf: &'static str,
     /// `remoteip` of `pptpd.conf`.
     pub(crate) addresses: &'static str,
     /// More arguments for `gretel serve`.
@@ -26,14 +28,15 @@ impl Files {
     pub(crate) const SHIPPED: Self = Self {
         options: "refuse-pap\nrefuse-chap\nrefuse-mschap\nrequire-mschap-v2\nrequire-mppe-128\n",
         secrets: "anna pptpd secret *\n",
+        conf: "",
         addresses: "192.168.77.100-103",
         arguments: &[],
     };
 
     /// `pptpd.conf`, naming the options file at `options`.
     pub(crate) fn pptpd_conf(&self, options: &str) -> String {
-        let Self { addresses, .. } = self;
-        format!("option {options}\nlocalip {}\nremoteip {addresses}\n", super::segment::INNER)
+        let Self { addresses, conf, .. } = self;
+        format!("option {options}\nlocalip {}\nremoteip {addresses}\n{conf}", super::segment::INNER)
     }
 
     /// The options file: what every server here needs, then the case's own lines.

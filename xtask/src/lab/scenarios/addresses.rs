@@ -43,6 +43,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: own_options,
     },
     Scenario {
+        name: "with delegate a client has the address of its own line, and none without",
+        compared: false,
+        run: delegate,
+    },
+    Scenario {
         name: "a session ends when it has had its traffic",
         compared: true,
         run: traffic_limit,
@@ -87,6 +92,23 @@ fn own_options(world: &mut World) -> Result<()> {
     let call = world.call_as("bert", "secret", "require-mppe-128 usepeerdns")?;
     call.address()?;
     ensure!(!call.log.contains("DNS address"), "{}", call.log);
+    world.end_and_check()
+}
+
+fn delegate(world: &mut World) -> Result<()> {
+    let files = Files {
+        options: "require-mschap-v2\nrequire-mppe-128\n192.168.77.1:\n",
+        secrets: "anna pptpd secret 192.168.77.50\nbert pptpd secret *\n",
+        conf: "delegate\n",
+        ..Files::SHIPPED
+    };
+    world.serve(&files)?;
+    let call = world.call("require-mppe-128")?;
+    ensure!(call.address()? == "192.168.77.50", "{:?}", call.address);
+    world.client()?.ping_all_sizes(INNER)?;
+    world.end_and_check()?;
+    world.call_as("bert", "secret", "require-mppe-128")?.ensure_refused()?;
+    wait_for_log(&mut *world.server, "Peer bert is not authorized to use remote address", SOON)?;
     world.end_and_check()
 }
 
