@@ -116,6 +116,7 @@ impl Bench {
             mppe: MppePolicy::OFF,
             ipv6: false,
             network_timers: Timers::default(),
+            ipv6cp_timers: Timers::default(),
             round_trip: Duration::ZERO,
         };
         let seed = sys::random_bytes().unwrap();
