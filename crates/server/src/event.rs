@@ -146,6 +146,19 @@ pub struct Summary {
     pub drops: Vec<(&'static str, u64)>,
     /// Why.
     pub cause: Ended,
+    /// Which way GRE got through, as far as the session shows.
+    pub gre: Gre,
+}
+
+/// Which way a session's GRE packets got through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gre {
+    /// Both ways, or the session was too short to tell.
+    Unknown,
+    /// No packet came from the client.
+    NothingCame,
+    /// The client's packets came, and it asked again and again as if ours had not reached it.
+    OursLost,
 }
 
 /// Why a session is over.

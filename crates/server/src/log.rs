@@ -10,7 +10,7 @@ use engine::ppp::{Cause, Party};
 use tracing::Level;
 use wire::Escaped;
 
-use crate::event::{Ended, Event, Record, Subscriber, Summary, link_local};
+use crate::event::{Ended, Event, Gre, Record, Subscriber, Summary, link_local};
 
 /// What stands where the old programs name a terminal: there is none, and whoever reads it takes it for a label.
 pub(crate) fn terminal(interface: &str) -> String {
@@ -334,6 +334,7 @@ fn ended_lines(peer: &str, summary: &Summary) -> Vec<Line> {
     let mut lines = Vec::new();
     let cause = match &summary.cause {
         Ended::Link(cause) => cause.to_string(),
+        Ended::Call(reason @ control::CallEnd::ConnectionClosed) => reason.to_string(),
         Ended::Call(reason) => format!("call {reason}"),
     };
     if let Some(connected) = summary.connected {
@@ -350,6 +351,15 @@ fn ended_lines(peer: &str, summary: &Summary) -> Vec<Line> {
     let level = if failed { Level::WARN } else { Level::INFO };
     let verdict = if failed { "did not connect" } else { "ended" };
     let mut text = format!("Session of {peer} ({user}) {verdict}: {cause}");
+    text.push_str(match summary.gre {
+        Gre::Unknown => "",
+        Gre::NothingCame => {
+            ". TCP 1723 gets through from this client, but no GRE packet ever came: a firewall or router on its way, or on this host, does not let IP protocol 47 in"
+        }
+        Gre::OursLost => {
+            ". GRE packets come from this client, but it never heard ours: a firewall or router on the way back does not let IP protocol 47 through to it"
+        }
+    });
     for (reason, count) in &summary.drops {
         text.push_str(&format!(", {count} packets dropped ({reason})"));
     }
@@ -435,6 +445,7 @@ mod tests {
             received: 0,
             drops: vec![],
             cause: Ended::Link(Cause::EncryptionRefused),
+            gre: Gre::Unknown,
         }));
         assert_eq!(
             lines[0],

@@ -11,9 +11,10 @@ use engine::auth::{DenyReason, Request};
 use engine::data::DropReason;
 use engine::ppp::{Cause, Event as LinkEvent, Grant, Link, NetworkPermit, Output, Party};
 use sys::tun::Tun;
+use wire::ppp::{Code, Protocol};
 
 use crate::auth::{Verdict, judge};
-use crate::event::{Ended, Event, Source, Summary, link_local};
+use crate::event::{Ended, Event, Gre, Source, Summary, link_local};
 use crate::host::Interface;
 use crate::leases::{AddressInUse, Lease};
 use crate::mailbox::Mail;
@@ -46,7 +47,20 @@ pub(crate) struct Session {
     /// When to look whether the session has been idle, or has lasted long enough.
     check: Option<Instant>,
     ended: Option<Cause>,
+    hearing: Hearing,
 }
+
+/// What shows whether the client hears us.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hearing {
+    /// LCP Configure-Requests that came.
+    asked: u32,
+    /// The client has answered one of ours.
+    answered: bool,
+}
+
+/// A shorter session without GRE shows nothing.
+const TELLING: Duration = Duration::from_secs(3);
 
 /// The accepted call that a session belongs to.
 pub(crate) struct Call {
@@ -92,6 +106,7 @@ impl Session {
             permit: None,
             check: None,
             ended: None,
+            hearing: Hearing::default(),
         }
     }
 
@@ -214,8 +229,19 @@ impl Session {
                 .filter(|(_, count)| *count > 0)
                 .collect(),
             cause: self.ended.take().map_or(otherwise, Ended::Link),
+            gre: self.gre(now, figures.gre_received),
         };
         self.source.publish(Event::SessionEnded(summary));
+    }
+
+    fn gre(&self, now: Instant, received: u64) -> Gre {
+        let Hearing { asked, answered } = self.hearing;
+        match received {
+            _ if self.connected.is_some() || now - self.started < TELLING => Gre::Unknown,
+            0 => Gre::NothingCame,
+            _ if asked > 1 && !answered => Gre::OursLost,
+            _ => Gre::Unknown,
+        }
     }
 
     /// Carries out what the link wants, in its order.
@@ -236,6 +262,11 @@ impl Session {
     fn take(&mut self, now: Instant, event: LinkEvent) {
         match event {
             LinkEvent::Negotiation { protocol, from, code, id, options } => {
+                if (protocol, from) == (Protocol::LCP, Party::Peer) {
+                    let is_request = code == Code::CONFIGURE_REQUEST;
+                    self.hearing.asked += u32::from(is_request);
+                    self.hearing.answered |= !is_request;
+                }
                 self.source.publish(Event::Negotiation { protocol, from, code, id, options });
             }
             LinkEvent::Identification(text) => self.source.publish(Event::Identification(text)),
