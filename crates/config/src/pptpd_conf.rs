@@ -76,7 +76,7 @@ pub(crate) const KEYWORDS: [Keyword; 15] = [
     keyword(
         "bcrelay",
         Some("INTERFACE"),
-        Class::Ignored("broadcasts are not relayed; remove the line"),
+        Class::Honoured,
         "broadcasts are relayed between this interface and the clients",
     ),
     keyword(

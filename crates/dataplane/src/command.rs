@@ -25,6 +25,8 @@ pub struct NewCall {
 pub enum Command {
     /// Send this whole PPP frame.
     Frame(Vec<u8>),
+    /// Send this IP packet, if the network is open, as if it came from the interface.
+    Packet(Vec<u8>),
     /// LCP is open: write frames like this from now on.
     Framing(Framing),
     /// CCP is open: encrypt and decrypt with these keys from now on.

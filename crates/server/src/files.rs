@@ -108,6 +108,7 @@ fn settings(config: &Config) -> Settings {
             .filter(|(allowed, _)| config.auth && *allowed)
             .map(|(_, method)| method)
             .collect(),
+        relay: config.bcrelay.clone(),
         pid_file: config.pidfile.clone(),
         speed: config.speed,
         debug: config.debug,

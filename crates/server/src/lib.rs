@@ -13,6 +13,7 @@ mod listener;
 pub mod log;
 mod mailbox;
 pub mod quickstart;
+mod relay;
 mod scripts;
 mod server;
 mod session;

@@ -16,6 +16,7 @@ use crate::auth::Users;
 use crate::event::{Bus, Event};
 use crate::host::{Change, Host};
 use crate::listener::{self, Census};
+use crate::relay::Relay;
 use crate::scripts::Scripts;
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -111,6 +112,8 @@ pub fn run(
                 tokio::task::spawn_local(work)
             })
             .collect();
+        let relay = shared.settings().relay.as_deref().and_then(|name| open_relay(name, &bus));
+        let relay = relay.map(|relay| tokio::task::spawn_local(relay.run(shared.clone())));
         let heart = options.heartbeat.map(|heart| tokio::task::spawn_local(beat(heart)));
         let mut signals = Signals::listen()?;
         bus.server(Event::Started { listening, connections });
@@ -134,8 +137,8 @@ pub fn run(
         if let Some(change) = &pid_file {
             shared.host.undo(change);
         }
-        if let Some(heart) = heart {
-            heart.abort();
+        for task in [heart, relay].into_iter().flatten() {
+            task.abort();
         }
         failure.map_or(Ok(()), Err)
     })
@@ -177,6 +180,17 @@ fn cannot_listen(address: std::net::SocketAddr, error: &io::Error) -> io::Error 
         _ => "",
     };
     io::Error::new(error.kind(), format!("cannot listen on {address}: {error}{hint}"))
+}
+
+/// A relay that cannot be is told of, and keeps nobody from connecting.
+fn open_relay(name: &str, bus: &Bus) -> Option<Relay> {
+    let opened = Relay::open(name);
+    opened
+        .map_err(|error| {
+            let what = "relay broadcasts";
+            bus.server(Event::HostFailed { what, error: error.to_string() });
+        })
+        .ok()
 }
 
 /// On the thread that everything else needs too: when that is stuck, so is the heart.

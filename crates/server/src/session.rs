@@ -177,7 +177,7 @@ impl Session {
     /// Another session of the same user takes the address.
     pub(crate) fn replaced(&mut self, now: Instant) {
         self.source.publish(Event::Replaced);
-        self.interface = None;
+        self.close_interface();
         self.terminate(now, Cause::Local("logged in again"));
     }
 
@@ -194,13 +194,19 @@ impl Session {
         } else {
             self.report(now, Ended::Link(Cause::LowerLayerDown));
         }
-        self.interface = None;
+        self.close_interface();
         if let Some(tun) = self.tun.take() {
             // No worker has it, and closing it takes the kernel its time.
             tokio::task::spawn_blocking(move || drop(tun));
         }
         self.end_scripts(now);
         self.shared.dataplane.send(self.our_call_id, Command::Remove);
+    }
+
+    fn close_interface(&mut self) {
+        if let Some(interface) = self.interface.take() {
+            self.shared.clients.remove(interface.index());
+        }
     }
 
     /// The scripts of the end, which run on their own.
@@ -453,6 +459,7 @@ impl Session {
             user: self.user.clone().unwrap_or_default(),
             interface: interface.name().to_owned(),
         };
+        self.shared.clients.add(tun.index(), self.our_call_id);
         self.interface = Some(interface);
         self.tun = Some(tun);
         self.scripts = Some(SessionScripts::begin(

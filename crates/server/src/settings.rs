@@ -51,6 +51,8 @@ pub struct Settings {
     pub nbns: [Option<Ipv4Addr>; 2],
     /// Whether we answer ARP for the clients' addresses.
     pub proxy_arp: bool,
+    /// The interface whose broadcasts are relayed to the clients, and theirs to it.
+    pub relay: Option<String>,
     /// A file that log lines go to as well.
     pub log_file: Option<PathBuf>,
     /// Where the server's process id is written.
@@ -188,6 +190,7 @@ impl Settings {
             dns: [None; 2],
             nbns: [None; 2],
             proxy_arp: false,
+            relay: None,
             log_file: None,
             pid_file: None,
             scripts: ScriptPaths::default(),

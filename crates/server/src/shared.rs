@@ -14,6 +14,7 @@ use crate::event::{Bus, Event};
 use crate::host::Host;
 use crate::leases::Slots;
 use crate::mailbox::{Mail, Mailbox};
+use crate::relay::Clients;
 use crate::scripts::Scripts;
 use crate::settings::Settings;
 
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) dataplane: Dataplane,
     pub(crate) host: Rc<Host>,
     pub(crate) scripts: Scripts,
+    pub(crate) clients: Clients,
     settings: RefCell<Rc<Settings>>,
     users: RefCell<Box<dyn Users>>,
     slots: Slots,
@@ -60,6 +62,7 @@ impl Shared {
             dataplane,
             host: Rc::new(host),
             scripts,
+            clients: Clients::default(),
             settings: RefCell::new(Rc::new(settings)),
             users: RefCell::new(users),
             slots,

@@ -56,12 +56,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     }
     packages::install_missing()?;
     let filter = arguments.first().map_or("", String::as_str);
-    if scenarios::all().any(|(kind, one)| kind == Kind::Gretel && one.title(kind).contains(filter))
-    {
+    let chosen = |title: &str| title.contains(filter);
+    if scenarios::all().any(|(kind, one)| kind == Kind::Gretel && chosen(&one.title(kind))) {
         workspace::build_gretel()?;
-        if filter.is_empty() || filter.contains("package") {
-            deb::build()?;
-        }
+    }
+    if scenarios::package().iter().any(|one| chosen(&one.title(Kind::Gretel))) {
+        deb::build()?;
     }
     let folder = workspace::lab_directory();
     if folder.exists() {

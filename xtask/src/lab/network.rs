@@ -4,9 +4,11 @@ use std::{
     fs::File,
     path::Path,
     process::{Child, Command, Stdio},
+    thread,
 };
 
 use anyhow::{Context, Result};
+use sys::namespace;
 
 use crate::workspace::output;
 
@@ -35,6 +37,19 @@ impl Namespace {
     /// Runs a shell script inside and gives its output; an error when it fails.
     pub(crate) fn sh(&self, script: &str) -> Result<String> {
         output(self.command("sh").args(["-c", script]).stdin(Stdio::null()))
+    }
+
+    /// Runs `work` on a thread inside.
+    pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let file = File::open(format!("/run/netns/{}", self.name)).context(self.name)?;
+        let enter = || {
+            namespace::enter(&file).context("cannot enter the namespace")?;
+            work()
+        };
+        thread::scope(|scope| match scope.spawn(enter).join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
     }
 
     /// Starts a program inside that writes to a log file.

@@ -1,7 +1,6 @@
 //! A peer that follows no rules: what it sends is written out by hand, over TCP and as raw GRE.
 
 use std::{
-    fs::File,
     io::{Read, Write},
     net::{Ipv4Addr, TcpStream},
     thread,
@@ -9,10 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use sys::{
-    namespace,
-    raw::{GreSocket, RecvBatch, SendBatch},
-};
+use sys::raw::{GreSocket, RecvBatch, SendBatch};
 
 use super::{
     network::Namespace,
@@ -37,18 +33,9 @@ impl Stranger {
         Ok(Self { namespace: world.segment.wan_host(name, address)? })
     }
 
-    /// Runs `work` on a thread inside the namespace.
+    /// Runs `work` inside the namespace.
     pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let name = self.namespace.name;
-        let file = File::open(format!("/run/netns/{name}")).context(name)?;
-        let enter = || {
-            namespace::enter(&file).context("cannot enter the namespace")?;
-            work()
-        };
-        thread::scope(|scope| match scope.spawn(enter).join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
+        self.namespace.inside(work)
     }
 }
 

@@ -71,6 +71,7 @@ impl Session {
     pub(super) fn carry_out(&mut self, io: &mut Io, command: Command) {
         match command {
             Command::Frame(frame) => return self.send_frame(io, &frame),
+            Command::Packet(packet) => return self.send_packet(io, &packet),
             Command::Framing(framing) => self.path.set_framing(framing),
             Command::Keys(keys) => self.path.install_keys(&keys),
             Command::KeysGone => self.path.remove_keys(),
@@ -170,6 +171,14 @@ impl Session {
         if let Ok(len) = self.path.outbound_frame(io.now, frame, io.outgoing.room()) {
             io.outgoing.push(0..len, self.peer, self.local, self.call);
             self.first(io, First::GreSent);
+            io.flush_if_full();
+        }
+    }
+
+    fn send_packet(&mut self, io: &mut Io, packet: &[u8]) {
+        // Refused packets are counted by the packet path.
+        if let Ok(len) = self.path.outbound_ip(io.now, packet, io.outgoing.room()) {
+            io.outgoing.push(0..len, self.peer, self.local, self.call);
             io.flush_if_full();
         }
     }

@@ -273,6 +273,11 @@ impl Interface {
         Ok(())
     }
 
+    /// The interface's index.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
     /// The interface's name.
     pub fn name(&self) -> &str {
         &self.name

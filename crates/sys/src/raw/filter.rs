@@ -12,7 +12,11 @@ pub(super) fn attach(socket: BorrowedFd<'_>, index: usize, workers: usize) -> io
     if workers == 0 {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "a filter for no workers"));
     }
-    let mut program = program(number(index)?, number(workers)?);
+    set(socket, &mut program(number(index)?, number(workers)?))
+}
+
+/// Sets a socket's classic BPF program.
+pub(crate) fn set(socket: BorrowedFd<'_>, program: &mut [libc::sock_filter]) -> io::Result<()> {
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the option takes a `sock_fprog`, whose size is given and which outlives the call; it points to as many instructions as it
     // says, which outlive the call too. The kernel only reads them, and checks them before it runs them.
@@ -51,12 +55,12 @@ fn program(index: u32, workers: u32) -> [libc::sock_filter; LEN] {
 
 const LEN: usize = 11;
 
-fn step(code: u32, k: u32) -> libc::sock_filter {
+pub(crate) fn step(code: u32, k: u32) -> libc::sock_filter {
     libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
 }
 
 /// Skips `then` instructions when equal, `otherwise` when not.
-fn jump_if_equal(k: u32, then: u8, otherwise: u8) -> libc::sock_filter {
+pub(crate) fn jump_if_equal(k: u32, then: u8, otherwise: u8) -> libc::sock_filter {
     let code = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     libc::sock_filter { code, jt: then, jf: otherwise, k }
 }

@@ -1,6 +1,6 @@
 //! Raw sockets for GRE: whole IPv4 packets in, GRE packets out, many with one system call.
 
-mod filter;
+pub(crate) mod filter;
 mod receive;
 mod send;
 

@@ -1,11 +1,13 @@
 //! What a client is told: its address and its name servers.
 
-use std::time::Duration;
+use std::{net::UdpSocket, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::Scenario;
 use crate::lab::{
+    caller::Caller,
+    network::Namespace,
     segment::INNER,
     server::{Files, wait_for_log},
     world::World,
@@ -46,6 +48,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "with delegate a client has the address of its own line, and none without",
         compared: false,
         run: delegate,
+    },
+    Scenario {
+        name: "with bcrelay broadcasts pass between the lan and the clients",
+        compared: false,
+        run: broadcasts,
     },
     Scenario {
         name: "a session ends when it has had its traffic",
@@ -110,6 +117,57 @@ fn delegate(world: &mut World) -> Result<()> {
     world.call_as("bert", "secret", "require-mppe-128")?.ensure_refused()?;
     wait_for_log(&mut *world.server, "Peer bert is not authorized to use remote address", SOON)?;
     world.end_and_check()
+}
+
+fn broadcasts(world: &mut World) -> Result<()> {
+    world.serve(&Files { conf: "bcrelay eth0\n", ..Files::SHIPPED })?;
+    let names = [("one", "10.99.0.9"), ("two", "10.99.0.10")];
+    let mut callers = Vec::new();
+    for (name, address) in names {
+        let mut caller = Caller::new(world, name, address)?;
+        caller.connect()?;
+        // A packet to everybody leaves by the tunnel.
+        caller.namespace.sh("ip route add 255.255.255.255 dev ppp0")?;
+        callers.push(caller);
+    }
+    let lan = &world.segment.neighbour;
+    lan.sh("ip route replace 255.255.255.255 dev eth0")?;
+    let [one, two] = [&callers[0].namespace, &callers[1].namespace];
+    for (from, hearers) in [(lan, [one, two]), (one, [lan, two])] {
+        broadcast(from, &hearers).with_context(|| format!("from {}", from.name))?;
+    }
+    for caller in &mut callers {
+        caller.disconnect()?;
+    }
+    world.end_and_check()
+}
+
+/// Sends a packet to everybody, which each of the hearers must get.
+fn broadcast(from: &Namespace, hearers: &[&Namespace]) -> Result<()> {
+    const PORT: u16 = 5005;
+    let listening = hearers.iter().map(|hearer| {
+        hearer.inside(|| {
+            let socket = UdpSocket::bind(("0.0.0.0", PORT))?;
+            socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+            Ok(socket)
+        })
+    });
+    let sockets = listening.collect::<Result<Vec<_>>>()?;
+    from.inside(|| {
+        let socket = UdpSocket::bind(("0.0.0.0", 0))?;
+        socket.set_broadcast(true)?;
+        socket.send_to(b"who is there?", ("255.255.255.255", PORT))?;
+        Ok(())
+    })?;
+    for (socket, hearer) in sockets.iter().zip(hearers) {
+        let mut buffer = [0; 100];
+        let heard =
+            socket.recv(&mut buffer).with_context(|| format!("{} hears nothing", hearer.name))?;
+        ensure!(&buffer[..heard] == b"who is there?", "{}", buffer[..heard].escape_ascii());
+        socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+        ensure!(socket.recv(&mut buffer).is_err(), "{} hears it twice", hearer.name);
+    }
+    Ok(())
 }
 
 fn traffic_limit(world: &mut World) -> Result<()> {

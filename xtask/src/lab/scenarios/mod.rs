@@ -33,6 +33,11 @@ impl Scenario {
     }
 }
 
+/// Those that need the Debian package.
+pub(crate) fn package() -> &'static [Scenario] {
+    package::SCENARIOS
+}
+
 /// Every scenario with every server it runs against.
 pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
     let lists = [
