@@ -85,6 +85,29 @@ impl Lab {
         SessionScripts::begin(scripts.clone(), self.settings(), self.source(), &identity)
     }
 
+    /// One session, from its beginning to the end of its scripts.
+    fn come_and_go(&self) {
+        block_on(async {
+            let scripts = self.scripts();
+            let mut session = self.session(&scripts, "ppp0");
+            session.ipv4_up(LOCAL, REMOTE);
+            session.end(TRAFFIC);
+            scripts.farewell().await;
+        });
+    }
+
+    /// One session of a process that ends without a word: the session's end is never told.
+    fn come_and_crash(&self) {
+        block_on(async {
+            let scripts = self.scripts();
+            let mut session = self.session(&scripts, "ppp0");
+            session.ipv4_up(LOCAL, REMOTE);
+            std::mem::forget(session);
+            let patience = Duration::from_millis(300);
+            tokio::time::timeout(patience, scripts.farewell()).await.unwrap_err();
+        });
+    }
+
     fn source(&self) -> Source {
         self.bus.connection(SocketAddrV4::new("192.0.2.7".parse().unwrap(), 4000)).new_session()
     }
@@ -162,13 +185,7 @@ fn a_session_never_runs_two_scripts_at_once_and_ip_down_waits_for_ip_up() {
     let lab = Lab::new();
     lab.script("ip-up", "echo up begins >>LOG; sleep 0.3; echo up ends >>LOG");
     lab.script("ip-down", "echo down >>LOG");
-    block_on(async {
-        let scripts = lab.scripts();
-        let mut session = lab.session(&scripts, "ppp0");
-        session.ipv4_up(LOCAL, REMOTE);
-        session.end(TRAFFIC);
-        scripts.farewell().await;
-    });
+    lab.come_and_go();
     assert_eq!(lab.log(), ["up begins", "up ends", "down"]);
     assert_eq!(
         lab.told(),
@@ -221,20 +238,8 @@ fn what_a_crash_left_undone_comes_before_a_new_session_on_the_interface() {
     let lab = Lab::new();
     lab.script("ip-up", "echo up >>LOG");
     lab.script("ip-down", "sleep 0.2; echo down >>LOG");
-    block_on(async {
-        let scripts = lab.scripts();
-        let mut session = lab.session(&scripts, "ppp0");
-        session.ipv4_up(LOCAL, REMOTE);
-        std::mem::forget(session);
-        tokio::time::timeout(Duration::from_millis(300), scripts.farewell()).await.unwrap_err();
-    });
-    block_on(async {
-        let scripts = lab.scripts();
-        let mut session = lab.session(&scripts, "ppp0");
-        session.ipv4_up(LOCAL, REMOTE);
-        session.end(TRAFFIC);
-        scripts.farewell().await;
-    });
+    lab.come_and_crash();
+    lab.come_and_go();
     assert_eq!(lab.log(), ["up", "down", "up", "down"]);
 }
 
@@ -262,14 +267,7 @@ fn what_a_crash_left_undone_is_run_at_the_next_start() {
     lab.script("ip-up", "echo up >>LOG");
     lab.script("ip-down", "echo down $1 $PEERNAME >>LOG");
     lab.script("auth-down", "echo auth-down $1 >>LOG");
-    block_on(async {
-        let scripts = lab.scripts();
-        let mut session = lab.session(&scripts, "ppp0");
-        session.ipv4_up(LOCAL, REMOTE);
-        // The process ends here without a word: the session's end is never told.
-        std::mem::forget(session);
-        tokio::time::timeout(Duration::from_millis(300), scripts.farewell()).await.unwrap_err();
-    });
+    lab.come_and_crash();
     assert_eq!(lab.log(), ["up"]);
     block_on(async {
         lab.scripts().farewell().await;
@@ -304,13 +302,7 @@ fn a_script_that_cannot_be_run_is_told_and_stops_nothing() {
     let lab = Lab::new();
     fs::write(lab.dir.path().join("ip-up"), "not executable").unwrap();
     lab.script("ip-down", "exit 3");
-    block_on(async {
-        let scripts = lab.scripts();
-        let mut session = lab.session(&scripts, "ppp0");
-        session.ipv4_up(LOCAL, REMOTE);
-        session.end(TRAFFIC);
-        scripts.farewell().await;
-    });
+    lab.come_and_go();
     let told = lab.told();
     assert_eq!(told[0], "failed ip-up: it is not executable: chmod +x it, or remove it");
     assert_eq!(told[1..], ["started ip-down", "finished ip-down 3"]);
