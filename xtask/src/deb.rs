@@ -49,7 +49,9 @@ pub(crate) fn build() -> Result<PathBuf> {
     }
     let page = tree.join("usr/share/man/man8/gretel.8");
     install(&root.join("packaging/man/gretel.8"), &page, 0o644)?;
-    run_command(Command::new("gzip").args(["-9n"]).arg(&page))?;
+    let keys = tree.join("usr/share/man/man5/gretel.toml.5");
+    write(&keys, &manual_of_keys(&fs::read_to_string(root.join("docs/gretel.toml"))?))?;
+    run_command(Command::new("gzip").args(["-9n"]).args([&page, &keys]))?;
     let completion = tree.join("usr/share/bash-completion/completions/gretel");
     write(&completion, &output(Command::new(workspace::gretel()).args(["completion", "bash"]))?)?;
     let package = path()?;
@@ -67,6 +69,24 @@ pub(crate) fn build() -> Result<PathBuf> {
     run_command(build.args(["--root-owner-group", "--build"]).arg(&tree).arg(&package))?;
     println!("{}", package.display());
     Ok(package)
+}
+
+/// gretel.toml(5): the documented file, as it stands.
+fn manual_of_keys(file: &str) -> String {
+    let mut page = String::from(
+        ".TH GRETEL.TOML 5 \"\" \"gretel\" \"File formats\"\n.SH NAME\ngretel.toml \\- settings of the PPTP server gretel(8)\n\
+         .SH DESCRIPTION\n.I /etc/gretel/gretel.toml\ncounts more than\n.I /etc/pptpd.conf\nand pppd's options files, and need not exist. \
+         Every key follows, with its default. What the other files mean as keys is printed by\n.BR \"gretel config convert\" .\n\
+         .SH KEYS\n.nf\n",
+    );
+    for line in file.lines() {
+        // A dot or a quote at the beginning would be a request of roff's.
+        page.push_str("\\&");
+        page.push_str(&line.replace('\\', "\\e").replace('-', "\\-"));
+        page.push('\n');
+    }
+    page.push_str(".fi\n.SH SEE ALSO\n.BR gretel (8)\n");
+    page
 }
 
 /// Where the package is built.
@@ -101,4 +121,15 @@ fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| path.display().to_string())?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_the_file_is_taken_for_a_request_of_the_page() {
+        let page = manual_of_keys(".so /etc/passwd\n'x\na\\b-c\n");
+        assert!(page.contains("\n\\&.so /etc/passwd\n\\&'x\n\\&a\\eb\\-c\n.fi\n"), "{page}");
+    }
 }
