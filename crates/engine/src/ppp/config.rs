@@ -31,11 +31,13 @@ pub struct LinkConfig {
 
 /// The first wait for an answer where the line is fast, when the configuration sets no interval.
 const FIRST_RESTART: Duration = Duration::from_millis(250);
+/// And on any line: a round-trip time beyond that is a mistake, or a line that carries no tunnel.
+const SLOWEST_RESTART: Duration = Duration::from_secs(6);
 
 impl LinkConfig {
     /// How long the first transmission of a request waits for its answer.
     pub(super) fn first_wait(&self) -> Duration {
-        FIRST_RESTART.max(self.round_trip * 2)
+        self.round_trip.saturating_mul(2).clamp(FIRST_RESTART, SLOWEST_RESTART)
     }
 }
 
