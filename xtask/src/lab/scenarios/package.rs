@@ -30,12 +30,15 @@ fn replace_pptpd(world: &mut World) -> Result<()> {
     let links = "for link in eth0 eth1; do ip link set $link";
     world.server.sh(&format!("{links} down; done"))?;
     let result = replace_pptpd_in_guest(world);
+    world.client()?.guest.sh(5, "ip neighbour flush all")?;
     world.server.sh(&format!("{links} up; done"))?;
     result
 }
 
 fn replace_pptpd_in_guest(world: &mut World) -> Result<()> {
     let mut guest = Pptpd::new(&world.segment)?;
+    // The client may remember whose the server's address was.
+    world.client()?.guest.sh(5, "ip neighbour flush all")?;
     prepare(&mut guest)?;
     start(&mut guest, "pptpd")?;
     let before = world.call("require-mppe-128")?.address()?.to_owned();
