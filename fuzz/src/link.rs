@@ -8,7 +8,7 @@ use crypto::{Password, Secret};
 use engine::Instant;
 use engine::auth::Method;
 use engine::ppp::{
-    Cause, ClientConfig, Event, LcpConfig, Link, LinkConfig, MppePolicy, Output, ServerConfig,
+    Cause, ClientConfig, Event, InterfaceIds, LcpConfig, Link, LinkConfig, MppePolicy, Output, ServerConfig,
     Side, Timers,
 };
 use sim::grant;
@@ -238,7 +238,7 @@ fn settings(side: Side, choice: u8) -> LinkConfig {
         side,
         lcp: LcpConfig::default(),
         mppe,
-        ipv6: choice & 8 == 0,
+        ipv6: (choice & 8 == 0).then(InterfaceIds::default),
         network_timers: Timers::default(),
 ipv6cp_timers: Timers::default(),
         round_trip: Duration::ZERO,

@@ -11,7 +11,7 @@ use config::{
 };
 use crypto::{NtHash, Password, Secret};
 use engine::auth::Method;
-use engine::ppp::{EchoConfig, LcpConfig, MppeNeed, MppePolicy, Stateful, Timers};
+use engine::ppp::{EchoConfig, InterfaceIds, LcpConfig, MppeNeed, MppePolicy, Stateful, Timers};
 
 use wire::Escaped;
 
@@ -158,8 +158,15 @@ fn with_options(settings: &Settings, options: &PppOptions) -> Settings {
             .wtmp
             .clone()
             .map(|wtmp| Wtmp { strip_domain: options.logwtmp_strip_domain, ..wtmp }),
-        ipv6: options.ipv6.unwrap_or(true),
+        ipv6: options
+            .ipv6
+            .unwrap_or(true)
+            .then_some(InterfaceIds { ours: options.ipv6_local, peers: options.ipv6_remote }),
         interface: options.ifname.clone().unwrap_or_else(|| "ppp%d".into()),
+        preferred_interface: match (&options.ifname, options.unit) {
+            (None, Some(unit)) => Some(format!("ppp{unit}")),
+            _ => None,
+        },
         idle: seconds(options.idle),
         max_connect: seconds(options.maxconnect),
         ..settings.clone()
@@ -306,7 +313,8 @@ fn find_in(
         EntrySecret::Password(password) => Secret::Password(Password::new(password.to_vec())),
         EntrySecret::NtHash(hash) => Secret::NtHash(NtHash::from_bytes(*hash)),
     };
-    let addresses = entry.rules(&config::resolve_host, remarks);
+    let mut addresses = entry.rules(&config::resolve_host, remarks);
+    addresses.append(&everybodys.options.allow_ip, &config::resolve_host);
     let own = entry.has_options().then(|| own(entry, &path, everybodys, remarks));
     Some(User { secret, addresses: Box::new(addresses), own })
 }

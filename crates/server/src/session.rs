@@ -446,8 +446,9 @@ impl Session {
             return;
         }
         let settings = &self.settings;
-        let (pattern, proxy_arp) = (&settings.interface, settings.proxy_arp);
-        let made = Interface::create(&self.shared.host, pattern, proxy_arp, &self.source);
+        let preferred = settings.preferred_interface.as_deref();
+        let (host, pattern) = (&self.shared.host, settings.interface.as_str());
+        let made = Interface::create(host, preferred, pattern, settings.proxy_arp, &self.source);
         let (mut interface, tun) = match made {
             Ok(made) => made,
             Err(error) => return self.no_interface(now, error.to_string()),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use engine::auth::Method;
-use engine::ppp::{LcpConfig, LinkConfig, MppePolicy, ServerConfig, Side, Timers};
+use engine::ppp::{InterfaceIds, LcpConfig, LinkConfig, MppePolicy, ServerConfig, Side, Timers};
 
 use crate::host::Wtmp;
 use crate::leases::Slot;
@@ -73,10 +73,12 @@ pub struct Settings {
     pub run_dir: PathBuf,
     /// How logins are recorded, if they are.
     pub wtmp: Option<Wtmp>,
-    /// Whether IPv6 is negotiated.
-    pub ipv6: bool,
+    /// IPv6; `None`: it is not negotiated.
+    pub ipv6: Option<InterfaceIds>,
     /// The interfaces' name, with `%d` for a number.
     pub interface: String,
+    /// The name that is taken in its place while it is free.
+    pub preferred_interface: Option<String>,
     /// Sessions without traffic end after this time.
     pub idle: Option<Duration>,
     /// Sessions end after this time.
@@ -201,8 +203,9 @@ impl Settings {
             link_name: None,
             run_dir: "/run".into(),
             wtmp: None,
-            ipv6: true,
+            ipv6: Some(InterfaceIds::default()),
             interface: "ppp%d".into(),
+            preferred_interface: None,
             idle: None,
             max_connect: None,
             debug: false,

@@ -8,7 +8,8 @@ use crypto::{Password, Secret};
 use engine::auth::Method;
 use engine::control::{self, Role};
 use engine::ppp::{
-    ClientConfig, Grant, LcpConfig, LinkConfig, MppePolicy, ServerConfig, Side, Timers,
+    ClientConfig, Grant, InterfaceIds, LcpConfig, LinkConfig, MppePolicy, ServerConfig, Side,
+    Timers,
 };
 
 /// The user of all runs.
@@ -72,7 +73,7 @@ fn link(side: Side, mppe: MppePolicy) -> LinkConfig {
         side,
         lcp: LcpConfig::default(),
         mppe,
-        ipv6: true,
+        ipv6: Some(InterfaceIds::default()),
         network_timers: Timers::default(),
         ipv6cp_timers: Timers::default(),
         round_trip: Duration::ZERO,

@@ -115,6 +115,11 @@ impl AddressRules {
         Self(rules)
     }
 
+    /// Puts more rules behind these (pppd's `allow-ip`). A rule whose host is not found is left out, as pppd does.
+    pub fn append(&mut self, more: &[AddressRule], resolve: &dyn Fn(&str) -> Option<Ipv4Addr>) {
+        self.0.extend(Self(more.to_vec()).resolved(resolve).0);
+    }
+
     /// The client's address: `suggested` if the rules allow it, else the first single address of the list that they allow; `None` when
     /// they allow neither. `unit` is the session's number.
     pub fn choose_address(&self, suggested: Ipv4Addr, unit: u32) -> Option<Ipv4Addr> {
@@ -221,6 +226,14 @@ mod tests {
         assert_eq!(choose("10.2.0.0/24+", "10.0.0.8", 253).unwrap(), "10.2.0.254");
         assert_eq!(choose("10.2.0.0/24+", "10.0.0.8", 254), None);
         assert_eq!(choose("10.2.0.0/32+", "10.0.0.8", 0), None);
+    }
+
+    #[test]
+    fn more_rules_count_where_the_first_ones_say_nothing() {
+        let mut list = rules("!10.0.0.7 10.0.0.0/24");
+        list.append(&rules("10.0.0.7 lost 10.1.0.9").0, &|_| None);
+        assert_eq!(list.choose_address(Ipv4Addr::new(10, 0, 0, 7), 0), Some([10, 1, 0, 9].into()));
+        assert_eq!(list.choose_address(Ipv4Addr::new(10, 0, 0, 8), 0), Some([10, 0, 0, 8].into()));
     }
 
     #[test]

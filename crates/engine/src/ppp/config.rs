@@ -18,8 +18,8 @@ pub struct LinkConfig {
     pub lcp: LcpConfig,
     /// MPPE; on the server side [`Grant::mppe`] can replace it for a user.
     pub mppe: MppePolicy,
-    /// Whether IPV6CP is negotiated.
-    pub ipv6: bool,
+    /// IPV6CP; `None`: it is not spoken.
+    pub ipv6: Option<InterfaceIds>,
     /// Retransmission of CCP's and IPCP's requests.
     pub network_timers: Timers,
     /// Retransmission of IPV6CP's requests.
@@ -27,6 +27,15 @@ pub struct LinkConfig {
     /// How long a packet and its answer take, as known before PPP begins (from TCP); zero when it is not known. Requests are not
     /// repeated before an answer could have come: that would end calls with pppd at the far end of a slow line.
     pub round_trip: Duration,
+}
+
+/// The interface identifiers that IPV6CP begins with (RFC 5072 §4.1). What is `None` is made up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceIds {
+    /// Ours.
+    pub ours: Option<[u8; 8]>,
+    /// What the peer is told to take. One that insists on its own gets it.
+    pub peers: Option<[u8; 8]>,
 }
 
 /// The first wait for an answer where the line is fast, when the configuration sets no interval.

@@ -16,8 +16,8 @@ mod permit;
 mod tests;
 
 pub use config::{
-    ClientConfig, EchoConfig, Grant, LcpConfig, LinkConfig, MppeNeed, MppePolicy, ServerConfig,
-    Side, Stateful, Timers,
+    ClientConfig, EchoConfig, Grant, InterfaceIds, LcpConfig, LinkConfig, MppeNeed, MppePolicy,
+    ServerConfig, Side, Stateful, Timers,
 };
 pub use event::{Cause, Event, Output, Party};
 pub use link::{Link, Timer};

@@ -10,7 +10,7 @@ use core::time::Duration;
 use wire::ppp::{Code, Packet, Protocol};
 
 use super::ccp::Ccp;
-use super::config::{Grant, MppeNeed, MppePolicy, Timers};
+use super::config::{Grant, InterfaceIds, MppeNeed, MppePolicy, Timers};
 use super::control_protocol::{ControlProtocol, Finish, Negotiation, Step as ProtocolStep};
 use super::ipcp::Ipcp;
 use super::ipv6cp::Ipv6cp;
@@ -51,7 +51,7 @@ pub(super) enum Addresses {
 pub(super) struct Plan {
     pub(super) addresses: Addresses,
     pub(super) mppe: MppePolicy,
-    pub(super) ipv6: bool,
+    pub(super) ipv6: Option<InterfaceIds>,
     pub(super) timers: Timers,
     pub(super) ipv6cp_timers: Timers,
     /// How long a first request waits for its answer.
@@ -99,8 +99,8 @@ impl Network {
                 plan.first_wait.max(CCP_WAIT),
             ),
             ipcp: ControlProtocol::new(ipcp, plan.timers, plan.first_wait),
-            ipv6cp: plan.ipv6.then(|| {
-                ControlProtocol::new(Ipv6cp::new(random), plan.ipv6cp_timers, plan.first_wait)
+            ipv6cp: plan.ipv6.map(|ids| {
+                ControlProtocol::new(Ipv6cp::new(ids, random), plan.ipv6cp_timers, plan.first_wait)
             }),
             authenticated,
             plan,

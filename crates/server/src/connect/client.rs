@@ -10,7 +10,8 @@ use engine::Instant;
 use engine::control::{self, Connection, Role};
 use engine::data;
 use engine::ppp::{
-    Cause, ClientConfig, Event, LcpConfig, Link, LinkConfig, NetworkPermit, Output, Side, Timers,
+    Cause, ClientConfig, Event, InterfaceIds, LcpConfig, Link, LinkConfig, NetworkPermit, Output,
+    Side, Timers,
 };
 use sys::tun::Tun;
 use tokio::net::TcpStream;
@@ -279,7 +280,7 @@ impl Client<'_> {
             }),
             lcp: LcpConfig::default(),
             mppe: self.options.mppe,
-            ipv6: true,
+            ipv6: Some(InterfaceIds::default()),
             network_timers: Timers::default(),
             ipv6cp_timers: Timers::default(),
             round_trip: sys::round_trip(&self.stream),

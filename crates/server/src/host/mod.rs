@@ -185,7 +185,7 @@ impl Interface {
         Ok((interface, tun))
     }
 
-    /// Makes a TUN named after `pattern`, for the worker that carries the session. It has no addresses until
+    /// Makes a TUN named `preferred` if nobody has that name, else after `pattern`, for the worker that carries the session. It has no addresses until
     /// [`update`](Self::update), and is down until [`raise`](Self::raise), which also answers ARP for the peer, if asked.
     ///
     /// # Errors
@@ -193,10 +193,13 @@ impl Interface {
     /// What the kernel refused.
     pub fn create(
         host: &Rc<Host>,
+        preferred: Option<&str>,
         pattern: &str,
         proxy_arp: bool,
         source: &Source,
     ) -> io::Result<(Self, Tun)> {
+        let is_free = |name: &&str| host.netlink.borrow_mut().index_of(name).is_err();
+        let pattern = preferred.filter(is_free).unwrap_or(pattern);
         let (mut interface, tun) = Self::create_with(host, pattern, source, None)?;
         interface.proxy_wanted = proxy_arp;
         Ok((interface, tun))

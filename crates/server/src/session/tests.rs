@@ -71,7 +71,7 @@ impl Bench {
             Slot { unit: 0, local: Ipv4Addr::new(10, 0, 0, 1), remote: Ipv4Addr::new(10, 0, 0, 2) };
         let settings = Settings {
             mppe: MppePolicy::OFF,
-            ipv6: false,
+            ipv6: None,
             scripts: ScriptPaths::in_directory(dir),
             run_dir: dir.into(),
             wtmp: Some(Wtmp { file: dir.join("wtmp"), strip_domain: false }),
@@ -114,7 +114,7 @@ impl Bench {
             }),
             lcp: LcpConfig::default(),
             mppe: MppePolicy::OFF,
-            ipv6: false,
+            ipv6: None,
             network_timers: Timers::default(),
             ipv6cp_timers: Timers::default(),
             round_trip: Duration::ZERO,

@@ -71,6 +71,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "unit, allow-ip and ipv6 give a session its number and addresses",
+        compared: true,
+        run: numbers,
+    },
+    Scenario {
         name: "IPv6 link-local addresses reach each other through the tunnel",
         compared: true,
         run: ipv6,
@@ -177,6 +182,24 @@ fn traffic_limit(world: &mut World) -> Result<()> {
     let flood = format!("ping -n -q -c 40 -i 0.02 -W 1 -s 1000 {INNER} || true");
     world.client()?.guest.sh(20, &flood)?;
     wait_for_log(&mut *world.server, "Traffic limit reached", Duration::from_secs(10))?;
+    world.end_and_check()
+}
+
+fn numbers(world: &mut World) -> Result<()> {
+    let files = Files {
+        options: "require-mschap-v2\nrequire-mppe-128\nunit 7\nallow-ip 192.168.77.60\nipv6 ::a,::b\n",
+        secrets: "anna pptpd secret 10.9.9.0/24\n",
+        ..Files::SHIPPED
+    };
+    world.serve(&files)?;
+    let call = world.call("require-mppe-128 +ipv6 ipv6cp-accept-local")?;
+    ensure!(call.address()? == "192.168.77.60", "{:?}", call.address);
+    for end in ["local  LL address fe80::000b", "remote LL address fe80::000a"] {
+        let end = end.replace("::", "::0000:0000:0000:");
+        ensure!(call.log.contains(&end), "no {end:?} in\n{}", call.log);
+    }
+    wait_for_log(&mut *world.server, "Using interface ppp7", SOON)?;
+    world.client()?.ping_all_sizes(INNER)?;
     world.end_and_check()
 }
 

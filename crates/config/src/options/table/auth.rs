@@ -133,18 +133,17 @@ pub(super) const OPTIONS: &[PppOption] = &[
         "keep clear passwords in pap-secrets, or use require-mschap-v2",
     ),
     PppOption::harmless(&["privgroup"], Some("GROUP"), "nobody but root gives options here"),
-    PppOption::ignored(
+    PppOption::honoured(
         &["allow-ip"],
         Some("ADDRESSES"),
-        "addresses that anybody may have, whatever the secrets files say",
-        "give users addresses in the fourth column of chap-secrets",
-    )
-    .read(|o, v| {
-        let rule = AddressRule::parse(&v.text())
-            .map_err(|message| fault(message, "write an address, net/bits or *"))?;
-        o.allow_ip.insert(0, rule);
-        Ok(())
-    }),
+        "addresses that users may have besides those of the secrets files",
+        |o, v| {
+            let rule = AddressRule::parse(&v.text())
+                .map_err(|message| fault(message, "write an address, net/bits or *"))?;
+            o.allow_ip.insert(0, rule);
+            Ok(())
+        },
+    ),
     PppOption::honoured(
         &["allow-number"],
         Some("ADDRESS"),

@@ -101,16 +101,15 @@ pub(super) const OPTIONS: &[PppOption] = &[
             Ok(())
         },
     ),
-    PppOption::ignored(
+    PppOption::honoured(
         &["unit"],
         Some("NUMBER"),
-        "the interface's number",
-        "use ifname, or leave the number to the kernel",
-    )
-    .read(|o, v| {
-        o.unit = Some(v.number()?);
-        Ok(())
-    }),
+        "the interface's number while that is free; `ifname` counts more",
+        |o, v| {
+            o.unit = Some(v.number()?);
+            Ok(())
+        },
+    ),
     PppOption::ignored(
         &["vrf"],
         Some("NAME"),

@@ -54,11 +54,10 @@ pub(super) const OPTIONS: &[PppOption] = &[
         o.proxyarp = false;
         Ok(())
     }),
-    PppOption::ignored(
+    PppOption::harmless(
         &["netmask"],
         Some("MASK"),
-        "netmask of the interface",
-        "an interface between two addresses needs none; remove it",
+        "on Linux the interface's is 255.255.255.255, with pppd too",
     )
     .read(|o, v| {
         o.netmask = Some(v.address()?);

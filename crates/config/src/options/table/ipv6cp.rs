@@ -14,18 +14,17 @@ pub(super) const OPTIONS: &[PppOption] = &[
         o.ipv6 = Some(false);
         Ok(())
     }),
-    PppOption::ignored(
+    PppOption::honoured(
         &["ipv6"],
         Some("LOCAL,REMOTE"),
-        "IPv6 is negotiated, with these interface identifiers",
-        BY_SERVER,
-    )
-    .read(|o, v| {
-        let [local, remote] = v.identifiers()?;
-        o.ipv6 = Some(true);
-        (o.ipv6_local, o.ipv6_remote) = (local.or(o.ipv6_local), remote.or(o.ipv6_remote));
-        Ok(())
-    }),
+        "IPv6 is negotiated, with these interface identifiers; a client that insists on its own has it",
+        |o, v| {
+            let [local, remote] = v.identifiers()?;
+            o.ipv6 = Some(true);
+            (o.ipv6_local, o.ipv6_remote) = (local.or(o.ipv6_local), remote.or(o.ipv6_remote));
+            Ok(())
+        },
+    ),
     PppOption::ignored(
         &["ipv6cp-accept-local"],
         None,

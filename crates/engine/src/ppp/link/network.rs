@@ -50,7 +50,7 @@ impl Link {
     }
 
     pub(super) fn handle_network(&mut self, now: Instant, protocol: Protocol, body: &[u8]) {
-        if protocol == Protocol::IPV6CP && !self.config.ipv6 {
+        if protocol == Protocol::IPV6CP && self.config.ipv6.is_none() {
             return self.reject_protocol(protocol, body);
         }
         let Ok(packet) = Packet::parse(body) else { return };

@@ -29,7 +29,7 @@ pub(super) fn server(mppe: MppePolicy) -> LinkConfig {
         side: Side::Server(ServerConfig::default()),
         lcp: LcpConfig::default(),
         mppe,
-        ipv6: true,
+        ipv6: Some(InterfaceIds::default()),
         network_timers: Timers::default(),
         ipv6cp_timers: Timers::default(),
         round_trip: Duration::ZERO,

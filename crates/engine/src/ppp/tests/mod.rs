@@ -277,9 +277,20 @@ fn lossy_links_open_for_every_seed_and_mostly_fast() {
 }
 
 #[test]
+fn configured_interface_identifiers_are_used_and_proposed() {
+    let (ours, peers) = ([0, 0, 0, 0, 0, 0, 0, 0xa], [0, 0, 0, 0, 0, 0, 0, 0xb]);
+    let mut config = server(MppePolicy::REQUIRE_128);
+    config.ipv6 = Some(InterfaceIds { ours: Some(ours), peers: Some(peers) });
+    let mut duo = Duo::new(config, client(&ALL, MppePolicy::REQUIRE_128));
+    duo.run(Duration::from_secs(2));
+    let agreed = duo.server.permit().unwrap().ipv6().unwrap();
+    assert_eq!((agreed.local_id, agreed.remote_id), (ours, peers));
+}
+
+#[test]
 fn ipv6_is_left_alone_when_not_configured() {
     let mut config = server(MppePolicy::REQUIRE_128);
-    config.ipv6 = false;
+    config.ipv6 = None;
     let mut duo = Duo::new(config, client(&ALL, MppePolicy::REQUIRE_128));
     duo.run(Duration::from_secs(2));
     assert!(duo.server.permit().unwrap().ipv6().is_none());
