@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crypto::{Password, Secret};
 use engine::auth::{Authenticated, Denied, DenyReason, Method, Request};
+use zeroize::Zeroizing;
 
 use crate::settings::Settings;
 
@@ -18,8 +19,8 @@ pub trait Users {
 /// One user.
 #[derive(Debug)]
 pub struct User {
-    /// What the user knows.
-    pub secret: Secret,
+    /// What the user knows; `None`: PAM knows it.
+    pub secret: Option<Secret>,
     /// Which addresses the user may have.
     pub addresses: Box<dyn Addresses>,
     /// What the user has of its own, in place of everybody's.
@@ -56,40 +57,86 @@ impl Addresses for AnyAddress {
 /// What became of a login.
 #[derive(Debug)]
 pub enum Verdict {
-    /// Welcome, with this address.
-    Welcome(Authenticated, Ipv4Addr, Option<Own>),
+    /// Come in.
+    Welcome(Welcome),
+    /// Come in if PAM has nothing against it. The password is there when PAM is to check it.
+    AskPam(Welcome, Option<Zeroizing<Vec<u8>>>),
     /// The proof is right, but the user may not have the address.
     NoAddress(Denied),
     /// Refused.
     Refused(Denied),
 }
 
-/// Judges a login. `suggested` is the pool's address for it, `unit` the slot's number.
+/// What a user gets who may come in.
+#[derive(Debug)]
+pub struct Welcome {
+    /// Who it is.
+    pub authenticated: Authenticated,
+    /// The address in the tunnel.
+    pub address: Ipv4Addr,
+    /// What the user has of its own.
+    pub own: Option<Own>,
+}
+
+/// What a login is judged by, besides the user's own line.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Whether `DOMAIN\` is left out when a user is looked up.
+    pub strip_domain: bool,
+    /// Whether PAM is asked about everybody, and if so, for what.
+    pub pam: Option<Pam>,
+    /// The pool's address for the session.
+    pub suggested: Ipv4Addr,
+    /// The slot's number.
+    pub unit: u32,
+}
+
+/// What PAM (service `ppp`) is asked about everybody who logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pam {
+    /// Whether the account may be used (`enable-session`).
+    Account,
+    /// That, and whether a password that was sent in clear is right (`login`).
+    AccountAndPassword,
+}
+
+/// Judges a login.
 ///
 /// An unknown user costs the same work as a known one and is told the same, so that names cannot be probed.
 pub fn judge(
     users: &mut dyn Users,
     request: &Request,
-    strip_domain: bool,
-    suggested: Ipv4Addr,
-    unit: u32,
+    rules: Rules,
     remarks: &mut Vec<String>,
 ) -> Verdict {
-    let name = if strip_domain { without_domain(request.name()) } else { request.name() };
+    let name = if rules.strip_domain { without_domain(request.name()) } else { request.name() };
     let Some(user) = users.find(request.method(), name, remarks) else {
         let nobody = Secret::Password(Password::new(b"no such user".to_vec()));
         // The result does not matter, only that it was computed.
         let _ = request.verify(&nobody);
         return Verdict::Refused(request.refuse(DenyReason::UnknownUser));
     };
-    match request.verify(&user.secret) {
-        Ok(authenticated) => match address(&user, suggested, unit) {
-            Some(address) => Verdict::Welcome(authenticated, address, user.own),
-            None => Verdict::NoAddress(
-                request.refuse(DenyReason::NotAllowed("not authorized to use a remote address")),
-            ),
-        },
-        Err(denied) => Verdict::Refused(denied),
+    let address = address(&user, rules.suggested, rules.unit);
+    let sent = request.sent_password();
+    let knows = if user.secret.is_none() { Some(Pam::AccountAndPassword) } else { rules.pam };
+    let asked = knows.map(|pam| sent.clone().filter(|_| pam == Pam::AccountAndPassword));
+    // A password that PAM likes is the secret; it is asked before the user is in.
+    let sent = || sent.as_ref().map(|sent| Secret::Password(Password::new(sent.to_vec())));
+    let Some(secret) = user.secret.or_else(sent) else {
+        return Verdict::Refused(request.refuse(DenyReason::SecretUnusable));
+    };
+    let authenticated = match request.verify(&secret) {
+        Ok(authenticated) => authenticated,
+        Err(denied) => return Verdict::Refused(denied),
+    };
+    let Some(address) = address else {
+        let denied = DenyReason::NotAllowed("not authorized to use a remote address");
+        return Verdict::NoAddress(request.refuse(denied));
+    };
+    let welcome = Welcome { authenticated, address, own: user.own };
+    match asked {
+        Some(password) => Verdict::AskPam(welcome, password),
+        None => Verdict::Welcome(welcome),
     }
 }
 

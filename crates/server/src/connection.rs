@@ -174,6 +174,11 @@ impl Task {
                         session.replaced(now);
                     }
                 }
+                Mail::PamAnswered { session, question, answer } => {
+                    if let Some(session) = self.session(session) {
+                        session.pam_answered(now, question, answer);
+                    }
+                }
                 Mail::MayRise { session } => {
                     if let Some(session) = self.session(session) {
                         session.may_rise(now);

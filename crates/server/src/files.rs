@@ -15,7 +15,7 @@ use engine::ppp::{EchoConfig, InterfaceIds, LcpConfig, MppeNeed, MppePolicy, Sta
 
 use wire::Escaped;
 
-use crate::auth::{Addresses, Own, User, Users};
+use crate::auth::{Addresses, Own, Pam, User, Users};
 use crate::host::Wtmp;
 use crate::leases::Slot;
 use crate::scripts::{IpParam, ScriptPaths};
@@ -125,6 +125,11 @@ fn with_options(settings: &Settings, options: &PppOptions) -> Settings {
     let server = |servers: &[Ipv4Addr], at: usize| servers.get(at).copied();
     Settings {
         strip_domain: options.strip_domain,
+        pam: match (options.login, options.session) {
+            (true, _) => Some(Pam::AccountAndPassword),
+            (false, true) => Some(Pam::Account),
+            (false, false) => None,
+        },
         callers: options.allow_number.clone(),
         caller_number: options.remote_number.clone(),
         pap_timeout: match options.pap_timeout {
@@ -276,7 +281,18 @@ impl Users for SecretsFiles {
         let everybodys =
             Everybodys { server: &self.server, settings: &self.settings, options: &self.options };
         let in_pap = match method {
-            Method::Pap => find_in(&mut self.pap, name, &everybodys, &mut Vec::new()),
+            Method::Pap => {
+                let found = find_in(&mut self.pap, name, &everybodys, &mut Vec::new());
+                // An empty secret leaves the password to PAM.
+                found.map(|user| match &user.secret {
+                    Some(Secret::Password(password))
+                        if password.as_bytes().is_empty() && self.options.login =>
+                    {
+                        User { secret: None, ..user }
+                    }
+                    _ => user,
+                })
+            }
             _ => None,
         };
         in_pap.or_else(|| find_in(&mut self.chap, name, &everybodys, remarks))
@@ -310,8 +326,9 @@ fn find_in(
         return None;
     };
     let secret = match secret {
-        EntrySecret::Password(password) => Secret::Password(Password::new(password.to_vec())),
-        EntrySecret::NtHash(hash) => Secret::NtHash(NtHash::from_bytes(*hash)),
+        EntrySecret::Password(password) => Some(Secret::Password(Password::new(password.to_vec()))),
+        EntrySecret::NtHash(hash) => Some(Secret::NtHash(NtHash::from_bytes(*hash))),
+        EntrySecret::System => None,
     };
     let mut addresses = entry.rules(&config::resolve_host, remarks);
     addresses.append(&everybodys.options.allow_ip, &config::resolve_host);

@@ -7,6 +7,8 @@ use std::rc::Rc;
 use dataplane::Notice;
 use tokio::sync::Notify;
 
+use crate::session::PamAnswer;
+
 /// Notices that may wait; more mean that the peer floods us, and are dropped.
 const CAPACITY: usize = 256;
 
@@ -19,6 +21,8 @@ pub(crate) enum Mail {
     Replaced { session: u64 },
     /// `ip-pre-up` has ended: the session's interface may come up.
     MayRise { session: u64 },
+    /// PAM has answered a question about a login.
+    PamAnswered { session: u64, question: u64, answer: PamAnswer },
 }
 
 /// Where letters wait for the task.

@@ -214,7 +214,7 @@ struct OneUser {
 impl Users for OneUser {
     fn find(&mut self, _method: Method, name: &[u8], _remarks: &mut Vec<String>) -> Option<User> {
         (name == USER.as_bytes()).then(|| User {
-            secret: Secret::Password(self.password.clone()),
+            secret: Some(Secret::Password(self.password.clone())),
             addresses: Box::new(AnyAddress),
             own: None,
         })

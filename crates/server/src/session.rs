@@ -1,5 +1,7 @@
 //! One call's session: its PPP link, what it holds of the pool and of the host, and its end.
 
+mod authentication;
+
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,13 +9,11 @@ use std::time::Duration;
 
 use dataplane::{Command, Counters, Notice};
 use engine::Instant;
-use engine::auth::{DenyReason, Request};
 use engine::data::DropReason;
 use engine::ppp::{Cause, Event as LinkEvent, Grant, Link, NetworkPermit, Output, Party};
 use sys::tun::Tun;
 use wire::ppp::{Code, Protocol};
 
-use crate::auth::{Verdict, judge};
 use crate::event::{Ended, Event, Gre, Source, Summary, link_local};
 use crate::host::Interface;
 use crate::leases::{AddressInUse, Lease};
@@ -21,6 +21,8 @@ use crate::mailbox::Mail;
 use crate::scripts::{Identity, SessionScripts, Traffic};
 use crate::settings::Settings;
 use crate::shared::Shared;
+pub(crate) use authentication::PamAnswer;
+use authentication::{Asking, PamSession};
 
 /// A session.
 pub(crate) struct Session {
@@ -33,6 +35,10 @@ pub(crate) struct Session {
     lease: Lease,
     address: Option<AddressInUse>,
     user: Option<Vec<u8>>,
+    /// A login that PAM is asked about.
+    asking: Option<Asking>,
+    /// The user's session with PAM.
+    pam: Option<PamSession>,
     interface: Option<Interface>,
     /// The interface's packets, until the worker carries them.
     tun: Option<Tun>,
@@ -96,6 +102,8 @@ impl Session {
             lease,
             address: None,
             user: None,
+            asking: None,
+            pam: None,
             interface: None,
             tun: None,
             preparing: false,
@@ -281,7 +289,7 @@ impl Session {
                 self.source.publish(Event::LinkUp(framing));
             }
             LinkEvent::LinkDown => self.source.publish(Event::LinkDown),
-            LinkEvent::Authenticate(request) => self.authenticate(now, &request),
+            LinkEvent::Authenticate(request) => self.authenticate(now, request),
             LinkEvent::Authenticated { method, name } => {
                 if method.is_none() {
                     self.use_address(self.lease.slot().remote, &name);
@@ -314,104 +322,6 @@ impl Session {
             LinkEvent::Loopback => self.source.publish(Event::Loopback),
             LinkEvent::Closed(cause) => self.ended = Some(cause),
         }
-    }
-
-    fn authenticate(&mut self, now: Instant, request: &Request) {
-        // LCP can be negotiated anew at any time. What the session has then is its first user's: address, scripts, records.
-        if self.user.as_deref().is_some_and(|user| user != request.name()) {
-            let denied = DenyReason::NotAllowed("the session is another user's");
-            return self.link.deny(now, request.name(), request.refuse(denied));
-        }
-        let mut verdict = self.judge(request);
-        if let Verdict::Welcome(_, address, _) = &verdict
-            && self.exchange_lease(*address, request.name())
-        {
-            verdict = self.judge(request);
-        }
-        match verdict {
-            Verdict::Welcome(authenticated, address, own) => {
-                if let Some(denied) = self.use_address(address, request.name()) {
-                    self.source.publish(Event::AddressNotAllowed {
-                        name: request.name().to_vec(),
-                        address,
-                    });
-                    return self.link.deny(now, request.name(), request.refuse(denied));
-                }
-                let local = own.as_ref().and_then(|own| own.local);
-                if let Some(own) = own {
-                    self.settings = own.settings;
-                }
-                let local = local.unwrap_or(self.lease.slot().local);
-                let grant = grant(&self.settings, local, address);
-                self.link.authenticated(now, authenticated, grant);
-            }
-            Verdict::NoAddress(denied) => {
-                self.source.publish(Event::AddressNotAllowed {
-                    name: request.name().to_vec(),
-                    address: self.lease.slot().remote,
-                });
-                self.link.deny(now, request.name(), denied);
-            }
-            Verdict::Refused(denied) => self.link.deny(now, request.name(), denied),
-        }
-    }
-
-    fn judge(&self, request: &Request) -> Verdict {
-        let slot = self.lease.slot();
-        let mut remarks = Vec::new();
-        let verdict = judge(
-            self.shared.users().as_mut(),
-            request,
-            self.settings.strip_domain,
-            slot.remote,
-            slot.unit,
-            &mut remarks,
-        );
-        for remark in remarks {
-            self.source.publish(Event::Diagnostic(remark));
-        }
-        verdict
-    }
-
-    /// Exchanges the slot when its address has become another user's since it was taken: an address of that user's own. Whether it did.
-    fn exchange_lease(&mut self, address: Ipv4Addr, name: &[u8]) -> bool {
-        let slots = self.shared.slots();
-        let Some(other) = slots.user_of(address).filter(|other| *other != self.number) else {
-            return false;
-        };
-        if address != self.lease.slot().remote
-            || self.shared.user_of(other).as_deref() == Some(name)
-        {
-            return false;
-        }
-        let Some(lease) = slots.take() else { return false };
-        self.lease = lease;
-        true
-    }
-
-    /// Takes the address for this session; a session of the same user that has it gives it up, as a client that lost its
-    /// connection without our notice comes back that way. Another user's keeps it: the reason is given.
-    fn use_address(&mut self, address: Ipv4Addr, name: &[u8]) -> Option<DenyReason> {
-        if self.address.as_ref().is_some_and(|used| used.address() == address) {
-            return None;
-        }
-        let slots = self.shared.slots();
-        self.address = Some(match slots.use_address(address, self.number) {
-            Ok(used) => used,
-            Err(other) => {
-                if self.shared.user_of(other).as_deref() != Some(name) {
-                    return Some(DenyReason::NotAllowed(
-                        "the address belongs to another user's session",
-                    ));
-                }
-                let used = slots.take_over(address, self.number);
-                self.shared.post_to_session(other, Mail::Replaced { session: other });
-                used
-            }
-        });
-        self.user = Some(name.to_vec());
-        self.shared.set_user(self.number, name);
-        None
     }
 
     fn network_up(&mut self, now: Instant, permit: NetworkPermit) {

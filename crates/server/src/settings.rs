@@ -8,6 +8,7 @@ use std::time::Duration;
 use engine::auth::Method;
 use engine::ppp::{InterfaceIds, LcpConfig, LinkConfig, MppePolicy, ServerConfig, Side, Timers};
 
+use crate::auth::Pam;
 use crate::host::Wtmp;
 use crate::leases::Slot;
 use crate::scripts::{IpParam, ScriptPaths};
@@ -27,6 +28,8 @@ pub struct Settings {
     pub methods: Vec<Method>,
     /// Whether `DOMAIN\` is left out when a user is looked up.
     pub strip_domain: bool,
+    /// What PAM is asked about everybody who logs in.
+    pub pam: Option<Pam>,
     /// Callers that may connect: beginnings of their addresses, a `*` behind which changes nothing. Empty: all may.
     pub callers: Vec<String>,
     /// What counts as every caller's number in place of its address.
@@ -180,6 +183,7 @@ impl Settings {
             name: b"pptpd".to_vec(),
             methods: vec![Method::MsChapV2],
             strip_domain: false,
+            pam: None,
             callers: Vec::new(),
             caller_number: None,
             pap_timeout: ServerConfig::default().pap_timeout,

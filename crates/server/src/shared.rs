@@ -1,6 +1,6 @@
 //! What all connections of the server share. One thread, so plain cells.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time;
@@ -8,6 +8,7 @@ use std::time;
 use dataplane::{Dataplane, Notice};
 use engine::control::CallIds;
 use engine::{Instant, Random};
+use tokio::sync::Semaphore;
 
 use crate::auth::Users;
 use crate::event::{Bus, Event};
@@ -20,6 +21,9 @@ use crate::settings::Settings;
 
 /// How long a call id rests after use: late GRE packets of the old call must not reach a new one.
 const CALL_ID_QUARANTINE: time::Duration = time::Duration::from_secs(300);
+
+/// About how many logins PAM is asked at once; each takes a thread, and seconds after a wrong password.
+const MOST_PAM: usize = 16;
 
 /// A session as others see it.
 struct Entry {
@@ -42,6 +46,9 @@ pub(crate) struct Shared {
     routes: RefCell<HashMap<u16, Mailbox>>,
     /// Sessions by their number.
     sessions: RefCell<HashMap<u64, Entry>>,
+    /// How many more logins PAM may be asked about now.
+    pub(crate) pam: Semaphore,
+    questions: Cell<u64>,
     start: time::Instant,
 }
 
@@ -69,8 +76,16 @@ impl Shared {
             call_ids: RefCell::new(CallIds::new(random, CALL_ID_QUARANTINE)),
             routes: RefCell::default(),
             sessions: RefCell::default(),
+            pam: Semaphore::new(MOST_PAM),
+            questions: Cell::new(0),
             start: time::Instant::now(),
         }
+    }
+
+    /// A number for a question to PAM.
+    pub(crate) fn next_question(&self) -> u64 {
+        self.questions.set(self.questions.get() + 1);
+        self.questions.get()
     }
 
     /// The engines' clock.

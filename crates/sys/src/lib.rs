@@ -1,4 +1,4 @@
-//! What the operating system has to do for Gretel: TUN devices, raw GRE sockets, netlink, epoll. The only crate with `unsafe` in it;
+//! What the operating system has to do for Gretel: TUN devices, raw GRE sockets, netlink, epoll, PAM. The only crate with `unsafe` in it;
 //! every block says why it is sound.
 //!
 //! Nothing here knows a protocol above IP, but for the packet filter that sorts GRE packets by call id ([`raw`]).
@@ -8,6 +8,7 @@ pub mod event;
 pub mod namespace;
 pub mod netlink;
 pub mod nft;
+pub mod pam;
 pub mod process;
 pub mod raw;
 pub mod sysctl;

@@ -42,12 +42,16 @@ pub enum EntrySecret {
     Password(Zeroizing<Vec<u8>>),
     /// `{nt}…`: the NT hash of a password. MS-CHAP works.
     NtHash(Zeroizing<[u8; 16]>),
+    /// `@login`: what PAM knows. PAP works.
+    System,
 }
 
 pub(super) enum SecretSource {
     Here(Zeroizing<Vec<u8>>),
     /// The first word of this file.
     File(PathBuf),
+    /// What PAM knows.
+    System,
 }
 
 impl fmt::Debug for Entry {
@@ -66,6 +70,7 @@ impl fmt::Debug for EntrySecret {
         f.write_str(match self {
             Self::Password(_) => "Password(…)",
             Self::NtHash(_) => "NtHash(…)",
+            Self::System => "System",
         })
     }
 }
@@ -80,10 +85,7 @@ impl SecretSource {
             return None;
         }
         if bytes == b"@login" {
-            let message =
-                "the secret @login, which asks PAM, is not supported; the line is ignored";
-            file.error(&word.place, message, "write the password in its place");
-            return None;
+            return Some(Self::System);
         }
         if let Some(path @ [b'/', ..]) = bytes.strip_prefix(b"@") {
             return Some(Self::File(PathBuf::from(String::from_utf8_lossy(path).into_owned())));
@@ -124,6 +126,7 @@ impl Entry {
     pub fn secret(&self, remarks: &mut Vec<String>) -> Option<EntrySecret> {
         let secret = match &self.secret {
             SecretSource::Here(secret) => secret.clone(),
+            SecretSource::System => return Some(EntrySecret::System),
             SecretSource::File(path) => match read_secret(path, remarks) {
                 Ok(secret) => secret,
                 Err(error) => {

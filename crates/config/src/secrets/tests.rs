@@ -12,6 +12,7 @@ fn text(secret: &EntrySecret) -> String {
     match secret {
         EntrySecret::Password(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
         EntrySecret::NtHash(hash) => format!("NT {:02x?}", &hash[..2]),
+        EntrySecret::System => "PAM's".to_owned(),
     }
 }
 

@@ -49,6 +49,15 @@ impl Request {
         self.method
     }
 
+    /// The password that the peer sent in clear, with PAP: for a judge who knows no secrets, as PAM. If that judge is content, it is the
+    /// user's secret.
+    pub fn sent_password(&self) -> Option<Zeroizing<Vec<u8>>> {
+        match &self.proof {
+            Proof::Pap(sent) => Some(sent.clone()),
+            Proof::Chap { .. } => None,
+        }
+    }
+
     /// Checks the proof against the user's secret.
     pub fn verify(&self, secret: &Secret) -> Result<Authenticated, Denied> {
         let (success, keys) = self.check(secret).map_err(|reason| self.refuse(reason))?;

@@ -31,7 +31,7 @@ struct Everybody;
 impl Users for Everybody {
     fn find(&mut self, _method: Method, _name: &[u8], _remarks: &mut Vec<String>) -> Option<User> {
         let secret = Secret::Password(Password::new(b"secret".to_vec()));
-        Some(User { secret, addresses: Box::new(AnyAddress), own: None })
+        Some(User { secret: Some(secret), addresses: Box::new(AnyAddress), own: None })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The scenarios, each with a sentence for a name.
 
+mod accounts;
 mod addresses;
 mod bad_lines;
 mod command_line;
@@ -44,6 +45,7 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         own_client::SCENARIOS,
         tunnels::SCENARIOS,
         addresses::SCENARIOS,
+        accounts::SCENARIOS,
         refusals::SCENARIOS,
         bad_lines::SCENARIOS,
         vanishing::SCENARIOS,

@@ -106,26 +106,24 @@ pub(super) const OPTIONS: &[PppOption] = &[
         "every client counts as this user",
         "clients count as who they say they are; give them one name and password in chap-secrets",
     ),
-    PppOption::refused(
+    PppOption::honoured(
         &["login"],
         None,
-        "PAP logins are checked with PAM as well",
-        "logins are not checked with PAM; remove it, and keep the passwords in pap-secrets",
-    )
-    .read(|o, _| {
-        (o.login, o.session) = (true, true);
-        Ok(())
-    }),
-    PppOption::ignored(
+        "as `enable-session`, and passwords of PAP are checked with PAM as well",
+        |o, _| {
+            (o.login, o.session) = (true, true);
+            Ok(())
+        },
+    ),
+    PppOption::honoured(
         &["enable-session"],
         None,
-        "a PAM session is opened for each login",
-        "no PAM sessions are opened; remove it",
-    )
-    .read(|o, _| {
-        o.session = true;
-        Ok(())
-    }),
+        "PAM (service `ppp`) must let each user in, and opens a session",
+        |o, _| {
+            o.session = true;
+            Ok(())
+        },
+    ),
     PppOption::refused(
         &["papcrypt"],
         None,

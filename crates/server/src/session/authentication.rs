@@ -1,0 +1,201 @@
+//! Letting a session's user in.
+
+use std::net::Ipv4Addr;
+
+use engine::Instant;
+use engine::auth::{DenyReason, Request};
+use sys::pam;
+use zeroize::Zeroizing;
+
+use super::{Session, grant};
+use crate::auth::{Rules, Verdict, Welcome, judge};
+use crate::event::Event;
+use crate::mailbox::Mail;
+
+/// The name under which PAM knows the server: Debian's pppd brings `/etc/pam.d/ppp`.
+const PAM_SERVICE: &str = "ppp";
+
+/// A login that PAM is asked about.
+#[derive(Debug)]
+pub(super) struct Asking {
+    /// Told apart from earlier ones by this.
+    number: u64,
+    request: Request,
+    welcome: Welcome,
+}
+
+/// What PAM said about a login.
+pub(crate) type PamAnswer = Result<PamSession, pam::Refused>;
+
+/// A user's session with PAM. Dropping it has it closed on a thread of its own, as that takes the modules their time.
+#[derive(Debug)]
+pub(crate) struct PamSession(Option<pam::Session>);
+
+impl Drop for PamSession {
+    fn drop(&mut self) {
+        let session = self.0.take();
+        tokio::task::spawn_blocking(move || drop(session));
+    }
+}
+
+impl Session {
+    pub(super) fn authenticate(&mut self, now: Instant, request: Request) {
+        // LCP can be negotiated anew at any time. What the session has then is its first user's: address, scripts, records.
+        if self.user.as_deref().is_some_and(|user| user != request.name()) {
+            let denied = DenyReason::NotAllowed("the session is another user's");
+            return self.link.deny(now, request.name(), request.refuse(denied));
+        }
+        let mut verdict = self.judge(&request);
+        if let Verdict::Welcome(welcome) | Verdict::AskPam(welcome, _) = &verdict
+            && self.exchange_lease(welcome.address, request.name())
+        {
+            verdict = self.judge(&request);
+        }
+        match verdict {
+            Verdict::Welcome(welcome) => self.let_in(now, &request, welcome),
+            // PAM has let the user in already: LCP was negotiated anew.
+            Verdict::AskPam(welcome, None) if self.pam.is_some() => {
+                self.let_in(now, &request, welcome);
+            }
+            Verdict::AskPam(welcome, password) => self.ask_pam(request, welcome, password),
+            Verdict::NoAddress(denied) => {
+                self.source.publish(Event::AddressNotAllowed {
+                    name: request.name().to_vec(),
+                    address: self.lease.slot().remote,
+                });
+                self.link.deny(now, request.name(), denied);
+            }
+            Verdict::Refused(denied) => self.link.deny(now, request.name(), denied),
+        }
+    }
+
+    fn judge(&self, request: &Request) -> Verdict {
+        let slot = self.lease.slot();
+        let rules = Rules {
+            strip_domain: self.settings.strip_domain,
+            pam: self.settings.pam,
+            suggested: slot.remote,
+            unit: slot.unit,
+        };
+        let mut remarks = Vec::new();
+        let verdict = judge(self.shared.users().as_mut(), request, rules, &mut remarks);
+        for remark in remarks {
+            self.source.publish(Event::Diagnostic(remark));
+        }
+        verdict
+    }
+
+    /// Has PAM asked, which may take seconds, on a thread of its own. At most a few are asked about at once; the others wait.
+    fn ask_pam(
+        &mut self,
+        request: Request,
+        welcome: Welcome,
+        password: Option<Zeroizing<Vec<u8>>>,
+    ) {
+        // pppd leaves out what stands before the first backslash.
+        let name = request.name();
+        let bare = name.iter().position(|byte| *byte == b'\\').map_or(name, |at| &name[at + 1..]);
+        let (user, client) = (bare.to_vec(), self.source.peer().ip().to_string());
+        let (shared, session) = (self.shared.clone(), self.number);
+        let number = shared.next_question();
+        self.asking = Some(Asking { number, request, welcome });
+        tokio::task::spawn_local(async move {
+            // It is closed by nobody.
+            let _permit = shared.pam.acquire().await;
+            let asked = tokio::task::spawn_blocking(move || {
+                pam::Session::open(pam::Question {
+                    service: PAM_SERVICE,
+                    services: None,
+                    user: &user,
+                    password,
+                    tty: "pptp",
+                    remote_host: &client,
+                })
+            });
+            let answer = asked.await.unwrap_or_else(|error| {
+                Err(pam::Refused { password: false, reason: error.to_string() })
+            });
+            let answer = answer.map(|session| PamSession(Some(session)));
+            shared
+                .post_to_session(session, Mail::PamAnswered { session, question: number, answer });
+        });
+    }
+
+    /// PAM has answered. An answer about an earlier login than the newest does not count.
+    pub(crate) fn pam_answered(&mut self, now: Instant, question: u64, answer: PamAnswer) {
+        let asking = self.asking.take_if(|asking| asking.number == question);
+        let Some(Asking { request, welcome, .. }) = asking else { return };
+        match answer {
+            Ok(opened) => {
+                self.pam = Some(opened);
+                self.let_in(now, &request, welcome);
+            }
+            Err(refused) => {
+                self.source.publish(Event::Diagnostic(format!("PAM: {}", refused.reason)));
+                let denied = match refused.password {
+                    true => DenyReason::WrongPassword,
+                    false => DenyReason::NotAllowed("PAM does not let the user in"),
+                };
+                self.link.deny(now, request.name(), request.refuse(denied));
+            }
+        }
+        self.pump(now);
+    }
+
+    fn let_in(&mut self, now: Instant, request: &Request, welcome: Welcome) {
+        let Welcome { authenticated, address, own } = welcome;
+        if let Some(denied) = self.use_address(address, request.name()) {
+            self.source
+                .publish(Event::AddressNotAllowed { name: request.name().to_vec(), address });
+            return self.link.deny(now, request.name(), request.refuse(denied));
+        }
+        let local = own.as_ref().and_then(|own| own.local);
+        if let Some(own) = own {
+            self.settings = own.settings;
+        }
+        let local = local.unwrap_or(self.lease.slot().local);
+        let grant = grant(&self.settings, local, address);
+        self.link.authenticated(now, authenticated, grant);
+    }
+
+    /// Exchanges the slot when its address has become another user's since it was taken: an address of that user's own. Whether it did.
+    fn exchange_lease(&mut self, address: Ipv4Addr, name: &[u8]) -> bool {
+        let slots = self.shared.slots();
+        let Some(other) = slots.user_of(address).filter(|other| *other != self.number) else {
+            return false;
+        };
+        if address != self.lease.slot().remote
+            || self.shared.user_of(other).as_deref() == Some(name)
+        {
+            return false;
+        }
+        let Some(lease) = slots.take() else { return false };
+        self.lease = lease;
+        true
+    }
+
+    /// Takes the address for this session; a session of the same user that has it gives it up, as a client that lost its
+    /// connection without our notice comes back that way. Another user's keeps it: the reason is given.
+    pub(super) fn use_address(&mut self, address: Ipv4Addr, name: &[u8]) -> Option<DenyReason> {
+        if self.address.as_ref().is_some_and(|used| used.address() == address) {
+            return None;
+        }
+        let slots = self.shared.slots();
+        self.address = Some(match slots.use_address(address, self.number) {
+            Ok(used) => used,
+            Err(other) => {
+                if self.shared.user_of(other).as_deref() != Some(name) {
+                    return Some(DenyReason::NotAllowed(
+                        "the address belongs to another user's session",
+                    ));
+                }
+                let used = slots.take_over(address, self.number);
+                self.shared.post_to_session(other, Mail::Replaced { session: other });
+                used
+            }
+        });
+        self.user = Some(name.to_vec());
+        self.shared.set_user(self.number, name);
+        None
+    }
+}
