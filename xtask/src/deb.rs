@@ -51,7 +51,9 @@ pub(crate) fn build() -> Result<PathBuf> {
     install(&root.join("packaging/man/gretel.8"), &page, 0o644)?;
     let keys = tree.join("usr/share/man/man5/gretel.toml.5");
     write(&keys, &manual_of_keys(&fs::read_to_string(root.join("docs/gretel.toml"))?))?;
-    run_command(Command::new("gzip").args(["-9n"]).args([&page, &keys]))?;
+    let keywords = tree.join("usr/share/man/man5/pptpd.conf.5");
+    write(&keywords, &manual_of_keywords(&fs::read_to_string(root.join("docs/options.md"))?))?;
+    run_command(Command::new("gzip").args(["-9n"]).args([&page, &keys, &keywords]))?;
     let completion = tree.join("usr/share/bash-completion/completions/gretel");
     write(&completion, &output(Command::new(workspace::gretel()).args(["completion", "bash"]))?)?;
     let package = path()?;
@@ -80,13 +82,45 @@ fn manual_of_keys(file: &str) -> String {
          .SH KEYS\n.nf\n",
     );
     for line in file.lines() {
-        // A dot or a quote at the beginning would be a request of roff's.
-        page.push_str("\\&");
-        page.push_str(&line.replace('\\', "\\e").replace('-', "\\-"));
+        page.push_str(&plain(line));
         page.push('\n');
     }
     page.push_str(".fi\n.SH SEE ALSO\n.BR gretel (8)\n");
     page
+}
+
+/// pptpd.conf(5): the keywords' table in the page of all options, and what the file looks like.
+fn manual_of_keywords(options: &str) -> String {
+    let mut page = String::from(
+        ".TH PPTPD.CONF 5 \"\" \"gretel\" \"File formats\"\n.SH NAME\npptpd.conf \\- addresses of the PPTP server gretel(8)\n\
+         .SH DESCRIPTION\n.I /etc/pptpd.conf\nhas a keyword and its value on each line, and comments behind a #. It is the file of pptpd(8), which \
+         gretel takes the place of. Addresses are written as 192.168.1.200\\-220, in any part of the address, and after commas without \
+         blanks; names of hosts will do.\n.PP\n.B gretel check\nsays what becomes of each line.\n.SH KEYWORDS\n",
+    );
+    let section = options.split("## `pptpd.conf`").nth(1).unwrap_or_default();
+    let table = section.split("\n## ").next().unwrap_or_default();
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        if let [keyword, class, meaning, ..] = cells[..] {
+            let (keyword, meaning) = (keyword.replace('`', ""), meaning.replace('`', ""));
+            let instead = cells.get(3).copied().unwrap_or_default().replace('`', "");
+            page.push_str(&format!(".TP\n.B {}\n{} ({class})", plain(&keyword), plain(&meaning)));
+            if !instead.is_empty() {
+                page.push_str(&format!(": {}", plain(&instead)));
+            }
+            page.push('\n');
+        }
+    }
+    page.push_str(
+        ".SH EXAMPLE\n.nf\noption /etc/ppp/pptpd\\-options\nlocalip 192.168.1.1\nremoteip 192.168.1.200\\-220\n.fi\n\
+         .SH SEE ALSO\n.BR gretel (8),\n.BR gretel.toml (5),\n.I /usr/share/doc/gretel/options.md\n",
+    );
+    page
+}
+
+/// A line of text that roff takes for nothing else: a dot or a quote at the beginning would be a request of its.
+fn plain(line: &str) -> String {
+    format!("\\&{}", line.replace('\\', "\\e").replace('-', "\\-"))
 }
 
 /// Where the package is built.
@@ -131,5 +165,17 @@ mod tests {
     fn nothing_in_the_file_is_taken_for_a_request_of_the_page() {
         let page = manual_of_keys(".so /etc/passwd\n'x\na\\b-c\n");
         assert!(page.contains("\n\\&.so /etc/passwd\n\\&'x\n\\&a\\eb\\-c\n.fi\n"), "{page}");
+    }
+
+    #[test]
+    fn every_keyword_of_the_page_of_options_is_in_its_manual() {
+        let options = fs::read_to_string(workspace::root().join("docs/options.md")).unwrap();
+        let page = manual_of_keywords(&options);
+        for keyword in ["option FILE", "localip ADDRESSES", "stimeout SECONDS", "bcrelay INTERFACE"]
+        {
+            assert!(page.contains(&format!("\n.TP\n.B \\&{keyword}\n")), "{keyword}\n{page}");
+        }
+        assert!(page.contains("ip vrf exec NAME"), "{page}");
+        assert!(!page.contains("require"), "the next table is another page's:\n{page}");
     }
 }

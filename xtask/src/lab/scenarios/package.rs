@@ -56,7 +56,7 @@ fn replace_pptpd_in_guest(world: &mut World) -> Result<()> {
     ensure!(inside(&mut guest, files)? == contents, "the installation changed the files");
     inside(
         &mut guest,
-        "gretel check >/dev/null && zcat /usr/share/man/man8/pptpd.8.gz | grep -q GRETEL",
+        "gretel check >/dev/null && zcat /usr/share/man/man8/pptpd.8.gz | grep -q GRETEL && zcat /usr/share/man/man5/pptpd.conf.5.gz | grep -q gretel",
     )?;
     // What the service runs.
     let unit = inside(&mut guest, "grep ^ExecStart= /usr/lib/systemd/system/gretel.service")?;
