@@ -18,6 +18,8 @@ pub struct NewCall {
     pub local: Ipv4Addr,
     /// The call ids and rules of the packet path.
     pub path: Config,
+    /// Whether the control plane hears of each packet from the peer ([`Notice::Packet`](crate::Notice::Packet)).
+    pub trace: bool,
 }
 
 /// What to do with a call. Commands for one call are carried out in the order in which they were given.

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::Ipv4Addr;
 
+use engine::data::DropReason;
+
 use crate::Snapshot;
 
 /// What a worker tells the control plane. `call` is our call id, `generation` that of [`NewCall`](crate::NewCall).
@@ -25,6 +27,21 @@ pub enum Notice {
         generation: u64,
         /// What.
         what: First,
+    },
+    /// A GRE packet with a sequence number came from the peer; only where the call asks for it, and at most a hundred a second.
+    Packet {
+        /// Our call id.
+        call: u16,
+        /// The call's generation.
+        generation: u64,
+        /// Its sequence number.
+        seq: u32,
+        /// The number behind the newest before it; `None` for the first packet.
+        expected: Option<u32>,
+        /// Why it was dropped, if it was.
+        dropped: Option<DropReason>,
+        /// How many before it have had no notice.
+        suppressed: u64,
     },
     /// Stateful MPPE has lost its place: `Link` must send a CCP Reset-Request.
     ResetNeeded {

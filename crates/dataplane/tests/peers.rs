@@ -59,6 +59,36 @@ fn an_answer_carries_the_acknowledgement() {
 }
 
 #[test]
+fn a_traced_call_tells_of_each_packet_and_others_of_none() {
+    with_cable(|cable| {
+        let station = cable.station(0, 1);
+        station.dataplane.add(dataplane::NewCall { trace: true, ..call(0) });
+        let peer = cable.peer(1);
+        for seq in [1, 3, 3] {
+            peer.send(&gre(0, Some(seq), None, ECHO));
+        }
+        let mut told = Vec::new();
+        while told.len() < 3 {
+            told.push(station.wait_for(|notice| match notice {
+                Notice::Packet { seq, expected, dropped, suppressed: 0, .. } => {
+                    Some((*seq, *expected, *dropped))
+                }
+                _ => None,
+            }));
+        }
+        let duplicate = Some(DropReason::Duplicate);
+        assert_eq!(told, [(1, None, None), (3, Some(2), None), (3, Some(4), duplicate)]);
+        // Without `trace` the same packets say nothing of themselves.
+        station.dataplane.add(call(0));
+        peer.send(&gre(0, Some(1), None, ECHO));
+        station.wait_for(|notice| {
+            assert!(!matches!(notice, Notice::Packet { .. }), "{notice:?}");
+            frame(notice)
+        });
+    });
+}
+
+#[test]
 fn frames_leave_in_the_order_in_which_they_were_given() {
     with_cable(|cable| {
         let station = cable.station(0, 2);

@@ -311,6 +311,7 @@ impl Task {
             peer: *self.source.peer().ip(),
             local: self.local,
             path: data::Config { our_call_id, peer_call_id, check_source: true, clamp_mss: true },
+            trace: self.shared.settings().debug,
         });
         let round_trip = sys::round_trip(&self.stream);
         let call = Call { our_call_id, counters, seed, round_trip };

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use crypto::mppe::{Mode, Strength};
 use engine::auth::{DenyReason, Method};
 use engine::control;
+use engine::data::DropReason;
 use engine::ppp::{Cause, Framing, Ipv4Agreed, Ipv6Agreed, NetworkPermit, Party};
 use wire::ppp::{Code, Protocol};
 
@@ -97,6 +98,9 @@ pub enum Event {
     HostFailed { what: &'static str, error: String },
     /// Something happened for the first time in the session.
     First(dataplane::First),
+    /// A GRE packet came from the peer (only with `debug`). `expected` is the number behind the newest before it; `untold` packets before it
+    /// are not in the log.
+    GrePacket { seq: u32, expected: Option<u32>, dropped: Option<DropReason>, untold: u64 },
     /// A GRE packet for one of our calls came from another address.
     WrongPeer { from: Ipv4Addr, call_id: u16 },
     /// A GRE packet for a call that is not there.

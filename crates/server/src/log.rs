@@ -1,11 +1,12 @@
 //! The log: a view of the events, in the words that administrators of `pptpd` and `pppd` know and grep for.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use dataplane::First;
 use engine::control::{self, Direction};
+use engine::data::DropReason;
 use engine::ppp::{Cause, Party};
 use tracing::Level;
 use wire::Escaped;
@@ -160,9 +161,31 @@ fn lines(record: &Record) -> Vec<Line> {
                 "GRE: packet for call id {call_id} came from {from} and not from the client, dropped"
             ),
         ),
+        Event::GrePacket { seq, expected, dropped, untold } => {
+            debug(PPTPD, gre_packet(*seq, *expected, *dropped, *untold))
+        }
         Event::First(First::GreReceived) => debug(PPTPD, format!("GRE: first packet from {peer}")),
         event => session_lines(&peer, event),
     }
+}
+
+/// A GRE packet in pptpd's words.
+fn gre_packet(seq: u32, expected: Option<u32>, dropped: Option<DropReason>, untold: u64) -> String {
+    let expecting = |expected| format!("(expecting #{expected}");
+    let mut text = match (dropped, expected) {
+        (Some(DropReason::Duplicate | DropReason::TooOld), Some(expected)) => {
+            format!("GRE: discarding duplicate or old packet #{seq} {})", expecting(expected))
+        }
+        (Some(reason), _) => format!("GRE: discarding packet #{seq}: {}", reason.as_str()),
+        (None, Some(expected)) if expected != seq => {
+            format!("GRE: accepting packet #{seq} {}, lost or reordered)", expecting(expected))
+        }
+        (None, _) => format!("GRE: accepting packet #{seq}"),
+    };
+    if untold > 0 {
+        let _ = write!(text, "; {untold} before it are not logged");
+    }
+    text
 }
 
 fn control_lines(peer: &str, event: &control::Event) -> Vec<Line> {
@@ -420,6 +443,23 @@ mod tests {
                 r"Peer evil\nroot failed CHAP authentication (MS-CHAPv2 from 192.0.2.7"
             )
         );
+    }
+
+    #[test]
+    fn packets_are_told_in_pptpds_words() {
+        let told = |seq, expected, dropped, untold| gre_packet(seq, expected, dropped, untold);
+        assert_eq!(told(0, None, None, 0), "GRE: accepting packet #0");
+        assert_eq!(told(87, Some(87), None, 0), "GRE: accepting packet #87");
+        assert_eq!(
+            told(89, Some(87), None, 4),
+            "GRE: accepting packet #89 (expecting #87, lost or reordered); 4 before it are not logged"
+        );
+        assert_eq!(
+            told(5, Some(7), Some(DropReason::Duplicate), 0),
+            "GRE: discarding duplicate or old packet #5 (expecting #7)"
+        );
+        let spoofed = told(9, Some(9), Some(DropReason::SpoofedSource), 0);
+        assert_eq!(spoofed, "GRE: discarding packet #9: spoofed-source");
     }
 
     #[test]

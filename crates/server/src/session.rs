@@ -147,6 +147,14 @@ impl Session {
                 self.link.handle_frame(now, &frame);
             }
             Notice::ResetNeeded { .. } => self.link.request_reset(now),
+            Notice::Packet { seq, expected, dropped, suppressed, .. } => {
+                self.source.publish(Event::GrePacket {
+                    seq,
+                    expected,
+                    dropped,
+                    untold: suppressed,
+                });
+            }
             Notice::First { what, .. } => self.source.publish(Event::First(what)),
             Notice::WrongPeer { call, from, .. } => {
                 self.source.publish(Event::WrongPeer { from, call_id: call });

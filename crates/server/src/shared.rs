@@ -168,6 +168,7 @@ impl Shared {
             Notice::WorkerFailed { .. } => return,
             Notice::Frame { call, .. }
             | Notice::First { call, .. }
+            | Notice::Packet { call, .. }
             | Notice::ResetNeeded { call, .. }
             | Notice::WrongPeer { call, .. }
             | Notice::NotSent { call, .. }

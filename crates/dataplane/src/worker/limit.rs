@@ -52,6 +52,28 @@ impl Bucket {
     }
 }
 
+/// Which packets of a traced call are told about: as many as a [`Bucket`] has; the rest are counted.
+#[derive(Debug)]
+pub(super) struct Trace {
+    bucket: Bucket,
+    suppressed: u64,
+}
+
+impl Trace {
+    pub(super) fn new() -> Self {
+        Self { bucket: Bucket::new(), suppressed: 0 }
+    }
+
+    /// Whether this one may be told about, and then how many before it were not.
+    pub(super) fn allow(&mut self, now: Instant) -> Option<u64> {
+        if !self.bucket.take(now) {
+            self.suppressed += 1;
+            return None;
+        }
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,9 +10,10 @@ use std::time::Duration;
 use engine::Instant;
 use engine::data::{DataPath, HEADROOM, Inbound};
 use sys::tun::{self, Tun};
+use wire::gre;
 
 use super::Io;
-use super::limit::Bucket;
+use super::limit::{Bucket, Trace};
 use crate::{Command, Counters, First, NewCall, Notice};
 
 /// How many packets are kept that came before their keys or network protocol.
@@ -32,6 +33,7 @@ pub(super) struct Session {
     /// Whole GRE packets that came too early, and when.
     early: VecDeque<(Instant, Vec<u8>)>,
     control_frames: Bucket,
+    trace: Option<Trace>,
     /// The deadline that is set in the worker's timers.
     pub(super) armed: Option<Instant>,
     /// Whether it is among the worker's touched calls.
@@ -53,6 +55,7 @@ impl Session {
             counters,
             early: VecDeque::new(),
             control_frames: Bucket::new(),
+            trace: call.trace.then(Trace::new),
             armed: None,
             touched: false,
             happened: [false; 4],
@@ -90,7 +93,11 @@ impl Session {
     /// Takes a GRE packet from the peer. An error is that of the interface, which is gone.
     pub(super) fn receive(&mut self, io: &mut Io, packet: &mut [u8]) -> Option<io::Error> {
         self.first(io, First::GreReceived);
+        let newest = self.path.newest_received();
         let inbound = self.path.inbound(io.now, packet);
+        if self.trace.is_some() {
+            self.trace_packet(io, packet, newest, &inbound);
+        }
         let mut gone = match inbound {
             Inbound::Early(frame) => {
                 if self.keep_early(io.now, packet) {
@@ -261,6 +268,21 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Tells about a packet that came when `newest` was the newest sequence number.
+    #[cold]
+    fn trace_packet(&mut self, io: &Io, packet: &[u8], newest: Option<u32>, inbound: &Inbound) {
+        let (call, generation) = (self.call, self.generation);
+        let Some(trace) = &mut self.trace else { return };
+        let Some(seq) = gre::parse(packet).ok().and_then(|(header, _)| header.seq) else { return };
+        let Some(suppressed) = trace.allow(io.now) else { return };
+        let expected = newest.map(|newest| newest.wrapping_add(1));
+        let dropped = match inbound {
+            Inbound::Drop(reason) => Some(*reason),
+            _ => None,
+        };
+        io.notify(Notice::Packet { call, generation, seq, expected, dropped, suppressed });
     }
 
     fn first(&mut self, io: &Io, what: First) {

@@ -154,6 +154,7 @@ pub(crate) fn call(end: usize) -> NewCall {
             check_source: true,
             clamp_mss: true,
         },
+        trace: false,
     }
 }
 

@@ -213,6 +213,12 @@ impl DataPath {
         self.sequencer.stats()
     }
 
+    /// The newest sequence number received. `None` before the first.
+    #[must_use]
+    pub fn newest_received(&self) -> Option<u32> {
+        self.sequencer.newest()
+    }
+
     /// The smoothed time from a packet to its acknowledgement.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {

@@ -270,6 +270,7 @@ impl Client<'_> {
                 check_source: false,
                 clamp_mss: true,
             },
+            trace: false,
         });
         let config = LinkConfig {
             side: Side::Client(ClientConfig {

@@ -94,7 +94,7 @@ impl Bench {
             check_source: true,
             clamp_mss: true,
         };
-        let call = NewCall { generation: 1, peer: LOOPBACK, local: LOOPBACK, path };
+        let call = NewCall { generation: 1, peer: LOOPBACK, local: LOOPBACK, path, trace: false };
         let counters = shared.dataplane.add(call);
         let call = Call { our_call_id: CALL, counters, seed: [2; 32], round_trip: Duration::ZERO };
         let lease = shared.slots().take().unwrap();

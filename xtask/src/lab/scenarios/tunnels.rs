@@ -110,6 +110,7 @@ fn stateless_128(world: &mut World) -> Result<()> {
     ensure!(call.encryption() == "MPPE 128-bit stateless", "{}", call.log);
     world.client()?.ping_all_sizes(INNER)?;
     world.client()?.ping_all_sizes(NEIGHBOUR)?;
+    wait_for_log(&mut *world.server, "GRE: accepting packet #2", Duration::from_secs(5))?;
     world.segment.neighbour.sh(&format!("ping -n -q -c 3 -i 0.05 -W 2 {address}"))?;
     let route = world.segment.neighbour.sh(&format!("ip route get {address}"))?;
     ensure!(!route.contains(" via "), "the neighbour has a route: {route}");
