@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     if scenarios::all().any(|(kind, one)| kind == Kind::Gretel && chosen(&one.title(kind))) {
         workspace::build_gretel()?;
     }
-    if scenarios::package().iter().any(|one| chosen(&one.title(Kind::Gretel))) {
+    if scenarios::package().any(|one| chosen(&one.title(Kind::Gretel))) {
         deb::build()?;
     }
     let folder = workspace::lab_directory();

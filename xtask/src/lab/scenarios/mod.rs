@@ -8,6 +8,7 @@ mod hooks;
 mod hostile;
 mod own_client;
 mod package;
+mod pages;
 mod refusals;
 mod tunnels;
 mod vanishing;
@@ -35,8 +36,8 @@ impl Scenario {
 }
 
 /// Those that need the Debian package.
-pub(crate) fn package() -> &'static [Scenario] {
-    package::SCENARIOS
+pub(crate) fn package() -> impl Iterator<Item = &'static Scenario> {
+    package::SCENARIOS.iter().chain(pages::SCENARIOS)
 }
 
 /// Every scenario with every server it runs against.
@@ -52,6 +53,7 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         hostile::SCENARIOS,
         hooks::SCENARIOS,
         package::SCENARIOS,
+        pages::SCENARIOS,
         command_line::SCENARIOS,
     ];
     let scenarios = lists.into_iter().flatten();

@@ -16,71 +16,74 @@ use crate::{
 pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "the package takes the place of an installed pptpd with nothing edited",
     compared: false,
-    run: replace_pptpd,
+    run: |world| with_guest(world, replace_pptpd),
 }];
 
 /// Runs a script in the guest's changeable copy of this system.
-fn inside(guest: &mut Pptpd, script: &str) -> Result<String> {
+pub(super) fn inside(guest: &mut Pptpd, script: &str) -> Result<String> {
     let script = script.replace('\'', r"'\''");
     guest.sh(&format!("chroot /run/system bash -c '{script}' 2>&1"))
 }
 
-fn replace_pptpd(world: &mut World) -> Result<()> {
-    // The guest has the server's addresses.
+/// Runs something with a guest in the server's place, which has its addresses.
+pub(super) fn with_guest(
+    world: &mut World,
+    run: fn(&mut World, &mut Pptpd) -> Result<()>,
+) -> Result<()> {
     let links = "for link in eth0 eth1; do ip link set $link";
     world.server.sh(&format!("{links} down; done"))?;
-    let result = replace_pptpd_in_guest(world);
+    let result = Pptpd::new(&world.segment).and_then(|mut guest| {
+        // The client may remember whose the server's address was.
+        world.client()?.guest.sh(5, "ip neighbour flush all")?;
+        run(world, &mut guest)
+    });
     world.client()?.guest.sh(5, "ip neighbour flush all")?;
     world.server.sh(&format!("{links} up; done"))?;
     result
 }
 
-fn replace_pptpd_in_guest(world: &mut World) -> Result<()> {
-    let mut guest = Pptpd::new(&world.segment)?;
-    // The client may remember whose the server's address was.
-    world.client()?.guest.sh(5, "ip neighbour flush all")?;
-    prepare(&mut guest)?;
-    start(&mut guest, "pptpd")?;
+fn replace_pptpd(world: &mut World, guest: &mut Pptpd) -> Result<()> {
+    prepare(guest)?;
+    start(guest, "pptpd")?;
     let before = world.call("require-mppe-128")?.address()?.to_owned();
     world.client()?.ping_all_sizes(INNER)?;
     world.client()?.hang_up()?;
-    stop(&mut guest)?;
+    stop(guest)?;
 
     let files =
         "cat /etc/pptpd.conf /etc/ppp/pptpd-options /etc/ppp/chap-secrets /etc/default/pptpd";
-    let contents = inside(&mut guest, files)?;
-    let said = inside(&mut guest, "dpkg -i /mnt/gretel.deb")?;
-    let program =
-        inside(&mut guest, "readlink -f $(command -v pptpd); dpkg-query -S /usr/sbin/pptpd")?;
+    let contents = inside(guest, files)?;
+    let said = inside(guest, "dpkg -i /mnt/gretel.deb")?;
+    let program = inside(guest, "readlink -f $(command -v pptpd); dpkg-query -S /usr/sbin/pptpd")?;
     ensure!(program.starts_with("/usr/sbin/gretel\ngretel:"), "{program}\ndpkg said:\n{said}");
-    ensure!(inside(&mut guest, files)? == contents, "the installation changed the files");
+    ensure!(inside(guest, files)? == contents, "the installation changed the files");
     inside(
-        &mut guest,
+        guest,
         "gretel check >/dev/null && zcat /usr/share/man/man8/pptpd.8.gz | grep -q GRETEL && zcat /usr/share/man/man5/pptpd.conf.5.gz | grep -q gretel",
     )?;
     // What the service runs.
-    let unit = inside(&mut guest, "grep ^ExecStart= /usr/lib/systemd/system/gretel.service")?;
+    let unit = inside(guest, "grep ^ExecStart= /usr/lib/systemd/system/gretel.service")?;
     let command = unit.trim().strip_prefix("ExecStart=").context("the unit starts nothing")?;
-    start(&mut guest, command)?;
+    start(guest, command)?;
     let after = world.call("require-mppe-128")?.address()?.to_owned();
     world.client()?.ping_all_sizes(INNER)?;
     world.client()?.hang_up()?;
-    stop(&mut guest)?;
+    stop(guest)?;
     ensure!(after == before, "the client had {before}, and has {after}");
 
-    inside(&mut guest, "dpkg --remove gretel")?;
-    let left = inside(&mut guest, "ls /usr/sbin/gretel /usr/sbin/pptpd 2>&1; true")?;
+    inside(guest, "dpkg --remove gretel")?;
+    let left = inside(guest, "ls /usr/sbin/gretel /usr/sbin/pptpd 2>&1; true")?;
     ensure!(left.matches("cannot access").count() == 2, "left: {left}");
-    ensure!(inside(&mut guest, files)? == contents, "the removal changed the files");
-    inside(&mut guest, "dpkg --purge gretel")?;
-    let known = inside(&mut guest, "dpkg-query -W -f '${db:Status-Status}' gretel || true")?;
+    ensure!(inside(guest, files)? == contents, "the removal changed the files");
+    inside(guest, "dpkg --purge gretel")?;
+    let known = inside(guest, "dpkg-query -W -f '${db:Status-Status}' gretel || true")?;
     ensure!(!known.contains("installed"), "{known}");
-    ensure!(inside(&mut guest, files)? == contents, "the purge changed the files");
+    ensure!(inside(guest, files)? == contents, "the purge changed the files");
     Ok(())
 }
 
 /// A copy of this system that takes changes, with the files of a `pptpd` in use.
-fn prepare(guest: &mut Pptpd) -> Result<()> {
+pub(super) fn prepare(guest: &mut Pptpd) -> Result<()> {
     let files = Files::SHIPPED;
     guest.write("pptpd.conf", &files.pptpd_conf("/etc/ppp/pptpd-options"))?;
     guest.write("pptpd-options", &files.options())?;
@@ -105,7 +108,7 @@ fn prepare(guest: &mut Pptpd) -> Result<()> {
 }
 
 /// Starts a server as its service does.
-fn start(guest: &mut Pptpd, command: &str) -> Result<()> {
+pub(super) fn start(guest: &mut Pptpd, command: &str) -> Result<()> {
     let command = if command == "pptpd" { "pptpd --fg $DAEMON_OPTS" } else { command };
     inside(
         guest,
@@ -122,7 +125,7 @@ fn start(guest: &mut Pptpd, command: &str) -> Result<()> {
     Ok(())
 }
 
-fn stop(guest: &mut Pptpd) -> Result<()> {
+pub(super) fn stop(guest: &mut Pptpd) -> Result<()> {
     inside(
         guest,
         "pkill -TERM -x 'pptpd|pptpctrl|gretel'; pkill -TERM -x pppd
