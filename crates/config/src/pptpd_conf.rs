@@ -71,7 +71,7 @@ pub(crate) const KEYWORDS: [Keyword; 15] = [
         "logwtmp",
         None,
         Class::Honoured,
-        "logins are written to `/var/log/wtmp`, where there is one",
+        "logins are written to wtmpdb's database or `/var/log/wtmp`, where there is one",
     ),
     keyword(
         "bcrelay",

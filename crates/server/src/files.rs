@@ -22,9 +22,6 @@ use crate::scripts::{IpParam, ScriptPaths};
 use crate::server::Source;
 use crate::settings::{Challenges, Limits, OctetDirection, OctetLimit, Settings};
 
-/// Where logins are recorded (utmp(5)).
-const WTMP: &str = "/var/log/wtmp";
-
 /// The Debian files as a source of settings and users.
 #[derive(Debug)]
 pub struct Files {
@@ -113,7 +110,7 @@ fn settings(config: &Config) -> Settings {
         speed: config.speed,
         debug: config.debug,
         limits: limits(&config.limits),
-        wtmp: config.logwtmp.then(|| Wtmp { file: WTMP.into(), strip_domain: false }),
+        wtmp: config.logwtmp.then(Wtmp::of_this_system),
         ip_param: if config.no_ipparam { IpParam::Fixed(None) } else { IpParam::ClientAddress },
         ..Settings::new(slots.collect())
     };

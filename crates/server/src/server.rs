@@ -165,8 +165,8 @@ fn lock(state_dir: &Path) -> io::Result<fs::File> {
 fn no_wtmp(file: &Path) -> String {
     let file = file.display();
     format!(
-        "logwtmp: logins are not recorded, as there is no {file}: `touch {file}` and read it with `last -f {file}`, or `wtmpdb import {file}` \
-         where wtmpdb has taken its place; or remove logwtmp"
+        "logwtmp: logins are not recorded, as there is no {file} and no database of wtmpdb's: `touch {file}` and read it with `last -f {file}`, or \
+         remove logwtmp"
     )
 }
 

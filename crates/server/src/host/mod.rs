@@ -2,6 +2,7 @@
 
 mod journal;
 mod records;
+mod wtmpdb;
 
 use std::cell::RefCell;
 use std::fs;
@@ -24,6 +25,7 @@ use crate::event::{Bus, Event, Source};
 pub struct Host {
     netlink: RefCell<Netlink>,
     journal: Journal,
+    wtmpdb: RefCell<wtmpdb::Writer>,
 }
 
 impl Host {
@@ -33,8 +35,11 @@ impl Host {
     ///
     /// When netlink or the state directory cannot be used.
     pub fn open(state_dir: &Path, bus: &Bus) -> io::Result<Self> {
-        let host =
-            Self { netlink: RefCell::new(Netlink::open()?), journal: Journal::open(state_dir)? };
+        let host = Self {
+            netlink: RefCell::new(Netlink::open()?),
+            journal: Journal::open(state_dir)?,
+            wtmpdb: RefCell::default(),
+        };
         for change in host.journal.leftovers()? {
             host.undo(&change);
             bus.server(Event::LeftoverUndone(change.to_string()));
@@ -86,7 +91,8 @@ impl Host {
             Change::File { path } => {
                 let _ = fs::remove_file(path);
             }
-            Change::Login { line, file } => records::record_logout(file, line),
+            // Nobody is there to hear of it when the file has gone.
+            Change::Login { line, file } => drop(self.record(file, line, None)),
         }
         self.journal.strike(change);
     }

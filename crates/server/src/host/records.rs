@@ -9,16 +9,24 @@ use std::time::SystemTime;
 use sys::utmp::{self, Login};
 use wire::Escaped;
 
-use super::{Change, Interface};
+use super::{Change, Host, Interface, wtmpdb};
 use crate::event::{Event, Source};
 
 /// How logins are recorded in wtmp, as the plugin `pptpd-logwtmp.so` does it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wtmp {
-    /// The file. Where it is not there nothing is recorded.
+    /// The file: wtmp, or wtmpdb's database if its name ends with `.db`. Where it is not there nothing is recorded.
     pub file: PathBuf,
     /// Whether `DOMAIN\` is left out of users' names.
     pub strip_domain: bool,
+}
+
+impl Wtmp {
+    /// Where this system keeps its records: wtmpdb's database where there is one, else `/var/log/wtmp` (utmp(5)).
+    pub fn of_this_system() -> Self {
+        let file = wtmpdb::place().unwrap_or_else(|| PathBuf::from("/var/log/wtmp"));
+        Self { file, strip_domain: false }
+    }
 }
 
 impl Interface {
@@ -52,23 +60,41 @@ impl Interface {
         }
         let user = if wtmp.strip_domain { without_domain(user) } else { user };
         let user = Escaped(user).to_string();
-        let login = Login { line: &self.name, user: Some((&user, client)), at: SystemTime::now() };
-        match self.host.make(&change, |_| utmp::append(&wtmp.file, &login)) {
+        let host = self.host.clone();
+        let user = Some((user.as_str(), client));
+        let failed = |error| {
+            source.publish(Event::HostFailed { what: "record logins", error });
+        };
+        match host.make(&change, |_| host.record(&wtmp.file, &self.name, user)) {
             Ok(()) => self.changes.push(change),
             // Whoever wants no records removes the file.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => source.publish(Event::HostFailed {
-                what: "record the login",
-                error: format!("{}: {error}", wtmp.file.display()),
-            }),
+            Err(error) => failed(format!("{}: {error}", wtmp.file.display())),
+        }
+        // That of an earlier row: this one is being written.
+        if let Some(error) = host.wtmpdb.borrow().take_error() {
+            failed(error);
         }
     }
 }
 
-/// Records that a line is free again.
-pub(super) fn record_logout(file: &Path, line: &str) {
-    // Nobody is there to hear of it when the file has gone.
-    let _ = utmp::append(file, &Login { line, user: None, at: SystemTime::now() });
+impl Host {
+    /// Records that somebody has come on a line or, with no user, that it is free again.
+    pub(super) fn record(
+        &self,
+        file: &Path,
+        line: &str,
+        user: Option<(&str, Ipv4Addr)>,
+    ) -> io::Result<()> {
+        let at = SystemTime::now();
+        if !wtmpdb::is_database(file) {
+            return utmp::append(file, &Login { line, user, at });
+        }
+        let user = user.map(|(user, client)| (user.to_owned(), client));
+        let row = wtmpdb::Row { file: file.into(), line: line.into(), user, at };
+        self.wtmpdb.borrow_mut().write(row);
+        Ok(())
+    }
 }
 
 /// The plugin's `pptpd-logwtmp-strip-domain`: what stands before `//`, and then before the first backslash, is left out.
@@ -83,7 +109,6 @@ fn without_domain(user: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
     use crate::event::Bus;
-    use crate::host::Host;
 
     #[test]
     fn a_domain_is_stripped_as_the_plugin_strips_it() {
