@@ -82,8 +82,8 @@ pub(crate) const KEYWORDS: [Keyword; 15] = [
     keyword(
         "vrf",
         Some("NAME"),
-        Class::Refused("run the server with `ip vrf exec NAME`, and remove the line"),
-        "control connections and GRE are in this VRF",
+        Class::Honoured,
+        "control connections and GRE are in this VRF, or on this interface",
     ),
     keyword(
         "speed",

@@ -32,7 +32,8 @@ struct Handle {
 }
 
 impl Dataplane {
-    /// Starts `workers` threads (at least one), each with a raw GRE socket in the calling thread's network namespace. They call `notify` with
+    /// Starts `workers` threads (at least one), each with a raw GRE socket in the calling thread's network namespace, bound to the interface or
+    /// VRF `device` if one is named. They call `notify` with
     /// what the control plane has to know; it must not block, and gives a notice back that it has no room for. Such notices are counted
     /// and lost, but for [`Notice::Removed`], which is offered again for some seconds.
     ///
@@ -41,6 +42,7 @@ impl Dataplane {
     /// `PermissionDenied` without `CAP_NET_RAW`; when there are no file descriptors or threads left.
     pub fn start(
         workers: usize,
+        device: Option<&str>,
         notify: impl Fn(Notice) -> Result<(), Notice> + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let notify: Arc<Notify> = Arc::new(notify);
@@ -52,7 +54,7 @@ impl Dataplane {
         };
         let workers = workers.max(1);
         for index in 0..workers {
-            let handle = start_worker(index, workers, &notify, &reaper)?;
+            let handle = start_worker(index, workers, device, &notify, &reaper)?;
             dataplane.workers.push(handle);
         }
         Ok(dataplane)
@@ -109,10 +111,14 @@ impl std::fmt::Debug for Dataplane {
 fn start_worker(
     index: usize,
     workers: usize,
+    device: Option<&str>,
     notify: &Arc<Notify>,
     reaper: &Sender<Remains>,
 ) -> io::Result<Handle> {
     let socket = GreSocket::open()?;
+    if let Some(device) = device {
+        socket.bind_device(device)?;
+    }
     socket.attach_worker_filter(index, workers)?;
     let mailbox = Arc::new(Mailbox::new()?);
     let totals = Arc::new(WorkerTotals::default());

@@ -98,6 +98,7 @@ fn settings(config: &Config) -> Settings {
     ];
     let everybodys = Settings {
         listen: config.listen.clone(),
+        vrf: config.vrf.clone(),
         setup_timeout: config.setup_timeout,
         name: config.name.clone(),
         methods: methods

@@ -24,12 +24,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Refused connections are told at most this often.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Opens a listening socket.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Opens a listening socket, bound to the interface or VRF `device` if one is named; connections are too, then.
+pub(crate) fn bind(address: SocketAddr, device: Option<&str>) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
+    if let Some(device) = device {
+        socket.bind_device(Some(device.as_bytes()))?;
+    }
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

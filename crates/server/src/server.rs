@@ -65,13 +65,14 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async move {
         let (notify, notices) = mpsc::channel(NOTICES);
-        let dataplane = Dataplane::start(options.workers, move |notice| {
-            notify.try_send(notice).map_err(TrySendError::into_inner)
-        })?;
+        let dataplane =
+            Dataplane::start(options.workers, settings.vrf.as_deref(), move |notice| {
+                notify.try_send(notice).map_err(TrySendError::into_inner)
+            })?;
         let mut listeners = Vec::new();
         for address in &settings.listen {
-            let listener =
-                listener::bind(*address).map_err(|error| cannot_listen(*address, &error))?;
+            let listener = listener::bind(*address, settings.vrf.as_deref())
+                .map_err(|error| cannot_listen(*address, &error))?;
             listeners.push(listener);
         }
         // What is left there is a dead process's only when no other one lives.

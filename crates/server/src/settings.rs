@@ -20,6 +20,8 @@ pub struct Settings {
     pub listen: Vec<SocketAddr>,
     /// Address pairs, one for each session that may be up at once.
     pub slots: Rc<[Slot]>,
+    /// The VRF's device, or the interface, that control connections and GRE are in.
+    pub vrf: Option<String>,
     /// How long a client may take to start its control connection (`stimeout`).
     pub setup_timeout: Duration,
     /// Our name in authentication, and the `server` column of `chap-secrets`.
@@ -179,6 +181,7 @@ impl Settings {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, wire::control::PORT))],
             slots: slots.into(),
+            vrf: None,
             setup_timeout: Duration::from_secs(10),
             name: b"pptpd".to_vec(),
             methods: vec![Method::MsChapV2],

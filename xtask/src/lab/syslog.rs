@@ -20,10 +20,14 @@ pub(crate) fn write(arguments: &[String]) -> Result<bool> {
     }
 }
 
-/// Removes `<priority>Mmm dd hh:mm:ss ` (RFC 3164 §4.1): only the program and its words matter here.
+/// Removes `<priority>Mmm dd hh:mm:ss ` (RFC 3164 §4.1): only the program and its words matter here. Some leave the time out.
 fn without_header(line: &str) -> &str {
     let words = line.split_once('>').map_or(line, |(_, words)| words);
-    words.get(16..).unwrap_or(words)
+    let is_time = |time: &&[u8]| time[9] == b':' && time[12] == b':' && time[15] == b' ';
+    match words.as_bytes().get(..16).filter(is_time) {
+        Some(_) => words.get(16..).unwrap_or(words),
+        None => words,
+    }
 }
 
 #[cfg(test)]
@@ -36,6 +40,8 @@ mod tests {
             without_header("<30>Nov 23 16:00:01 pppd[12]: local  IP address 10.0.0.1"),
             "pppd[12]: local  IP address 10.0.0.1"
         );
+        let untimed = "<30>pptpd[12]: CTRL: Client 10.99.0.2 control connection started";
+        assert!(without_header(untimed).starts_with("pptpd[12]: CTRL"));
         assert_eq!(without_header("odd"), "odd");
     }
 }

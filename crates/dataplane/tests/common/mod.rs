@@ -80,7 +80,7 @@ impl Cable {
                 | std::sync::mpsc::TrySendError::Disconnected(notice) => notice,
             })
         };
-        let dataplane = self.at(end, || Dataplane::start(workers, notify).unwrap());
+        let dataplane = self.at(end, || Dataplane::start(workers, None, notify).unwrap());
         Station { dataplane, notices }
     }
 

@@ -43,7 +43,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(Stage::Control, error.to_string());
     let (notify, mut notices) = mpsc::channel(NOTICES);
-    let dataplane = Dataplane::start(1, move |notice| {
+    let dataplane = Dataplane::start(1, None, move |notice| {
         notify.try_send(notice).map_err(mpsc::error::TrySendError::into_inner)
     })
     .map_err(|error| {

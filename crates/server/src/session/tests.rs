@@ -80,7 +80,7 @@ impl Bench {
         let scripts = Scripts::open(dir, &bus).unwrap();
         let shared = Rc::new(Shared::new(
             bus.clone(),
-            Dataplane::start(1, |_| Ok(())).unwrap(),
+            Dataplane::start(1, None, |_| Ok(())).unwrap(),
             Host::open(dir, &bus).unwrap(),
             scripts.clone(),
             settings,

@@ -6,7 +6,7 @@ mod send;
 
 use std::io;
 use std::num::NonZero;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with, sockopt};
 
@@ -46,6 +46,28 @@ impl GreSocket {
         // The tunnel's MTU was agreed before; a path that carries less must cost fragments, not connections.
         sockopt::set_ip_mtu_discover(&socket, sockopt::Ipv4PathMtuDiscovery::DONT)?;
         Ok(Self(socket))
+    }
+
+    /// Keeps to one network interface: packets of others are not received, and none leave by them. A VRF's device stands for all interfaces
+    /// of the VRF.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` or `ENODEV` (raw error) when there is no such interface; `InvalidInput` for a name that cannot be.
+    pub fn bind_device(&self, name: &str) -> io::Result<()> {
+        let length = libc::socklen_t::try_from(name.len())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        // SAFETY: the option takes as many bytes as it is told; they outlive the call, and the kernel only reads them.
+        let result = unsafe {
+            libc::setsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_BINDTODEVICE,
+                name.as_ptr().cast(),
+                length,
+            )
+        };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// Lets through only enhanced GRE packets of PPTP (version 1, protocol type 880b) whose call id modulo `workers` is `index`. Packets

@@ -1,6 +1,6 @@
 //! What a client is told: its address and its name servers.
 
-use std::{net::UdpSocket, time::Duration};
+use std::{net::UdpSocket, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
@@ -48,6 +48,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "with delegate a client has the address of its own line, and none without",
         compared: false,
         run: delegate,
+    },
+    Scenario {
+        name: "with vrf the clients of that interface are served, and no others",
+        compared: false,
+        run: one_interface,
     },
     Scenario {
         name: "with bcrelay broadcasts pass between the lan and the clients",
@@ -122,6 +127,20 @@ fn delegate(world: &mut World) -> Result<()> {
     world.call_as("bert", "secret", "require-mppe-128")?.ensure_refused()?;
     wait_for_log(&mut *world.server, "Peer bert is not authorized to use remote address", SOON)?;
     world.end_and_check()
+}
+
+fn one_interface(world: &mut World) -> Result<()> {
+    world.serve(&Files { conf: "vrf eth1\n", ..Files::SHIPPED })?;
+    world.call("require-mppe-128")?.address()?;
+    world.client()?.ping_all_sizes(INNER)?;
+    world.end_and_check()?;
+    world.server.stop()?;
+    world.server.start(&Files { conf: "vrf eth0\n", ..Files::SHIPPED })?;
+    let caller = Caller::new(world, "caller", "10.99.0.9")?;
+    let check = caller.command("secret", &["--check"])?.stdin(Stdio::null()).output()?;
+    let said = String::from_utf8_lossy(&check.stderr);
+    ensure!(!check.status.success() && said.contains("TCP 1723"), "{said}");
+    Ok(())
 }
 
 fn broadcasts(world: &mut World) -> Result<()> {

@@ -4,6 +4,7 @@ mod accounts;
 mod addresses;
 mod bad_lines;
 mod command_line;
+mod found;
 mod hooks;
 mod hostile;
 mod own_client;
@@ -53,6 +54,7 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         hostile::SCENARIOS,
         hooks::SCENARIOS,
         package::SCENARIOS,
+        found::SCENARIOS,
         pages::SCENARIOS,
         command_line::SCENARIOS,
     ];
