@@ -125,7 +125,7 @@ fn outcome(world: &mut World, guest: &mut Pptpd, folder: &Path, server: &str) ->
     let has_address = conf.lines().any(|line| line.trim() == "logwtmp");
     Ok(Outcome {
         tunnel,
-        scripts: inside(guest, "cat /run/record")?.lines().map(str::to_owned).collect(),
+        scripts: first_and_last(&inside(guest, "cat /run/record")?),
         record: record
             .split_whitespace()
             .filter(|word| !word.contains(':') || word.starts_with('('))
@@ -135,6 +135,15 @@ fn outcome(world: &mut World, guest: &mut Pptpd, folder: &Path, server: &str) ->
         phrases,
         status: end.trim().to_owned(),
     })
+}
+
+/// What the first `ip-up` and the last `ip-down` wrote, two lines each: pppd runs both again when IPCP closes and opens again, and gretel does not.
+fn first_and_last(record: &str) -> Vec<String> {
+    let mut lines: Vec<String> = record.lines().map(str::to_owned).collect();
+    if lines.len() > 4 {
+        lines.drain(2..lines.len() - 2);
+    }
+    lines
 }
 
 fn tunnel(call: &Call) -> Option<(String, String)> {
