@@ -34,7 +34,10 @@ pub(crate) struct PamSession(Option<pam::Session>);
 impl Drop for PamSession {
     fn drop(&mut self) {
         let session = self.0.take();
-        tokio::task::spawn_blocking(move || drop(session));
+        // When the server ends there is nobody left who could be held up.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(session));
+        }
     }
 }
 
