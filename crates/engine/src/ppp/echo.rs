@@ -13,6 +13,8 @@ pub(super) struct Echo {
     last: Option<(u8, Instant)>,
     outstanding: u32,
     heard: bool,
+    /// The peer has shown that its LCP is open.
+    is_open: bool,
 }
 
 /// What the echo timer asks for.
@@ -40,12 +42,21 @@ impl Echo {
         self.heard = true;
     }
 
+    /// Something came that only an open LCP sends (RFC 1661 §3.4).
+    pub(super) fn note_open(&mut self) {
+        self.is_open = true;
+    }
+
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Due {
         let (Some(config), Some(next)) = (self.config, self.next) else { return Due::Nothing };
         if now < next {
             return Due::Nothing;
         }
         self.next = Some(now + config.interval);
+        // A peer whose Configure-Request was acknowledged by a packet that got lost may not answer yet, and asks again after seconds.
+        if !self.is_open {
+            self.outstanding = 0;
+        }
         if config.failures > 0 && self.outstanding >= config.failures {
             return Due::Dead(self.outstanding);
         }
@@ -64,7 +75,41 @@ impl Echo {
     /// An Echo-Reply came; gives the round-trip time when it answers the newest request.
     pub(super) fn answered(&mut self, id: u8, now: Instant) -> Option<Duration> {
         self.outstanding = 0;
+        self.is_open = true;
         let (_, sent) = self.last.take_if(|(last, _)| *last == id)?;
         Some(now - sent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(1);
+
+    /// Lets so many intervals pass without a word; whether the peer is given up.
+    fn is_given_up(echo: &mut Echo, now: &mut Instant, intervals: u32) -> bool {
+        (0..intervals).any(|_| {
+            *now += INTERVAL;
+            match echo.handle_timeout(*now) {
+                Due::Dead(_) => true,
+                Due::Send(_) => {
+                    echo.sent(1, *now);
+                    false
+                }
+                Due::Nothing => false,
+            }
+        })
+    }
+
+    #[test]
+    fn only_a_peer_whose_lcp_is_open_owes_answers() {
+        let config = EchoConfig { interval: INTERVAL, failures: 4, adaptive: false };
+        let mut now = Instant::ZERO;
+        let mut echo = Echo::start(Some(config), now);
+        assert!(!is_given_up(&mut echo, &mut now, 20));
+        echo.note_open();
+        assert!(!is_given_up(&mut echo, &mut now, 3));
+        assert!(is_given_up(&mut echo, &mut now, 2));
     }
 }

