@@ -11,7 +11,7 @@
 //! | [`mppe`] | keys and packet ciphers | RFC 3078, RFC 3079 |
 //! | [`rc4`] | the stream cipher below MPPE | – |
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 

@@ -10,9 +10,12 @@
 //! +-+-+-+-+-------------------------+
 //! ```
 //!
-//! The key schedule ([`KeySchedule`]) is apart from the packet ciphers, so that keys can be made ahead and many packets
-//! encrypted at once.
+//! The keys ([`PacketKeys`]) are apart from the packet ciphers, so that keys can be made ahead, and many packets of any sessions
+//! encrypted or decrypted at once: [`Sealer::plan`] or [`Opener::plan`] for each of them, [`apply`] for all, and [`Opener::commit`] for
+//! those that prove sane.
 
+mod batch;
+mod keys;
 mod master;
 mod open;
 mod schedule;
@@ -22,11 +25,13 @@ mod stateless;
 
 use core::fmt;
 
+pub use batch::apply;
+pub use keys::{KEPT_KEYS, KEYS_AHEAD, PacketKeys, make_keys};
 pub use master::{MasterKeys, StartKey, StartKeys};
-pub use open::{OpenError, Opener};
+pub use open::{OpenError, Opener, Planned};
 pub use schedule::{KeySchedule, SessionKey};
 pub use seal::Sealer;
-pub use stateless::{KEPT_KEYS, MAX_KEY_CHANGES};
+pub use stateless::MAX_KEY_CHANGES;
 
 /// Length of the MPPE header in front of the encrypted bytes.
 pub const HEADER_LEN: usize = 2;

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::stateful::StatefulOpener;
 use super::stateless::StatelessOpener;
-use super::{COUNT_MASK, ENCRYPTED, FLUSHED, Mode, SessionKey, StartKey, Strength};
+use super::{COUNT_MASK, ENCRYPTED, FLUSHED, Mode, PacketKeys, SessionKey, StartKey, Strength};
 use crate::rc4::Rc4;
 
 /// Decrypts the packets of one direction.
@@ -52,6 +52,56 @@ impl Opener {
             }
         }
     }
+
+    /// Finds the key of a packet among many, and changes nothing: the packets planned since the last [`commit`](Self::commit) may come
+    /// in any order, and `distance` counts from the newest packet committed. [`apply`](super::apply) decrypts.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), but for [`OpenError::Insane`].
+    pub fn plan(&mut self, header: u16, distance: u32) -> Result<Planned, OpenError> {
+        if header & ENCRYPTED == 0 {
+            return Err(OpenError::NotEncrypted);
+        }
+        match &mut self.0 {
+            Inner::Stateless(opener) => opener.plan(header & COUNT_MASK, distance),
+            Inner::Stateful(_) => Ok(Planned::Alone),
+        }
+    }
+
+    /// A planned packet has proved sane. One that has not is not to be committed, and has changed nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::TooOld`]: it was committed before, a duplicate.
+    pub fn commit(&mut self, number: u64) -> Result<(), OpenError> {
+        match &mut self.0 {
+            Inner::Stateless(opener) => opener.commit(number),
+            Inner::Stateful(_) => Err(OpenError::TooOld),
+        }
+    }
+
+    /// The keys of packets to come. `None` in stateful mode.
+    pub fn keys(&mut self) -> Option<&mut PacketKeys> {
+        match &mut self.0 {
+            Inner::Stateless(opener) => Some(opener.keys()),
+            Inner::Stateful(_) => None,
+        }
+    }
+}
+
+/// How a packet among many is to be opened.
+#[derive(Debug)]
+pub enum Planned {
+    /// With this key.
+    Key {
+        /// What [`Opener::commit`] wants to be told.
+        number: u64,
+        /// What [`apply`](super::apply) wants to be told.
+        key: SessionKey,
+    },
+    /// By [`Opener::open`], after all packets planned before it have been committed: its key depends on them, or is not certain.
+    Alone,
 }
 
 /// Decrypts `body` with the start of the stream of `key` if `sane` likes the result, and gives the cipher that then

@@ -2,13 +2,14 @@
 
 use alloc::boxed::Box;
 
-use super::{COUNT_MASK, ENCRYPTED, FLUSHED, KeySchedule, Mode, StartKey, Strength};
+use super::{
+    COUNT_MASK, ENCRYPTED, FLUSHED, KeySchedule, Mode, PacketKeys, SessionKey, StartKey, Strength,
+};
 use crate::rc4::Rc4;
 
 /// Encrypts the packets of one direction.
 #[derive(Debug)]
 pub struct Sealer {
-    schedule: KeySchedule,
     /// Coherency count of the next packet.
     count: u16,
     mode: Running,
@@ -16,8 +17,9 @@ pub struct Sealer {
 
 #[derive(Debug)]
 enum Running {
-    Stateless,
+    Stateless(PacketKeys),
     Stateful {
+        schedule: KeySchedule,
         /// Boxed: it is large, and stateless sessions have none.
         cipher: Box<Rc4>,
         flush: bool,
@@ -29,12 +31,13 @@ impl Sealer {
     pub fn new(start: StartKey, strength: Strength, mode: Mode) -> Self {
         let schedule = KeySchedule::new(start, strength);
         let mode = match mode {
-            Mode::Stateless => Running::Stateless,
+            Mode::Stateless => Running::Stateless(PacketKeys::new(schedule)),
             Mode::Stateful => {
-                Running::Stateful { cipher: Box::new(schedule.current().cipher()), flush: false }
+                let cipher = Box::new(schedule.current().cipher());
+                Running::Stateful { schedule, cipher, flush: false }
             }
         };
-        Self { schedule, count: 0, mode }
+        Self { count: 0, mode }
     }
 
     /// Encrypts `body` (PPP protocol field and information) in place and gives the header to put in front of it.
@@ -43,22 +46,46 @@ impl Sealer {
     /// bit A and never sets it on its own first packet; other peers have just initialised their tables anyway.
     pub fn seal(&mut self, body: &mut [u8]) -> u16 {
         let bits = match &mut self.mode {
-            Running::Stateless => {
-                self.schedule.next().cipher().apply(body);
+            Running::Stateless(keys) => {
+                let number = keys.next();
+                keys.cipher(number, body);
+                keys.consume(number);
                 FLUSHED | ENCRYPTED
             }
-            Running::Stateful { cipher, flush } => {
+            Running::Stateful { schedule, cipher, flush } => {
                 if core::mem::take(flush) {
                     self.count |= 0xff;
                 }
                 let flag = self.count & 0xff == 0xff;
                 if flag {
-                    **cipher = self.schedule.next().cipher();
+                    **cipher = schedule.next().cipher();
                 }
                 cipher.apply(body);
                 if flag { FLUSHED | ENCRYPTED } else { ENCRYPTED }
             }
         };
+        self.header(bits)
+    }
+
+    /// [`seal`](Self::seal) for a packet among many: gives its header, and the key that [`apply`](super::apply) is to encrypt `body` with.
+    /// `None`: that has been done, as the cipher runs on from packet to packet.
+    pub fn plan(&mut self, body: &mut [u8]) -> (u16, Option<SessionKey>) {
+        let Running::Stateless(keys) = &mut self.mode else { return (self.seal(body), None) };
+        let number = keys.next();
+        let key = keys.key(number);
+        keys.consume(number);
+        (self.header(FLUSHED | ENCRYPTED), key)
+    }
+
+    /// The keys of packets to come. `None` in stateful mode.
+    pub fn keys(&mut self) -> Option<&mut PacketKeys> {
+        match &mut self.mode {
+            Running::Stateless(keys) => Some(keys),
+            Running::Stateful { .. } => None,
+        }
+    }
+
+    fn header(&mut self, bits: u16) -> u16 {
         let header = bits | self.count;
         self.count = (self.count + 1) & COUNT_MASK;
         header

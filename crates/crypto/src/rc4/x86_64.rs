@@ -1,0 +1,408 @@
+//! RC4 in x86-64 instructions, scheduled by hand: several streams row by row, a row being one step of each.
+//!
+//! A step of the generator is three loads and two stores. The bytes of key stream are gathered in a vector register by `pinsrb`, which takes
+//! them from memory and merges nothing; indices stay below 256 because only the low byte of a cleared register is added to.
+
+use core::arch::asm;
+use core::mem::offset_of;
+
+use super::lanes::{DATA, STRIDE, State};
+use super::{BLOCK, Table};
+
+cpufeatures::new!(has_sse41, "sse4.1");
+
+/// Proof that the processor has the instructions.
+#[derive(Clone, Copy)]
+pub(super) struct Cpu(());
+
+/// One step of the generator of lane `$lane`, whose index j is in register `$j`: byte `$row` of the block. `$i`: index i.
+macro_rules! generator {
+    ($lane:literal, $j:literal, $i:literal, $row:literal) => {
+        concat!(
+            "movzx {a:e}, byte ptr [{t} + ",
+            $i,
+            " + 256 * ",
+            $lane,
+            "]\n",
+            "add {",
+            $j,
+            ":l}, {a:l}\n",
+            "movzx {b:e}, byte ptr [{t} + {",
+            $j,
+            "} + 256 * ",
+            $lane,
+            "]\n",
+            "mov byte ptr [{t} + ",
+            $i,
+            " + 256 * ",
+            $lane,
+            "], {b:l}\n",
+            "mov byte ptr [{t} + {",
+            $j,
+            "} + 256 * ",
+            $lane,
+            "], {a:l}\n",
+            "add {a:l}, {b:l}\n",
+            "pinsrb xmm",
+            $lane,
+            ", byte ptr [{t} + {a} + 256 * ",
+            $lane,
+            "], ",
+            $row,
+            "\n",
+        )
+    };
+}
+
+/// One step of scheduling the key of lane `$lane`, which lies at `$key`: byte `$row` of the key. `o`: index i of the block's first step.
+macro_rules! scheduler {
+    ($lane:literal, $j:literal, $key:literal, $row:literal) => {
+        concat!(
+            "movzx {a:e}, byte ptr [{t} + {o} + ",
+            $row,
+            " + 256 * ",
+            $lane,
+            "]\n",
+            "add {",
+            $j,
+            ":l}, byte ptr [",
+            $key,
+            " + ",
+            $row,
+            " + 16 * ",
+            $lane,
+            "]\n",
+            "add {",
+            $j,
+            ":l}, {a:l}\n",
+            "movzx {b:e}, byte ptr [{t} + {",
+            $j,
+            "} + 256 * ",
+            $lane,
+            "]\n",
+            "mov byte ptr [{t} + {o} + ",
+            $row,
+            " + 256 * ",
+            $lane,
+            "], {b:l}\n",
+            "mov byte ptr [{t} + {",
+            $j,
+            "} + 256 * ",
+            $lane,
+            "], {a:l}\n",
+        )
+    };
+}
+
+/// The sixteen rows of a block; `$row` makes one of index i and the number of the row.
+macro_rules! rows {
+    ($row:ident) => {
+        concat!(
+            $row!("{i} + 1", 0),
+            $row!("{i} + 2", 1),
+            $row!("{i} + 3", 2),
+            $row!("{i} + 4", 3),
+            $row!("{i} + 5", 4),
+            $row!("{i} + 6", 5),
+            $row!("{i} + 7", 6),
+            $row!("{i} + 8", 7),
+            $row!("{i} + 9", 8),
+            $row!("{i} + 10", 9),
+            $row!("{i} + 11", 10),
+            $row!("{i} + 12", 11),
+            $row!("{i} + 13", 12),
+            $row!("{i} + 14", 13),
+            $row!("{i} + 15", 14),
+            $row!("{e}", 15),
+        )
+    };
+}
+
+macro_rules! generate_1 {
+    ($i:literal, $row:literal) => {
+        generator!(0, "j0", $i, $row)
+    };
+}
+macro_rules! generate_2 {
+    ($i:literal, $row:literal) => {
+        concat!(generator!(0, "j0", $i, $row), generator!(1, "j1", $i, $row))
+    };
+}
+macro_rules! generate_4 {
+    ($i:literal, $row:literal) => {
+        concat!(
+            generator!(0, "j0", $i, $row),
+            generator!(1, "j1", $i, $row),
+            generator!(2, "j2", $i, $row),
+            generator!(3, "j3", $i, $row),
+        )
+    };
+}
+macro_rules! generate_4_schedule_1 {
+    ($i:literal, $row:literal) => {
+        concat!(generate_4!($i, $row), scheduler!(4, "j4", "{t} + {keys}", $row))
+    };
+}
+macro_rules! schedule_1 {
+    ($i:literal, $row:literal) => {
+        scheduler!(0, "j0", "{k}", $row)
+    };
+}
+macro_rules! schedule_2 {
+    ($i:literal, $row:literal) => {
+        concat!(
+            scheduler!(0, "j0", "{t} + {keys}", $row),
+            scheduler!(1, "j1", "{t} + {keys}", $row),
+        )
+    };
+}
+macro_rules! schedule_4 {
+    ($i:literal, $row:literal) => {
+        concat!(
+            scheduler!(0, "j0", "{t} + {keys}", $row),
+            scheduler!(1, "j1", "{t} + {keys}", $row),
+            scheduler!(2, "j2", "{t} + {keys}", $row),
+            scheduler!(3, "j3", "{t} + {keys}", $row),
+        )
+    };
+}
+macro_rules! schedule_5 {
+    ($i:literal, $row:literal) => {
+        concat!(schedule_4!($i, $row), scheduler!(4, "j4", "{t} + {keys}", $row))
+    };
+}
+
+/// The first instructions of a block of key stream: `e` becomes index i of its last step.
+macro_rules! next_i {
+    () => {
+        "lea {e:e}, [{i:e} + 16]\nmovzx {e:e}, {e:l}\n"
+    };
+}
+
+/// XORs the gathered block of lane `$lane` into its data, whose address is in `data`.
+macro_rules! xor {
+    ($lane:literal) => {
+        concat!(
+            "mov {a}, qword ptr [{data} + 8 * ",
+            $lane,
+            "]\n",
+            "movdqu xmm7, xmmword ptr [{a} + {o}]\n",
+            "pxor xmm7, xmm",
+            $lane,
+            "\n",
+            "movdqu xmmword ptr [{a} + {o}], xmm7\n",
+        )
+    };
+}
+
+impl Cpu {
+    /// `None`: plain Rust has to do.
+    #[inline]
+    pub(super) fn detect() -> Option<Self> {
+        has_sse41::get().then_some(Self(()))
+    }
+
+    /// [`schedule`](super::schedule).
+    pub(super) fn schedule(self, table: &mut Table, key: &[u8; BLOCK]) {
+        // SAFETY: bytes of `table` at `o` + 0 to 15, o going from 0 to 240, and at j below 256, and of `key` at 0 to 15.
+        unsafe {
+            asm!(
+                "2:",
+                rows!(schedule_1),
+                "add {o:e}, 16",
+                "cmp {o:e}, 256",
+                "jb 2b",
+                t = in(reg) table.as_mut_ptr(),
+                k = in(reg) key.as_ptr(),
+                o = inout(reg) 0u64 => _,
+                j0 = inout(reg) 0u64 => _,
+                a = out(reg) _,
+                b = out(reg) _,
+                options(nostack),
+            );
+        }
+    }
+
+    /// [`generate`](super::generate).
+    pub(super) fn generate(self, table: &mut Table, i: u8, j: &mut u8, data: &mut [[u8; BLOCK]]) {
+        assert!(usize::from(i) % BLOCK == 0);
+        let bytes = data.as_flattened_mut();
+        if bytes.is_empty() {
+            return;
+        }
+        let mut index = u64::from(*j);
+        // SAFETY: SSE4.1 has been detected. Bytes of `table` at i + 1 to i + 15, i being at most 240, at e, j and a below 256; of `bytes`, whose
+        // length is a multiple of 16 and not 0, at o to o + 15, o going from 0 in steps of 16 to below the length.
+        unsafe {
+            asm!(
+                "2:",
+                next_i!(),
+                rows!(generate_1),
+                "movdqu xmm7, xmmword ptr [{data} + {o}]",
+                "pxor xmm7, xmm0",
+                "movdqu xmmword ptr [{data} + {o}], xmm7",
+                "mov {i:e}, {e:e}",
+                "add {o}, 16",
+                "cmp {o}, {end}",
+                "jb 2b",
+                t = in(reg) table.as_mut_ptr(),
+                data = in(reg) bytes.as_mut_ptr(),
+                end = in(reg) bytes.len(),
+                o = inout(reg) 0u64 => _,
+                i = inout(reg) u64::from(i) => _,
+                e = out(reg) _,
+                j0 = inout(reg) index,
+                a = out(reg) _,
+                b = out(reg) _,
+                out("xmm0") _,
+                out("xmm7") _,
+                options(nostack),
+            );
+        }
+        *j = index as u8;
+    }
+
+    /// [`State::schedule_lanes`].
+    pub(super) fn schedule_lanes<const N: usize>(self, state: &mut State) {
+        const { assert!(N == 2 || N == DATA || N == DATA + 1) }
+        /// All operands but those that a number of lanes adds.
+        macro_rules! schedule {
+            ($rows:ident, $($j:ident),*) => {
+                asm!(
+                    "2:",
+                    rows!($rows),
+                    "add {o:e}, 16",
+                    "cmp {o:e}, 256",
+                    "jb 2b",
+                    t = in(reg) core::ptr::from_mut(state),
+                    keys = const offset_of!(State, keys),
+                    o = inout(reg) 0u64 => _,
+                    $($j = inout(reg) 0u64 => _,)*
+                    a = out(reg) _,
+                    b = out(reg) _,
+                    options(nostack),
+                )
+            };
+        }
+        // SAFETY: as in `schedule`; lane n's table and key lie 256 n bytes behind the first table and 16 n bytes behind the first key.
+        unsafe {
+            match N {
+                2 => schedule!(schedule_2, j0, j1),
+                DATA => schedule!(schedule_4, j0, j1, j2, j3),
+                _ => schedule!(schedule_5, j0, j1, j2, j3, j4),
+            }
+        }
+    }
+
+    /// [`State::generate_lanes`].
+    pub(super) fn generate_lanes<const N: usize>(self, state: &mut State, data: [&mut [u8]; DATA]) {
+        const { assert!(N == 2 || N == DATA) }
+        let len = check(state, &data);
+        if len == 0 {
+            return;
+        }
+        let data = data.map(<[u8]>::as_mut_ptr);
+        let [mut j0, mut j1, mut j2, mut j3] = state.j;
+        // SAFETY: as in `generate`; lane n's table lies 256 n bytes behind the first; `check` has seen that the data of all lanes have `len` bytes.
+        unsafe {
+            if N == 2 {
+                asm!(
+                    "2:",
+                    next_i!(),
+                    rows!(generate_2),
+                    xor!(0), xor!(1),
+                    "mov {i:e}, {e:e}",
+                    "add {o}, 16",
+                    "cmp {o}, {end}",
+                    "jb 2b",
+                    t = in(reg) core::ptr::from_mut(state),
+                    data = in(reg) data.as_ptr(),
+                    end = in(reg) len,
+                    o = inout(reg) 0u64 => _,
+                    i = inout(reg) state.i => _,
+                    e = out(reg) _,
+                    j0 = inout(reg) j0,
+                    j1 = inout(reg) j1,
+                    a = out(reg) _,
+                    b = out(reg) _,
+                    out("xmm0") _, out("xmm1") _, out("xmm7") _,
+                    options(nostack),
+                );
+            } else {
+                asm!(
+                    "2:",
+                    next_i!(),
+                    rows!(generate_4),
+                    xor!(0), xor!(1), xor!(2), xor!(3),
+                    "mov {i:e}, {e:e}",
+                    "add {o}, 16",
+                    "cmp {o}, {end}",
+                    "jb 2b",
+                    t = in(reg) core::ptr::from_mut(state),
+                    data = in(reg) data.as_ptr(),
+                    end = in(reg) len,
+                    o = inout(reg) 0u64 => _,
+                    i = inout(reg) state.i => _,
+                    e = out(reg) _,
+                    j0 = inout(reg) j0,
+                    j1 = inout(reg) j1,
+                    j2 = inout(reg) j2,
+                    j3 = inout(reg) j3,
+                    a = out(reg) _,
+                    b = out(reg) _,
+                    out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm7") _,
+                    options(nostack),
+                );
+            }
+        }
+        state.j = [j0, j1, j2, j3];
+    }
+
+    /// [`State::generate_and_schedule`].
+    pub(super) fn generate_and_schedule(self, state: &mut State, data: [&mut [u8]; DATA]) {
+        assert_eq!(check(state, &data), STRIDE);
+        let data = data.map(<[u8]>::as_mut_ptr);
+        let [mut j0, mut j1, mut j2, mut j3] = state.j;
+        // SAFETY: as in `generate_lanes` and `schedule_lanes`; both need 16 blocks, so that `o` counts for both.
+        unsafe {
+            asm!(
+                "2:",
+                next_i!(),
+                rows!(generate_4_schedule_1),
+                xor!(0), xor!(1), xor!(2), xor!(3),
+                "mov {i:e}, {e:e}",
+                "add {o:e}, 16",
+                "cmp {o:e}, {stride}",
+                "jb 2b",
+                t = in(reg) core::ptr::from_mut(state),
+                keys = const offset_of!(State, keys),
+                stride = const STRIDE,
+                data = in(reg) data.as_ptr(),
+                o = inout(reg) 0u64 => _,
+                i = inout(reg) state.i => _,
+                e = out(reg) _,
+                j0 = inout(reg) j0,
+                j1 = inout(reg) j1,
+                j2 = inout(reg) j2,
+                j3 = inout(reg) j3,
+                j4 = inout(reg) 0u64 => _,
+                a = out(reg) _,
+                b = out(reg) _,
+                out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm7") _,
+                options(nostack),
+            );
+        }
+        state.j = [j0, j1, j2, j3];
+    }
+}
+
+/// Checks what the instructions rely on, and gives the length of each lane's data.
+fn check(state: &State, data: &[&mut [u8]; DATA]) -> usize {
+    let len = data[0].len();
+    assert!(len.is_multiple_of(BLOCK) && data.iter().all(|lane| lane.len() == len));
+    assert!(state.i < 256 && state.i.is_multiple_of(BLOCK as u64));
+    assert!(state.j.iter().all(|j| *j < 256));
+    len
+}
+
+const _: () = assert!(offset_of!(State, tables) == 0 && STRIDE == 256);
