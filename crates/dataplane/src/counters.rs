@@ -79,8 +79,12 @@ pub(crate) struct Figure<'a>(&'a AtomicU64);
 
 impl Figure<'_> {
     /// Only the call's worker adds, so that no increment can get lost between load and store.
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(self.0.load(Relaxed) + count, Relaxed);
+    }
+
     pub(crate) fn add_one(&self) {
-        self.0.store(self.0.load(Relaxed) + 1, Relaxed);
+        self.add(1);
     }
 
     pub(crate) fn set(&self, value: u64) {

@@ -10,6 +10,7 @@ mod counters;
 mod dataplane;
 mod mailbox;
 mod notice;
+pub mod offload;
 mod reaper;
 mod worker;
 

@@ -1,6 +1,6 @@
-//! TUN: network interfaces whose other side is this process, one IP packet for a read or write.
+//! TUN: network interfaces whose other side is this process, an IP packet or a super-packet (many segments of one flow) for a read or write.
 
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::thread;
@@ -19,6 +19,27 @@ const BUSY_TRIES: u32 = 20;
 /// How long between two tries. Closing a TUN device takes the kernel some 20 ms.
 const BUSY_WAIT: Duration = Duration::from_millis(10);
 
+/// Bytes of an [`OffloadHeader`].
+pub const OFFLOAD_HEADER_LEN: usize = 10;
+
+/// A `virtio_net_hdr` in this machine's byte order (`linux/virtio_net.h`): what is left to do to a packet. All zero: nothing.
+pub type OffloadHeader = [u8; OFFLOAD_HEADER_LEN];
+
+/// What packets an interface takes and gives besides plain ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offloads {
+    /// TCP super-packets, and packets whose checksum is still to be completed.
+    pub tcp: bool,
+    /// UDP super-packets (Linux 6.2 and later).
+    pub udp: bool,
+}
+
+/// Bits of `TUNSETOFFLOAD` (`linux/if_tun.h`): checksums, TCP over IPv4 and IPv6 with and without ECN.
+const OFFLOAD_TCP: libc::c_uint =
+    libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
+/// Equal-sized UDP datagrams over IPv4 and IPv6.
+const OFFLOAD_UDP: libc::c_uint = libc::TUN_F_USO4 | libc::TUN_F_USO6;
+
 /// A TUN interface, which exists as long as this value. It is made down and without addresses; see [`Netlink`](crate::netlink::Netlink).
 ///
 /// Closing it takes the kernel some 20 ms, in which it changes no other interface.
@@ -27,11 +48,14 @@ pub struct Tun {
     file: OwnedFd,
     name: String,
     index: u32,
+    /// Whether the kernel writes and reads an [`OffloadHeader`] before each packet.
+    has_header: bool,
+    offloads: Offloads,
 }
 
 impl Tun {
-    /// Makes a TUN interface in the calling thread's network namespace. In `name_pattern` the kernel puts the first free number for a `%d`
-    /// (`ppp%d` becomes `ppp0`); without one it is the name. Packets come and go bare, without a header before the IP header.
+    /// Makes a TUN interface in the calling thread's network namespace, with all offloads that this kernel has. In `name_pattern` the
+    /// kernel puts the first free number for a `%d` (`ppp%d` becomes `ppp0`); without one it is the name.
     ///
     /// An interface of that name that is just being closed is waited for, for at most 200 ms.
     ///
@@ -40,11 +64,31 @@ impl Tun {
     /// `InvalidInput` for a name that cannot be; `PermissionDenied` without `CAP_NET_ADMIN`; `NotFound` without `/dev/net/tun`;
     /// `ResourceBusy` when the interface is somebody else's.
     pub fn create(name_pattern: &str) -> io::Result<Self> {
-        Self::create_with(name_pattern, libc::IFF_TUN | libc::IFF_NO_PI)
+        match Self::open(name_pattern, libc::IFF_VNET_HDR) {
+            Ok(mut tun) => {
+                tun.has_header = true;
+                tun.offloads = ask_for_offloads(tun.as_fd());
+                Ok(tun)
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                Self::create_plain(name_pattern)
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// `flags`: `IFF_*` of `linux/if_tun.h`.
-    fn create_with(name_pattern: &str, flags: i32) -> io::Result<Self> {
+    /// As [`create`](Self::create), but without any offload: one plain IP packet for a read or write.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create).
+    pub fn create_plain(name_pattern: &str) -> io::Result<Self> {
+        Self::open(name_pattern, 0)
+    }
+
+    /// `flags`: further `IFF_*` of `linux/if_tun.h`.
+    fn open(name_pattern: &str, flags: i32) -> io::Result<Self> {
+        let flags = flags | libc::IFF_TUN | libc::IFF_NO_PI;
         let mut tries = 0;
         let (file, name) = loop {
             match open(name_pattern, flags) {
@@ -57,7 +101,7 @@ impl Tun {
         };
         let any = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
         let index = name_to_index(any, &name)?;
-        Ok(Self { file, name, index })
+        Ok(Self { file, name, index, has_header: false, offloads: Offloads::default() })
     }
 
     /// The interface's name when it was made.
@@ -72,22 +116,51 @@ impl Tun {
         self.index
     }
 
-    /// Takes the next IP packet that the kernel sends through this interface, and gives its length. A longer packet than `buffer` is cut.
+    /// What the kernel gives here, and takes, besides plain packets.
+    #[must_use]
+    pub fn offloads(&self) -> Offloads {
+        self.offloads
+    }
+
+    /// Takes the next packet that the kernel sends through this interface, with what is left to do to it, and gives its length: up to
+    /// 64 KiB where there are [`offloads`](Self::offloads), else up to the interface's MTU. A longer packet than `buffer` is cut.
     ///
     /// # Errors
     ///
     /// `WouldBlock` when there is none. `EBADFD` (raw error) when the interface has been deleted, `EIO` when it is down.
-    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&self.file, &mut *buffer))?)
+    pub fn read(&self, header: &mut OffloadHeader, buffer: &mut [u8]) -> io::Result<usize> {
+        *header = [0; OFFLOAD_HEADER_LEN];
+        let read = |header: &mut OffloadHeader, buffer: &mut [u8]| {
+            if self.has_header {
+                let mut parts = [IoSliceMut::new(header), IoSliceMut::new(buffer)];
+                rustix::io::readv(&self.file, &mut parts)
+            } else {
+                rustix::io::read(&self.file, buffer).map(|len| len + OFFLOAD_HEADER_LEN)
+            }
+        };
+        let len = rustix::io::retry_on_intr(|| read(&mut *header, &mut *buffer))?;
+        Ok(len.saturating_sub(OFFLOAD_HEADER_LEN))
     }
 
-    /// Gives the kernel an IP packet as received through this interface.
+    /// Gives the kernel a packet as received through this interface, in pieces, of which the first is to be an [`OffloadHeader`]. A header
+    /// that asks for something that is not among the [`offloads`](Self::offloads) is the caller's fault.
     ///
     /// # Errors
     ///
-    /// `EIO` when the interface is down, `InvalidInput` when it is no IP packet, `EBADFD` when the interface has been deleted.
-    pub fn write(&self, packet: &[u8]) -> io::Result<()> {
-        rustix::io::retry_on_intr(|| rustix::io::write(&self.file, packet))?;
+    /// `EIO` when the interface is down, `InvalidInput` when it is no IP packet, does not begin with a header, or does not fit it; `EBADFD` when
+    /// the interface has been deleted.
+    pub fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        let pieces = match pieces {
+            [header, packet @ ..] if header.len() == OFFLOAD_HEADER_LEN => {
+                if self.has_header {
+                    pieces
+                } else {
+                    packet
+                }
+            }
+            _ => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+        rustix::io::retry_on_intr(|| rustix::io::writev(&self.file, pieces))?;
         Ok(())
     }
 }
@@ -102,6 +175,20 @@ impl AsFd for Tun {
 #[must_use]
 pub fn is_gone(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::BADFD | Errno::NODEV))
+}
+
+/// Asks for all offloads, then for fewer, until the kernel agrees.
+fn ask_for_offloads(tun: BorrowedFd<'_>) -> Offloads {
+    for offloads in [Offloads { tcp: true, udp: true }, Offloads { tcp: true, udp: false }] {
+        let bits = OFFLOAD_TCP | if offloads.udp { OFFLOAD_UDP } else { 0 };
+        // SAFETY: TUNSETOFFLOAD takes a number and no pointer.
+        let result =
+            unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(bits)) };
+        if result == 0 {
+            return offloads;
+        }
+    }
+    Offloads::default()
 }
 
 fn open(name_pattern: &str, flags: i32) -> io::Result<(OwnedFd, String)> {
@@ -182,11 +269,15 @@ mod tests {
         packet
     }
 
+    fn write(tun: &Tun, packet: &[u8]) -> io::Result<()> {
+        tun.write(&[IoSlice::new(&[0; OFFLOAD_HEADER_LEN]), IoSlice::new(packet)])
+    }
+
     fn read_udp(tun: &Tun) -> Vec<u8> {
         let give_up = Instant::now() + Duration::from_secs(5);
-        let mut buffer = [0; 2048];
+        let (mut header, mut buffer) = ([0; OFFLOAD_HEADER_LEN], [0; 2048]);
         loop {
-            match tun.read(&mut buffer) {
+            match tun.read(&mut header, &mut buffer) {
                 Ok(len) if buffer[9] == 17 => return buffer[..len].to_vec(),
                 Ok(_) => {}
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
@@ -197,9 +288,15 @@ mod tests {
     }
 
     #[test]
-    fn packets_pass_both_ways() {
+    fn packets_pass_both_ways_with_and_without_offloads() {
+        for create in [Tun::create, Tun::create_plain] {
+            packets_pass_both_ways(create);
+        }
+    }
+
+    fn packets_pass_both_ways(create: fn(&str) -> io::Result<Tun>) {
         isolated(|mut netlink| {
-            let tun = Tun::create("ppp%d").unwrap();
+            let tun = create("ppp%d").unwrap();
             assert_eq!(tun.name(), "ppp0");
             netlink.set_up(tun.index(), true).unwrap();
             netlink.add_peer_address(tun.index(), LOCAL, REMOTE).unwrap();
@@ -210,7 +307,7 @@ mod tests {
             let packet = read_udp(&tun);
             assert_eq!((&packet[16..20], &packet[28..]), (&REMOTE.octets()[..], &b"down"[..]));
 
-            tun.write(&datagram(socket.local_addr().unwrap().port(), b"up")).unwrap();
+            write(&tun, &datagram(socket.local_addr().unwrap().port(), b"up")).unwrap();
             let mut buffer = [0; 64];
             let (len, from) = socket.recv_from(&mut buffer).unwrap();
             assert_eq!((&buffer[..len], from.ip()), (&b"up"[..], REMOTE.into()));
@@ -218,10 +315,49 @@ mod tests {
     }
 
     #[test]
+    fn datagrams_come_as_one_super_packet_where_there_are_offloads() {
+        isolated(|mut netlink| {
+            let tun = Tun::create("ppp%d").unwrap();
+            assert!(tun.offloads().tcp, "every kernel since 2.6.27 has them");
+            assert_eq!(Tun::create_plain("ppp%d").unwrap().offloads(), Offloads::default());
+            netlink.set_up(tun.index(), true).unwrap();
+            netlink.add_peer_address(tun.index(), LOCAL, REMOTE).unwrap();
+            // Equal-sized datagrams in one message (UDP_SEGMENT, udp(7)).
+            let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
+            let size: libc::c_int = 100;
+            // SAFETY: the option takes a number, whose size is given and which outlives the call.
+            let result = unsafe {
+                libc::setsockopt(
+                    socket.as_raw_fd(),
+                    libc::SOL_UDP,
+                    libc::UDP_SEGMENT,
+                    (&raw const size).cast(),
+                    mem::size_of_val(&size) as libc::socklen_t,
+                )
+            };
+            assert_eq!(result, 0);
+            socket.send_to(&[7; 1000], (REMOTE, 9)).unwrap();
+            let packet = read_udp(&tun);
+            let expected = if tun.offloads().udp { 1028 } else { 128 };
+            assert_eq!(packet.len(), expected);
+        });
+    }
+
+    #[test]
+    fn a_write_without_a_header_is_refused() {
+        isolated(|_| {
+            let tun = Tun::create("ppp%d").unwrap();
+            for pieces in [&[][..], &[IoSlice::new(&datagram(9, b"up"))]] {
+                assert_eq!(tun.write(pieces).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            }
+        });
+    }
+
+    #[test]
     fn an_interface_that_is_down_refuses_packets_but_is_not_gone() {
         isolated(|_| {
             let tun = Tun::create("ppp%d").unwrap();
-            let error = tun.write(&datagram(9, b"up")).unwrap_err();
+            let error = write(&tun, &datagram(9, b"up")).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::EIO));
             assert!(!is_gone(&error));
         });
@@ -232,8 +368,8 @@ mod tests {
         isolated(|mut netlink| {
             let tun = Tun::create("ppp%d").unwrap();
             netlink.delete_link(tun.index()).unwrap();
-            assert!(is_gone(&tun.read(&mut [0; 64]).unwrap_err()));
-            assert!(is_gone(&tun.write(&datagram(9, b"up")).unwrap_err()));
+            assert!(is_gone(&tun.read(&mut [0; OFFLOAD_HEADER_LEN], &mut [0; 64]).unwrap_err()));
+            assert!(is_gone(&write(&tun, &datagram(9, b"up")).unwrap_err()));
         });
     }
 

@@ -7,6 +7,7 @@ mod timers;
 use std::io;
 use std::mem;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -21,6 +22,7 @@ use wire::gre::Outer;
 use crate::counters::{WorkerTotals, count};
 use crate::dataplane::Notify;
 use crate::mailbox::{Letter, Mailbox};
+use crate::offload::{Join, MAX_PIECES, Packets};
 use crate::reaper::Remains;
 use crate::{Command, Counters, NewCall, Notice};
 use limit::OncePerSecond;
@@ -31,11 +33,12 @@ use timers::Timers;
 /// the slots in a batch do not fall on the same cache lines.
 const PACKET_LEN: usize = 16_384 + 128;
 
-/// How many batches are received in one wake-up before the interfaces get their turn.
-const RECEIVE_BUDGET: usize = 4;
+/// The longest packet that an interface gives, in bytes: a super-packet of 64 KiB.
+const SUPER_PACKET_LEN: usize = 1 << 16;
 
-/// How many packets of one interface are taken in one wake-up before the others get their turn.
-const TUN_BUDGET: usize = BATCH;
+/// How many reads, and how many bytes, of one interface are taken in one wake-up before the others get their turn.
+const INTERFACE_READS: usize = BATCH;
+const INTERFACE_BYTES: usize = SUPER_PACKET_LEN;
 
 /// How long to wait after an error of the kernel's that only time can help against.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
@@ -59,11 +62,43 @@ pub(crate) struct Worker {
     /// Calls whose figures or deadlines have changed in this wake-up.
     touched: Vec<u16>,
     incoming: RecvBatch,
+    /// IP packets in `incoming` that are to be delivered.
+    arrivals: Vec<Arrival>,
+    join: Join,
+    /// Calls whose interface turned out to be gone.
+    gone: Vec<(u16, io::Error)>,
     timers: Timers,
     unknown_calls: OncePerSecond,
     wrong_peers: OncePerSecond,
     io: Io,
 }
+
+/// Where an IP packet lies in the batch that was received.
+struct Arrival {
+    slot: usize,
+    range: Range<usize>,
+}
+
+/// The packets of a [`Join`] by their place among the arrivals.
+struct Arrivals<'a> {
+    incoming: &'a mut RecvBatch,
+    arrivals: &'a [Arrival],
+}
+
+impl Packets for Arrivals<'_> {
+    fn packet(&self, id: usize) -> &[u8] {
+        let Arrival { slot, range } = &self.arrivals[id];
+        &self.incoming.packet(*slot)[range.clone()]
+    }
+
+    fn packet_mut(&mut self, id: usize) -> &mut [u8] {
+        let Arrival { slot, range } = &self.arrivals[id];
+        &mut self.incoming.packet_mut(*slot)[range.clone()]
+    }
+}
+
+/// Every packet of a batch can be joined.
+const _: () = assert!(MAX_PIECES >= BATCH);
 
 /// What a session needs of its worker.
 struct Io {
@@ -74,6 +109,8 @@ struct Io {
     not_sent: Vec<NotSent>,
     /// For a packet that had to wait for another.
     scratch: Box<[u8]>,
+    /// For what an interface gives.
+    super_packet: Box<[u8]>,
     notify: Arc<Notify>,
     totals: Arc<WorkerTotals>,
     reaper: Sender<Remains>,
@@ -98,6 +135,7 @@ impl Worker {
             outgoing: SendBatch::new(PACKET_LEN),
             not_sent: Vec::with_capacity(BATCH),
             scratch: vec![0; PACKET_LEN].into(),
+            super_packet: vec![0; SUPER_PACKET_LEN].into(),
             notify,
             totals,
             reaper,
@@ -112,6 +150,9 @@ impl Worker {
             sessions: (0..=u16::MAX).map(|_| None).collect(),
             touched: Vec::with_capacity(BATCH),
             incoming: RecvBatch::new(PACKET_LEN),
+            arrivals: Vec::with_capacity(BATCH),
+            join: Join::new(),
+            gone: Vec::new(),
             timers: Timers::default(),
             unknown_calls: OncePerSecond::default(),
             wrong_peers: OncePerSecond::default(),
@@ -201,36 +242,32 @@ impl Worker {
         self.io.bury(tun, Some(notice));
     }
 
-    /// Takes the packets from the network. `false`: stop.
+    /// Takes a batch of packets from the network. `false`: stop.
     fn read_socket(&mut self) -> bool {
-        for _ in 0..RECEIVE_BUDGET {
-            let received = match self.io.socket.recv_batch(&mut self.incoming) {
-                Ok(received) => received,
-                Err(_) => {
-                    count(&self.io.totals.receive_errors);
-                    thread::sleep(ERROR_PAUSE);
-                    return true;
-                }
-            };
-            // What the control plane said before a packet could be provoked by it (a call added before its reply, keys before the last
-            // Configure-Ack) is in the mailbox before the packet arrives: read now, it is heard first.
-            if received > 0 && !self.read_mailbox() {
-                return false;
+        let received = match self.io.socket.recv_batch(&mut self.incoming) {
+            Ok(received) => received,
+            Err(_) => {
+                count(&self.io.totals.receive_errors);
+                thread::sleep(ERROR_PAUSE);
+                return true;
             }
-            self.io.now = now();
-            for index in 0..received {
-                self.take_packet(index);
-            }
-            if received < BATCH {
-                break;
-            }
+        };
+        // What the control plane said before a packet could be provoked by it (a call added before its reply, keys before the last
+        // Configure-Ack) is in the mailbox before the packet arrives: read now, it is heard first.
+        if received > 0 && !self.read_mailbox() {
+            return false;
         }
+        self.io.now = now();
+        for index in 0..received {
+            self.take_packet(index);
+        }
+        self.deliver_arrivals();
         true
     }
 
     fn take_packet(&mut self, index: usize) {
         let is_truncated = self.incoming.is_truncated(index);
-        let packet = self.incoming.packet(index);
+        let packet = self.incoming.packet_mut(index);
         let parsed = Outer::parse(packet).ok().filter(|_| !is_truncated);
         let Some((outer, call)) = parsed.and_then(|outer| {
             let call_id = packet.get(outer.start + 6..outer.start + 8)?;
@@ -256,11 +293,42 @@ impl Worker {
             }
             return;
         }
-        if let Some(error) = session.receive(&mut self.io, &mut packet[outer.start..outer.end]) {
-            self.interface_gone(call, error);
-            return;
-        }
         session.touch(&mut self.touched);
+        let arrived = session.receive(&mut self.io, &mut packet[outer.start..outer.end]);
+        let has_held = session.path.has_held();
+        if let Some((range, offloads)) = arrived {
+            let range = outer.start + range.start..outer.start + range.end;
+            self.arrivals.push(Arrival { slot: index, range });
+            let id = self.arrivals.len() - 1;
+            let packets = Arrivals { incoming: &mut self.incoming, arrivals: &self.arrivals };
+            self.join.add(call, id, &packets, offloads);
+        }
+        if has_held {
+            self.deliver_held(call);
+        }
+    }
+
+    /// Gives the interfaces the packets of a batch, joined where that can be.
+    fn deliver_arrivals(&mut self) {
+        let mut packets = Arrivals { incoming: &mut self.incoming, arrivals: &self.arrivals };
+        let (sessions, gone) = (&mut self.sessions, &mut self.gone);
+        self.join.take(&mut packets, |call, pieces, count| {
+            let Some(session) = &mut sessions[usize::from(call)] else { return };
+            gone.extend(session.write(pieces, count).map(|error| (call, error)));
+        });
+        self.arrivals.clear();
+        while let Some((call, error)) = self.gone.pop() {
+            self.interface_gone(call, error);
+        }
+    }
+
+    /// Packets that waited for another which has come, or waited long enough: they follow those of the batch.
+    fn deliver_held(&mut self, call: u16) {
+        self.deliver_arrivals();
+        let Some(session) = &mut self.sessions[usize::from(call)] else { return };
+        if let Some(error) = session.take_ready(&mut self.io) {
+            self.interface_gone(call, error);
+        }
     }
 
     fn unknown_call(&mut self, from: Ipv4Addr, call_id: u16) {
@@ -274,11 +342,15 @@ impl Worker {
     fn read_interface(&mut self, token: u64) {
         let Ok(call) = u16::try_from(token) else { return };
         let Some(session) = &mut self.sessions[usize::from(call)] else { return };
-        for _ in 0..TUN_BUDGET {
+        let mut bytes = 0;
+        for _ in 0..INTERFACE_READS {
             match session.send_next(&mut self.io) {
-                Ok(true) => {}
-                Ok(false) => break,
+                Ok(Some(len)) => bytes += len,
+                Ok(None) => break,
                 Err(error) => return self.interface_gone(call, error),
+            }
+            if bytes >= INTERFACE_BYTES {
+                break;
             }
         }
         session.touch(&mut self.touched);

@@ -1,19 +1,21 @@
 //! One call in its worker.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Instant;
-use engine::data::{DataPath, HEADROOM, Inbound};
-use sys::tun::{self, Tun};
+use engine::data::{DataPath, DropReason, HEADROOM, Inbound};
+use sys::tun::{self, OFFLOAD_HEADER_LEN, OffloadHeader, Offloads, Tun};
 use wire::gre;
 
 use super::Io;
 use super::limit::{Bucket, Trace};
+use crate::offload::{Header, Split};
 use crate::{Command, Counters, First, NewCall, Notice};
 
 /// How many packets are kept that came before their keys or network protocol.
@@ -90,26 +92,49 @@ impl Session {
         self.replay_early(io);
     }
 
-    /// Takes a GRE packet from the peer. An error is that of the interface, which is gone.
-    pub(super) fn receive(&mut self, io: &mut Io, packet: &mut [u8]) -> Option<io::Error> {
+    /// Takes a GRE packet from the peer. What is to be written to the interface is given back: where it lies in `packet`, and what the
+    /// interface takes. Then, when [`DataPath::has_held`], [`take_ready`](Self::take_ready) is wanted.
+    pub(super) fn receive(
+        &mut self,
+        io: &mut Io,
+        packet: &mut [u8],
+    ) -> Option<(Range<usize>, Offloads)> {
         self.first(io, First::GreReceived);
         let newest = self.path.newest_received();
         let inbound = self.path.inbound(io.now, packet);
         if self.trace.is_some() {
             self.trace_packet(io, packet, newest, &inbound);
         }
-        let mut gone = match inbound {
+        match inbound {
+            Inbound::Ip(range) => {
+                self.arrived(io);
+                let tun = self.tun.as_ref();
+                if tun.is_none() {
+                    self.counters.no_interface().add_one();
+                }
+                return tun.map(|tun| (range, tun.offloads()));
+            }
             Inbound::Early(frame) => {
                 if self.keep_early(io.now, packet) {
                     // An encrypted one tells the link that the peer has its keys.
                     self.deliver_frame(io, &packet[frame]);
                 }
-                None
             }
-            inbound => self.deliver(io, packet, inbound),
+            // Without an IP packet no interface can fail.
+            inbound => drop(self.deliver(io, packet, inbound)),
+        }
+        None
+    }
+
+    /// Writes `count` packets to the interface as one, of which the first piece is the header. An error is that of the interface, which is gone.
+    pub(super) fn write(&mut self, pieces: &[IoSlice<'_>], count: usize) -> Option<io::Error> {
+        let result = match &self.tun {
+            Some(tun) => tun.write(pieces),
+            None => Err(io::ErrorKind::NotFound.into()),
         };
-        gone = self.take_ready(io).or(gone);
-        gone
+        let error = result.err()?;
+        self.counters.no_interface().add(count as u64);
+        tun::is_gone(&error).then_some(error)
     }
 
     /// Does what is due. An error is that of the interface, which is gone.
@@ -128,28 +153,54 @@ impl Session {
         [self.path.ack_deadline(), self.path.held_deadline()].into_iter().flatten().min()
     }
 
-    /// Reads the next packet from the interface and sends it to the peer. `false`: there is none.
+    /// Reads the next packet or super-packet from the interface and sends it to the peer. Gives how many bytes that were; `None`: there is
+    /// none.
     ///
     /// # Errors
     ///
     /// Those of the interface, which is gone.
-    pub(super) fn send_next(&mut self, io: &mut Io) -> io::Result<bool> {
-        let Some(tun) = &self.tun else { return Ok(false) };
-        let room = io.outgoing.room();
-        let len = match tun.read(&mut room[HEADROOM..]) {
+    pub(super) fn send_next(&mut self, io: &mut Io) -> io::Result<Option<usize>> {
+        let Some(tun) = &self.tun else { return Ok(None) };
+        let mut header = [0; OFFLOAD_HEADER_LEN];
+        let len = match tun.read(&mut header, &mut io.super_packet) {
             Ok(len) => len,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error),
         };
-        // Refused packets are counted by the packet path.
-        if let Ok(packet) = self.path.outbound_ip_in_place(io.now, room, HEADROOM..HEADROOM + len) {
-            io.outgoing.push(packet, self.peer, self.local, self.call);
-            self.counters.last_activity().set(io.now.as_nanos());
-            self.first(io, First::GreSent);
-            self.first(io, First::PacketSent);
-            io.flush_if_full();
+        let buffer = mem::take(&mut io.super_packet);
+        if let Err(reason) = self.send_split(io, &header, &buffer[..len]) {
+            self.path.refuse(reason);
         }
-        Ok(true)
+        io.super_packet = buffer;
+        Ok(Some(len))
+    }
+
+    /// Sends the packets that a read gave. Those that the packet path refuses are counted there.
+    ///
+    /// # Errors
+    ///
+    /// Why the rest could not be split; it has not been counted.
+    fn send_split(
+        &mut self,
+        io: &mut Io,
+        header: &OffloadHeader,
+        packet: &[u8],
+    ) -> Result<(), DropReason> {
+        let header = Header::parse(header).ok_or(DropReason::MalformedIp)?;
+        let mut split = Split::new(&header, packet).map_err(|_| DropReason::MalformedIp)?;
+        while split.next_len().is_some() {
+            let room = io.outgoing.room();
+            let len = split.write_next(&mut room[HEADROOM..]).ok_or(DropReason::NoRoom)?;
+            let packet = HEADROOM..HEADROOM + len;
+            if let Ok(packet) = self.path.outbound_ip_in_place(io.now, room, packet) {
+                io.outgoing.push(packet, self.peer, self.local, self.call);
+                self.counters.last_activity().set(io.now.as_nanos());
+                self.first(io, First::GreSent);
+                self.first(io, First::PacketSent);
+                io.flush_if_full();
+            }
+        }
+        Ok(())
     }
 
     /// A packet of this call could not be sent.
@@ -211,15 +262,14 @@ impl Session {
     }
 
     fn deliver_ip(&mut self, io: &mut Io, packet: &[u8]) -> Option<io::Error> {
+        self.arrived(io);
+        self.write(&[IoSlice::new(&Header::default().emit()), IoSlice::new(packet)], 1)
+    }
+
+    /// An IP packet came that was allowed into the network.
+    fn arrived(&mut self, io: &Io) {
         self.counters.last_activity().set(io.now.as_nanos());
         self.first(io, First::PacketReceived);
-        let Some(tun) = &self.tun else {
-            self.counters.no_interface().add_one();
-            return None;
-        };
-        let error = tun.write(packet).err()?;
-        self.counters.no_interface().add_one();
-        tun::is_gone(&error).then_some(error)
     }
 
     fn deliver_frame(&mut self, io: &mut Io, frame: &[u8]) {
@@ -231,8 +281,8 @@ impl Session {
         }
     }
 
-    /// Packets that waited for another which has come, or waited long enough.
-    fn take_ready(&mut self, io: &mut Io) -> Option<io::Error> {
+    /// Packets that waited for another which has come, or waited long enough. An error is that of the interface, which is gone.
+    pub(super) fn take_ready(&mut self, io: &mut Io) -> Option<io::Error> {
         let mut gone = None;
         let mut scratch = mem::take(&mut io.scratch);
         while let Some(inbound) = self.path.take_ready(io.now, &mut scratch) {

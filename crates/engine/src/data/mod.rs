@@ -201,6 +201,18 @@ impl DataPath {
         self.opener.as_ref()?.stateful.as_ref()?.reorder.until()
     }
 
+    /// Whether packets wait for one before them, so that [`take_ready`](Self::take_ready) is wanted. Never but in stateful MPPE mode.
+    #[must_use]
+    pub fn has_held(&self) -> bool {
+        let stateful = self.opener.as_ref().and_then(|receiver| receiver.stateful.as_ref());
+        stateful.is_some_and(|stateful| !stateful.reorder.is_empty())
+    }
+
+    /// Counts a packet that somebody else had to refuse.
+    pub fn refuse(&mut self, reason: DropReason) {
+        self.count_drop(reason);
+    }
+
     /// The figures so far.
     #[must_use]
     pub fn stats(&self) -> Stats {

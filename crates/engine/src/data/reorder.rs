@@ -79,6 +79,11 @@ impl Reorder {
         Some(self.held.swap_remove(at).packet)
     }
 
+    /// Whether no packet waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// When waiting is over.
     pub(super) fn until(&self) -> Option<Instant> {
         self.until

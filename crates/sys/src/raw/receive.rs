@@ -37,7 +37,18 @@ impl RecvBatch {
     /// # Panics
     ///
     /// When `index` is not below [`BATCH`].
-    pub fn packet(&mut self, index: usize) -> &mut [u8] {
+    #[must_use]
+    pub fn packet(&self, index: usize) -> &[u8] {
+        let start = index * self.packet_len;
+        &self.buffer[start..start + self.lengths[index]]
+    }
+
+    /// As [`packet`](Self::packet), to be changed.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not below [`BATCH`].
+    pub fn packet_mut(&mut self, index: usize) -> &mut [u8] {
         let start = index * self.packet_len;
         &mut self.buffer[start..start + self.lengths[index]]
     }
