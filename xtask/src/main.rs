@@ -3,7 +3,7 @@
 //! * `test`: everything that must hold, with one closing line `N passed, N failed`.
 //! * `lab [FILTER]`: `gretel` and the real `pptpd` against real clients, in namespaces and guests.
 //! * `deb`: the Debian package.
-//! * `bench`: set-up rate, throughput and memory of a running server.
+//! * `bench [crypto]`: set-up rate, throughput and memory of a running server; sealing and opening of packets.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a command line tool prints its results")]
 
@@ -41,7 +41,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
     match command {
         "test" => test::run(),
         "lab" => lab::run(rest),
-        "bench" => bench::run(),
+        "bench" => bench::run(rest),
         "deb" => deb::build().map(|_| true),
         lab::INSIDE => lab::run_inside(rest),
         bench::INSIDE => bench::run_inside(),
@@ -59,4 +59,5 @@ cargo xtask test           everything that must hold (installs the packages it n
 cargo xtask lab [FILTER]   real clients and servers; FILTER is a part of a scenario's name
 cargo xtask lab --list     the scenarios
 cargo xtask bench          set-up rate, throughput, memory
+cargo xtask bench crypto   sealing and opening of packets
 cargo xtask deb            the Debian package";

@@ -118,11 +118,94 @@ macro_rules! rows {
     };
 }
 
-macro_rules! generate_1 {
-    ($i:literal, $row:literal) => {
-        generator!(0, "j0", $i, $row)
+/// A step of a single stream: the next byte of the permutation is loaded before the stores that could change it, as its load would wait for
+/// them otherwise; if one did change it, that is put right. `$i` and `$a`: index i and the byte there; `$next_i` and `$next`: those of the next step.
+macro_rules! single {
+    ($i:literal, $a:literal, $next_i:literal, $next:literal) => {
+        concat!(
+            "add {j:l}, {",
+            $a,
+            ":l}\n",
+            "mov {",
+            $next_i,
+            ":e}, {",
+            $i,
+            ":e}\n",
+            "movzx {b:e}, byte ptr [{t} + {j}]\n",
+            "inc {",
+            $next_i,
+            ":l}\n",
+            "movzx {",
+            $next,
+            ":e}, byte ptr [{t} + {",
+            $next_i,
+            "}]\n",
+            "cmp {",
+            $next_i,
+            ":e}, {j:e}\n",
+            "mov byte ptr [{t} + {j}], {",
+            $a,
+            ":l}\n",
+            "cmove {",
+            $next,
+            ":e}, {",
+            $a,
+            ":e}\n",
+            "mov byte ptr [{t} + {",
+            $i,
+            "}], {b:l}\n",
+        )
     };
 }
+
+/// Two steps of a single stream's generator: bytes `$row` and `$next_row` of the block.
+macro_rules! single_generator {
+    ($row:literal, $next_row:literal) => {
+        concat!(
+            single!("i", "a", "n", "c"),
+            "add {a:l}, {b:l}\npinsrb xmm0, byte ptr [{t} + {a}], ",
+            $row,
+            "\n",
+            single!("n", "c", "i", "a"),
+            "add {c:l}, {b:l}\npinsrb xmm0, byte ptr [{t} + {c}], ",
+            $next_row,
+            "\n",
+        )
+    };
+}
+
+/// Two steps of scheduling a single stream's key: bytes `$row` and `$next_row` of the key.
+macro_rules! single_scheduler {
+    ($row:literal, $next_row:literal) => {
+        concat!(
+            "add {j:l}, byte ptr [{k} + ",
+            $row,
+            "]\n",
+            single!("i", "a", "n", "c"),
+            "add {j:l}, byte ptr [{k} + ",
+            $next_row,
+            "]\n",
+            single!("n", "c", "i", "a"),
+        )
+    };
+}
+
+/// The pairs of rows of a block.
+macro_rules! pairs {
+    ($pair:ident) => {
+        concat!(
+            $pair!(0, 1),
+            $pair!(2, 3),
+            $pair!(4, 5),
+            $pair!(6, 7),
+            $pair!(8, 9),
+            $pair!(10, 11),
+            $pair!(12, 13),
+            $pair!(14, 15),
+        )
+    };
+}
+
 macro_rules! generate_2 {
     ($i:literal, $row:literal) => {
         concat!(generator!(0, "j0", $i, $row), generator!(1, "j1", $i, $row))
@@ -141,11 +224,6 @@ macro_rules! generate_4 {
 macro_rules! generate_4_schedule_1 {
     ($i:literal, $row:literal) => {
         concat!(generate_4!($i, $row), scheduler!(4, "j4", "{t} + {keys}", $row))
-    };
-}
-macro_rules! schedule_1 {
-    ($i:literal, $row:literal) => {
-        scheduler!(0, "j0", "{k}", $row)
     };
 }
 macro_rules! schedule_2 {
@@ -204,20 +282,22 @@ impl Cpu {
 
     /// [`schedule`](super::schedule).
     pub(super) fn schedule(self, table: &mut Table, key: &[u8; BLOCK]) {
-        // SAFETY: bytes of `table` at `o` + 0 to 15, o going from 0 to 240, and at j below 256, and of `key` at 0 to 15.
+        // SAFETY: bytes of `table` at i, n and j, which stay below 256, and of `key` at 0 to 15.
         unsafe {
             asm!(
+                "movzx {a:e}, byte ptr [{t}]",
                 "2:",
-                rows!(schedule_1),
-                "add {o:e}, 16",
-                "cmp {o:e}, 256",
-                "jb 2b",
+                pairs!(single_scheduler),
+                "test {i:e}, {i:e}",
+                "jnz 2b",
                 t = in(reg) table.as_mut_ptr(),
                 k = in(reg) key.as_ptr(),
-                o = inout(reg) 0u64 => _,
-                j0 = inout(reg) 0u64 => _,
+                i = inout(reg) 0u64 => _,
+                n = out(reg) _,
+                j = inout(reg) 0u64 => _,
                 a = out(reg) _,
                 b = out(reg) _,
+                c = out(reg) _,
                 options(nostack),
             );
         }
@@ -225,23 +305,21 @@ impl Cpu {
 
     /// [`generate`](super::generate).
     pub(super) fn generate(self, table: &mut Table, i: u8, j: &mut u8, data: &mut [[u8; BLOCK]]) {
-        assert!(usize::from(i) % BLOCK == 0);
         let bytes = data.as_flattened_mut();
         if bytes.is_empty() {
             return;
         }
         let mut index = u64::from(*j);
-        // SAFETY: SSE4.1 has been detected. Bytes of `table` at i + 1 to i + 15, i being at most 240, at e, j and a below 256; of `bytes`, whose
-        // length is a multiple of 16 and not 0, at o to o + 15, o going from 0 in steps of 16 to below the length.
+        // SAFETY: SSE4.1 has been detected. Bytes of `table` at i, n, j, a and c, which stay below 256; of `bytes`, whose length is a multiple
+        // of 16 and not 0, at o to o + 15, o going from 0 in steps of 16 to below the length.
         unsafe {
             asm!(
+                "movzx {a:e}, byte ptr [{t} + {i}]",
                 "2:",
-                next_i!(),
-                rows!(generate_1),
+                pairs!(single_generator),
                 "movdqu xmm7, xmmword ptr [{data} + {o}]",
                 "pxor xmm7, xmm0",
                 "movdqu xmmword ptr [{data} + {o}], xmm7",
-                "mov {i:e}, {e:e}",
                 "add {o}, 16",
                 "cmp {o}, {end}",
                 "jb 2b",
@@ -249,11 +327,12 @@ impl Cpu {
                 data = in(reg) bytes.as_mut_ptr(),
                 end = in(reg) bytes.len(),
                 o = inout(reg) 0u64 => _,
-                i = inout(reg) u64::from(i) => _,
-                e = out(reg) _,
-                j0 = inout(reg) index,
+                i = inout(reg) u64::from(i.wrapping_add(1)) => _,
+                n = out(reg) _,
+                j = inout(reg) index,
                 a = out(reg) _,
                 b = out(reg) _,
+                c = out(reg) _,
                 out("xmm0") _,
                 out("xmm7") _,
                 options(nostack),

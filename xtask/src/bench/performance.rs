@@ -1,0 +1,77 @@
+//! `docs/performance.md`: a section for each measurement, written here and nowhere else.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::workspace;
+
+const HEAD: &str = "# Performance\n\nWritten by the commands that it names, on the machine and day that each section names. Ratios within a table come from one run; \
+                    absolute figures depend on the machine and on what else it does.\n";
+
+/// What one command has measured.
+pub(crate) struct Section<'a> {
+    pub(crate) name: &'a str,
+    /// How to repeat it.
+    pub(crate) command: &'a str,
+    /// What the table shows.
+    pub(crate) explanation: &'a str,
+    pub(crate) table: &'a str,
+}
+
+impl Section<'_> {
+    /// Writes the section, in place of an older one of this name.
+    pub(crate) fn keep(&self) -> Result<()> {
+        let page = page();
+        let old = fs::read_to_string(&page).unwrap_or_else(|_| HEAD.to_owned());
+        fs::write(&page, self.insert(&old, &machine()?))
+            .with_context(|| format!("cannot write {}", page.display()))
+    }
+
+    fn insert(&self, page: &str, machine: &str) -> String {
+        let title = format!("\n## {}\n", self.name);
+        let text = format!(
+            "{title}\n{}\n\n`{}`, {machine}\n\n{}\n",
+            self.explanation,
+            self.command,
+            self.table.trim()
+        );
+        let Some(start) = page.find(&title) else { return format!("{page}{text}") };
+        let after = &page[start + title.len()..];
+        let rest = after.find("\n## ").map_or("", |next| &after[next..]);
+        format!("{}{text}{rest}", &page[..start])
+    }
+}
+
+fn page() -> PathBuf {
+    workspace::root().join("docs/performance.md")
+}
+
+/// The processor, the kernel and the day.
+fn machine() -> Result<String> {
+    let info = fs::read_to_string("/proc/cpuinfo")?;
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
+    let processors = info.lines().filter(|line| line.starts_with("processor")).count();
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let day = Command::new("date").arg("+%Y-%m-%d").output()?.stdout;
+    let model = model.trim_start_matches([' ', '\t', ':']);
+    let day = String::from_utf8_lossy(&day).trim().to_owned();
+    Ok(format!("{processors} × {model}, Linux {}, {day}", kernel.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_replaces_the_one_of_its_name_only() {
+        let section = |name, table| Section { name, command: "c", explanation: "e", table };
+        let page = section("One", "1\n").insert(HEAD, "m");
+        let page = section("Two", "2\n").insert(&page, "m");
+        let page = section("One", "3\n").insert(&page, "m");
+        assert_eq!(
+            page,
+            format!("{HEAD}\n## One\n\ne\n\n`c`, m\n\n3\n\n## Two\n\ne\n\n`c`, m\n\n2\n")
+        );
+    }
+}
