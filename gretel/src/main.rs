@@ -4,6 +4,7 @@
 mod check;
 mod configuration;
 mod connect;
+mod doctor;
 mod logging;
 mod pptpd;
 mod serve;
@@ -43,6 +44,8 @@ enum Command {
     /// Print the configuration as it counts, or as gretel.toml.
     #[command(subcommand)]
     Config(configuration::Command),
+    /// Examine this host as a server before any client comes, and say what mends each trouble. Exit status: 0 fine, 1 trouble.
+    Doctor(doctor::Arguments),
     /// Connect to a PPTP server as a client.
     Connect(connect::Arguments),
 }
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => configuration::run(&command),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
     };
     done.unwrap_or_else(|error| {
@@ -85,7 +89,8 @@ mod tests {
     use super::*;
 
     /// Pages of which people type what they print.
-    const PAGES: [&str; 4] = [
+    const PAGES: [&str; 5] = [
+        "docs/doctor.md",
         "README.md",
         "README.ja.md",
         "docs/migrating-from-pptpd.md",

@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod connect;
 mod connection;
+pub mod doctor;
 pub mod event;
 mod examine;
 mod files;

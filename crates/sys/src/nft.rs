@@ -35,6 +35,35 @@ pub fn delete_table(family: &str, table: &str) -> io::Result<()> {
     apply(&format!("add table {family} {table}\ndelete table {family} {table}\n"))
 }
 
+/// All rules, as `nft` prints them in JSON (`libnftables-json(5)`).
+///
+/// # Errors
+///
+/// As for [`apply`]; without the rights of root too.
+pub fn list_json() -> io::Result<String> {
+    printed(&["-j", "list", "ruleset"])
+}
+
+/// All rules with their handles, as `nft` prints them for people.
+///
+/// # Errors
+///
+/// As for [`list_json`].
+pub fn list() -> io::Result<String> {
+    printed(&["-a", "list", "ruleset"])
+}
+
+fn printed(arguments: &[&str]) -> io::Result<String> {
+    let mut command = Command::new("nft");
+    command.args(arguments).stdin(Stdio::null());
+    let output = command.output().map_err(not_installed)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("nft does not list the rules: {}", said.trim())))
+}
+
 fn not_installed(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::NotFound => {

@@ -226,7 +226,8 @@ fn interface(payload: &[u8]) -> Option<Interface> {
 
 impl InterfaceAddress {
     /// Whether `other` is in this address's subnet.
-    fn has_in_subnet(&self, other: Ipv4Addr) -> bool {
+    #[must_use]
+    pub fn has_in_subnet(&self, other: Ipv4Addr) -> bool {
         let IpAddr::V4(local) = self.local else { return false };
         let host_bits = 32u32.saturating_sub(self.prefix_len.into());
         let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
