@@ -63,8 +63,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let options = options(arguments)?;
     let mut subscribers: Vec<Box<dyn Subscriber>> = Vec::new();
+    let log = || crate::logging::start(crate::logging::Sink::StandardError, true, None);
+    let _log = arguments.debug.then(log).transpose()?;
     if arguments.debug {
-        crate::logging::start(crate::logging::Sink::StandardError, true, None);
         subscribers.push(Box::new(server::log::Log));
     }
     let show = |progress: &Progress| {

@@ -136,7 +136,7 @@ pub(crate) fn run_files(served: Served, service: &Service) -> anyhow::Result<Exi
     };
     settings.pid_file = settings.pid_file.or_else(|| service.pid_file.clone());
     let file = settings.log_file.as_deref().map(log_file).transpose()?;
-    crate::logging::start(service.sink, settings.debug, file);
+    let _log = crate::logging::start(service.sink, settings.debug, file)?;
     let bus = bus(service.ready);
     for diagnostic in &diagnostics.0 {
         bus.server(Event::Diagnostic(diagnostic.to_string()));
@@ -177,7 +177,7 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if conf.exists() {
         bail!("{} exists: run `gretel serve` to follow it, or move it away", conf.display());
     }
-    crate::logging::start(Sink::StandardError, arguments.debug, None);
+    let _log = crate::logging::start(Sink::StandardError, arguments.debug, None)?;
     let bus = bus(None);
     let quickstart = Quickstart::prepare(&arguments.state_dir, &bus).context("cannot prepare")?;
     eprintln!("{quickstart}");

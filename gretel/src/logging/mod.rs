@@ -1,21 +1,31 @@
 //! Where the log goes: to the journal when systemd runs us, to syslog when we are a daemon, to standard error otherwise.
 
+mod journal;
+mod queue;
 mod syslog;
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Mutex;
 
-use server::log::{PPPD, PPTPD};
-use tracing::{Level, Metadata, Subscriber};
+use anyhow::Context as _;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::Registry;
-use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::{self, MakeWriter, time::FormatTime};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use journal::Journal;
+use queue::Queue;
 use syslog::Syslog;
+
+/// Where programs of the C library send log lines.
+const SYSLOG_SOCKET: &str = "/dev/log";
+/// Where the journal takes entries (systemd's "Native Journal Protocol").
+const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 
 /// What starts the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,22 +36,46 @@ pub(crate) enum Sink {
     Syslog,
 }
 
+/// The log, for as long as the process has something to say. When dropped it waits for lines that have not left, a second at most.
+#[must_use = "lines that have not left when the process ends are lost"]
+pub(crate) struct Log(Option<Queue>);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.0 {
+            queue.flush();
+        }
+    }
+}
+
 /// Sets the log up, once; lines go to `file` as well.
-pub(crate) fn start(sink: Sink, debug: bool, file: Option<File>) {
+///
+/// # Errors
+/// The operating system has no thread for the lines to syslog.
+pub(crate) fn start(sink: Sink, debug: bool, file: Option<File>) -> anyhow::Result<Log> {
     let level = LevelFilter::from_level(if debug { Level::DEBUG } else { Level::INFO });
     let copy = file.map(|file| lines(Mutex::new(file)).with_filter(level));
     let log = Registry::default().with(copy);
-    match sink {
-        Sink::Syslog => log.with(Syslog::default().with_filter(level)).init(),
-        Sink::StandardError => {
-            if stderr_is_the_journal()
-                && let (Some(pptpd), Some(pppd)) = (journal(PPTPD, level), journal(PPPD, level))
-            {
-                return log.with(pptpd).with(pppd).init();
-            }
-            log.with(lines(std::io::stderr).with_filter(level)).init();
-        }
+    if sink == Sink::Syslog {
+        let syslog = Syslog::at(Path::new(SYSLOG_SOCKET)).context("cannot start the log")?;
+        let queue = syslog.0.clone();
+        log.with(syslog.with_filter(level)).init();
+        return Ok(Log(Some(queue)));
     }
+    if stderr_is_the_journal()
+        && let Ok(journal) = Journal::at(Path::new(JOURNAL_SOCKET))
+    {
+        let queue = journal.0.clone();
+        log.with(journal.with_filter(level)).init();
+        return Ok(Log(Some(queue)));
+    }
+    log.with(lines(std::io::stderr).with_filter(level)).init();
+    Ok(Log(None))
+}
+
+/// What stands in the log where lines are missing.
+fn lost(lines: u64) -> String {
+    format!("Lines missing here: {lines}. Whoever keeps this log did not take them in time")
 }
 
 /// Lines for a terminal or a file.
@@ -51,18 +85,6 @@ where
     W: for<'a> MakeWriter<'a> + 'static,
 {
     fmt::layer().with_writer(writer).with_ansi(false).with_timer(Seconds)
-}
-
-/// The journal's entries of one of the two old programs, under its identifier.
-fn journal<S: Subscriber + for<'a> LookupSpan<'a>>(
-    program: &'static str,
-    level: LevelFilter,
-) -> Option<impl Layer<S>> {
-    let own = filter_fn(move |event: &Metadata<'_>| event.target() == program);
-    let layer = tracing_journald::layer().ok()?;
-    let layer =
-        layer.with_syslog_identifier(program.into()).with_field_prefix(Some("GRETEL".into()));
-    Some(layer.with_filter(level.and(own)))
 }
 
 /// Seconds and milliseconds since 1970: what a reader of a terminal needs is the distance between lines.
