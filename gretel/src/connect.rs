@@ -1,12 +1,12 @@
 //! `gretel connect`.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use server::connect::{self, Options, Progress};
+use server::connect::{self, Goal, Options, Progress};
 use server::event::{Bus, Subscriber};
 use server::{Method, MppeNeed, MppePolicy, Password, Stateful};
 
@@ -100,20 +100,21 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     Ok(Options {
         server: arguments.host.clone(),
         user: arguments.user.clone().into_bytes(),
-        password: password(arguments)?,
+        password: password(&arguments.user, arguments.password_file.as_deref())?,
         methods,
         mppe: MppePolicy { need, stateful, ..MppePolicy::REQUIRE_128 },
         interface: (!arguments.no_tun).then(|| arguments.tun.clone()),
         routes: arguments.route.clone(),
-        check: arguments.check,
+        goal: if arguments.check { Goal::Tunnel } else { Goal::Stay },
         patience: Duration::from_secs(arguments.timeout),
         state_dir: arguments.state_dir.clone(),
     })
 }
 
-fn password(arguments: &Arguments) -> anyhow::Result<Password> {
-    let Some(path) = &arguments.password_file else {
-        let prompt = format!("Password for {}: ", arguments.user);
+/// The password in the first line of a file, or what is typed.
+pub(crate) fn password(user: &str, file: Option<&Path>) -> anyhow::Result<Password> {
+    let Some(path) = file else {
+        let prompt = format!("Password for {user}: ");
         let typed = rpassword::prompt_password(prompt).context("cannot ask for the password")?;
         return Ok(Password::from(typed));
     };

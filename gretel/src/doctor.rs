@@ -1,12 +1,14 @@
-//! `gretel doctor`: this host as a server, before any client comes.
+//! `gretel doctor`: this host as a server, before any client comes; or the way to another server.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use server::doctor::{self, Check, Outcome, Snapshot};
+use server::Password;
+use server::doctor::{self, Check, Outcome, Snapshot, Target};
 
 use crate::serve::FileArguments;
 
@@ -15,6 +17,21 @@ use crate::serve::FileArguments;
 /// Exit status: 0 nothing is in trouble, 1 something is.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
+    /// Examine the way to this PPTP server, of any make, in place of this host: a host name or address, with :PORT if it is not 1723.
+    #[arg(conflicts_with_all = ["fix", "unfix"])]
+    host: Option<String>,
+    /// Log in there as this user too, to see encryption and addresses.
+    #[arg(long, requires = "host")]
+    user: Option<String>,
+    /// A file with the password in its first line; without it the password is asked for.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// Read the password from the first line of standard input.
+    #[arg(long, requires = "user", conflicts_with = "password_file")]
+    password_stdin: bool,
+    /// How long each stage of a connection may take, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 6)]
+    timeout: u64,
     #[command(flatten)]
     files: FileArguments,
     /// Print JSON.
@@ -39,11 +56,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.unfix {
         return unfix(arguments);
     }
-    let files = arguments.files.files(None);
-    let mut checks = examine(&files)?;
-    if arguments.fix && fix(arguments, &checks)? {
-        checks = examine(&files)?;
-    }
+    let checks = match &arguments.host {
+        Some(host) => examine_path(arguments, host)?,
+        None => examine_host(arguments)?,
+    };
     let bad = if arguments.strict { Outcome::Unknown } else { Outcome::Trouble };
     let good = checks.iter().all(|check| check.outcome < bad);
     let mut out = io::stdout().lock();
@@ -55,6 +71,37 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         out.write_all(as_text(&checks, colours).as_bytes())?;
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn examine_host(arguments: &Arguments) -> anyhow::Result<Vec<Check>> {
+    let files = arguments.files.files(None);
+    let checks = examine(&files)?;
+    if arguments.fix && fix(arguments, &checks)? {
+        return examine(&files);
+    }
+    Ok(checks)
+}
+
+fn examine_path(arguments: &Arguments, host: &str) -> anyhow::Result<Vec<Check>> {
+    let login = match &arguments.user {
+        Some(user) => Some((user.clone(), password(arguments, user)?)),
+        None => None,
+    };
+    let target = Target {
+        server: host.to_owned(),
+        login,
+        patience: Duration::from_secs(arguments.timeout.max(1)),
+        state_dir: arguments.state_dir.join("doctor-path"),
+    };
+    Ok(doctor::examine_path(&target, doctor::firewall_rules().ok().as_ref()))
+}
+
+fn password(arguments: &Arguments, user: &str) -> anyhow::Result<Password> {
+    let file = match (&arguments.password_file, arguments.password_stdin) {
+        (None, true) => Some(PathBuf::from("/dev/stdin")),
+        (file, _) => file.clone(),
+    };
+    crate::connect::password(user, file.as_deref())
 }
 
 fn examine(files: &server::Files) -> anyhow::Result<Vec<Check>> {

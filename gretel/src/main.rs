@@ -44,7 +44,7 @@ enum Command {
     /// Print the configuration as it counts, or as gretel.toml.
     #[command(subcommand)]
     Config(configuration::Command),
-    /// Examine this host as a server before any client comes, and say what mends each trouble. Exit status: 0 fine, 1 trouble.
+    /// Examine this host as a server, or the way to another server, and say what mends each trouble. Exit status: 0 fine, 1 trouble.
     Doctor(doctor::Arguments),
     /// Connect to a PPTP server as a client.
     Connect(connect::Arguments),

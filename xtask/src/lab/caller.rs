@@ -32,6 +32,11 @@ impl Caller {
         Ok(Self { process: None, namespace, folder })
     }
 
+    /// Where it keeps its files.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(crate) fn command(&self, password: &str, arguments: &[&str]) -> Result<Command> {
         self.command_as("anna", password, arguments)
     }

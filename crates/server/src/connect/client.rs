@@ -11,16 +11,18 @@ use engine::control::{self, Connection, Role};
 use engine::data;
 use engine::ppp::{
     Cause, ClientConfig, Event, InterfaceIds, LcpConfig, Link, LinkConfig, NetworkPermit, Output,
-    Side, Timers,
+    Party, Side, Timers,
 };
 use sys::tun::Tun;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use wire::Escaped;
+use wire::ppp::{Code, Protocol};
 
-use super::Options;
 use super::stage::{Failure, Stage};
+use super::survey::{Found, Survey};
+use super::{Goal, Options};
 use crate::event::{Bus, Source};
 use crate::host::{Change, Host, Interface};
 use crate::timer::sleep_until;
@@ -37,8 +39,8 @@ pub(super) async fn run(
     options: &Options,
     bus: &Bus,
     stream: TcpStream,
-    server: SocketAddrV4,
-    local: Ipv4Addr,
+    (server, local): (SocketAddrV4, Ipv4Addr),
+    found: &mut Found,
     reached: &mut dyn FnMut(Stage, String),
 ) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(Stage::Control, error.to_string());
@@ -78,6 +80,8 @@ pub(super) async fn run(
         refusal: None,
         leaving: None,
         outcome: None,
+        survey: None,
+        found,
         reached,
     };
     loop {
@@ -121,6 +125,9 @@ struct Client<'a> {
     /// We are on our way out, until then at most.
     leaving: Option<Instant>,
     outcome: Option<Result<(), Failure>>,
+    /// LCP is open, and nothing more is wanted of the link.
+    survey: Option<Survey>,
+    found: &'a mut Found,
     reached: &'a mut dyn FnMut(Stage, String),
 }
 
@@ -132,12 +139,13 @@ impl Client<'_> {
     fn deadline(&self) -> Option<Instant> {
         let control = self.control.poll_timeout().map(|(at, _)| at);
         let link = self.link.as_ref().and_then(Link::poll_timeout).map(|(at, _)| at);
+        let survey = self.survey.as_ref().map(Survey::deadline);
         let patience = match self.leaving {
             Some(until) => Some(until),
             None if self.stage < Stage::Tunnel => Some(self.since + self.options.patience),
             None => None,
         };
-        [control, link, patience].into_iter().flatten().min()
+        [control, link, survey, patience].into_iter().flatten().min()
     }
 
     fn read(&mut self) {
@@ -155,7 +163,13 @@ impl Client<'_> {
         let now = self.now();
         let Some(link) = &mut self.link else { return };
         match notice {
-            Notice::Frame { frame, .. } => link.handle_frame(now, &frame),
+            Notice::Frame { frame, .. } => {
+                let surveying = self.survey.is_some();
+                let taken = self.survey.as_mut().is_some_and(|survey| survey.take(&frame));
+                if !taken && (!surveying || is_lcp(&frame)) {
+                    link.handle_frame(now, &frame);
+                }
+            }
             Notice::ResetNeeded { .. } => link.request_reset(now),
             Notice::First { what: First::GreReceived, .. } => {
                 self.advance(Stage::Gre, String::new());
@@ -164,6 +178,7 @@ impl Client<'_> {
                 self.fail(Stage::Interface, format!("the interface was removed: {error}"));
             }
             Notice::NotSent { error, .. } => {
+                self.found.not_sent = Some(error.to_string());
                 self.source.publish(crate::event::Event::HostFailed {
                     what: "send GRE packets to the server",
                     error: error.to_string(),
@@ -171,6 +186,32 @@ impl Client<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Sends what is to be tried next; leaves when there is nothing.
+    fn go_on_with_survey(&mut self) {
+        let now = self.now();
+        let Some(survey) = &mut self.survey else { return };
+        match survey.handle_timeout(now) {
+            Some(frames) => {
+                frames.into_iter().for_each(|frame| self.command(Command::Frame(frame)))
+            }
+            None => {
+                survey.report(self.found);
+                self.survey = None;
+                self.hang_up(now);
+            }
+        }
+    }
+
+    /// Ends call and connection without a word of PPP.
+    fn hang_up(&mut self, now: Instant) {
+        self.leaving = Some(now + GOODBYE);
+        self.link = None;
+        self.command(Command::Remove);
+        // The call may be gone already.
+        let _ = self.control.clear_call(now, self.our_call_id);
+        self.control.stop(now, STOP_NONE);
     }
 
     fn handle_timeout(&mut self) {
@@ -200,10 +241,12 @@ impl Client<'_> {
     }
 
     fn pump(&mut self) {
+        self.go_on_with_survey();
         loop {
             let now = self.now();
             if let Some(output) = self.link.as_mut().and_then(Link::poll_output) {
                 match output {
+                    Output::Frame(frame) if self.survey.is_some() && !is_lcp(&frame) => {}
                     Output::Frame(frame) => self.command(Command::Frame(frame)),
                     Output::Event(event) => self.take_link(now, event),
                 }
@@ -296,6 +339,10 @@ impl Client<'_> {
             Event::LinkUp(framing) => {
                 self.command(Command::Framing(framing));
                 self.advance(Stage::Lcp, format!("server's MRU {}", framing.peer_mru));
+                if let Goal::Link { sizes } = self.options.goal {
+                    let largest = if sizes { framing.peer_mru } else { 0 };
+                    self.survey = Some(Survey::new(now, largest));
+                }
             }
             Event::Authenticated { method, .. } => {
                 let detail = method.map_or("not asked for".into(), |method| method.to_string());
@@ -314,6 +361,13 @@ impl Client<'_> {
             Event::ResetAcked => self.command(Command::ReceiveResetAcked),
             Event::NetworkUp(permit) => self.network_up(permit),
             Event::NetworkDown => self.command(Command::CloseNetwork),
+            Event::Negotiation {
+                protocol,
+                from: Party::Peer,
+                code: Code::CONFIGURE_REQUEST,
+                options,
+                ..
+            } => self.found.note_request(protocol, &options),
             Event::Closed(cause) => self.link_closed(now, &cause),
             _ => {}
         }
@@ -341,7 +395,7 @@ impl Client<'_> {
             let name = self.interface.as_ref().map_or("none", Interface::name).to_owned();
             self.advance(Stage::Interface, name);
         }
-        if self.options.check {
+        if self.options.goal == Goal::Tunnel {
             self.leave();
         }
     }
@@ -414,6 +468,10 @@ impl Drop for Client<'_> {
             self.host.undo(&change);
         }
     }
+}
+
+fn is_lcp(frame: &[u8]) -> bool {
+    matches!(wire::ppp::split(frame), Ok((Protocol::LCP, _)))
 }
 
 /// RFC 2637 §2.8 and §2.16.

@@ -2,6 +2,7 @@
 
 mod client;
 mod stage;
+mod survey;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::LocalSet;
 
 pub use stage::{Failure, Progress, Stage};
+pub use survey::{Found, METHODS};
 
 use crate::event::Bus;
 
@@ -34,12 +36,26 @@ pub struct Options {
     pub interface: Option<String>,
     /// Networks to route through the tunnel: address and length of the prefix.
     pub routes: Vec<(Ipv4Addr, u8)>,
-    /// End as soon as the tunnel is up.
-    pub check: bool,
+    /// When to end.
+    pub goal: Goal,
     /// How long each stage may take.
     pub patience: Duration,
     /// Where changes to this host are noted until they are undone.
     pub state_dir: PathBuf,
+}
+
+/// When a client that meets no trouble ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// As soon as LCP is open, before anything of the user is sent.
+    Link {
+        /// Find out first how long packets may be.
+        sizes: bool,
+    },
+    /// As soon as the tunnel is up.
+    Tunnel,
+    /// When it is told to.
+    Stay,
 }
 
 /// Connects, and stays connected until SIGINT, SIGTERM or the tunnel's end. `report` hears of each stage that was reached.
@@ -47,7 +63,21 @@ pub struct Options {
 /// # Errors
 ///
 /// The stage that failed.
-pub fn run(options: &Options, bus: &Bus, mut report: impl FnMut(&Progress)) -> Result<(), Failure> {
+pub fn run(options: &Options, bus: &Bus, report: impl FnMut(&Progress)) -> Result<(), Failure> {
+    examine(options, bus, report, &mut Found::default())
+}
+
+/// As [`run`]; what is found out about the server is written down, also when the connection fails.
+///
+/// # Errors
+///
+/// The stage that failed.
+pub fn examine(
+    options: &Options,
+    bus: &Bus,
+    mut report: impl FnMut(&Progress),
+    found: &mut Found,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -65,7 +95,7 @@ pub fn run(options: &Options, bus: &Bus, mut report: impl FnMut(&Progress)) -> R
             _ => return Err(Failure::new(Stage::Tcp, "PPTP works over IPv4 only")),
         };
         reached(Stage::Tcp, format!("from {local}"));
-        client::run(options, bus, stream, server, *local.ip(), &mut reached).await
+        client::run(options, bus, stream, (server, *local.ip()), found, &mut reached).await
     })
 }
 

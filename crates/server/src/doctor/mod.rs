@@ -1,4 +1,4 @@
-//! This host as a PPTP server, examined before any client comes.
+//! This host as a PPTP server, examined before any client comes; and the way to a server of any make ([`examine_path`]).
 //!
 //! [`Snapshot::take`] looks at the machine, [`judge()`] says what that means, [`fix()`] makes the changes that are safe.
 
@@ -6,6 +6,7 @@ mod clash;
 pub mod firewall;
 mod fix;
 mod judge;
+mod path;
 mod probe;
 mod processes;
 mod rules;
@@ -15,8 +16,9 @@ use std::fmt;
 
 pub use fix::{fix, unfix};
 pub use judge::judge;
+pub use path::{Target, examine_path};
 pub use processes::{Listener, Process};
-pub use snapshot::{Probes, Snapshot, Tunnels};
+pub use snapshot::{Probes, Snapshot, Tunnels, firewall_rules};
 
 use crate::host::Change;
 

@@ -144,7 +144,7 @@ impl Snapshot {
             servers: processes::servers(),
             modules: processes::modules(),
             sysctls: sysctls(&interfaces),
-            firewall: firewall(),
+            firewall: firewall_rules(),
             probes,
             listeners,
             interfaces,
@@ -197,8 +197,12 @@ fn sysctls(interfaces: &[Interface]) -> BTreeMap<String, String> {
     paths.into_iter().filter_map(read).collect()
 }
 
-/// The rules of nftables and of iptables, where it keeps its own.
-fn firewall() -> Result<Ruleset, String> {
+/// The rules of this host's packet filter: of nftables, and of iptables where it keeps its own.
+///
+/// # Errors
+///
+/// Why they are not known.
+pub fn firewall_rules() -> Result<Ruleset, String> {
     // What iptables keeps in nftables, nft shows too.
     let legacy = fs::read_to_string("/proc/thread-self/net/ip_tables_names").unwrap_or_default();
     let mut rules = match (sys::nft::list_json(), sys::nft::list()) {

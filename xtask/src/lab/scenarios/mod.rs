@@ -4,6 +4,7 @@ mod accounts;
 mod addresses;
 mod bad_lines;
 mod command_line;
+mod doctor;
 mod found;
 mod hooks;
 mod hostile;
@@ -57,6 +58,7 @@ pub(crate) fn all(named: bool) -> impl Iterator<Item = (Kind, &'static Scenario)
         if named { found::SCENARIOS } else { &[] },
         pages::SCENARIOS,
         command_line::SCENARIOS,
+        doctor::SCENARIOS,
     ];
     let scenarios = lists.into_iter().flatten();
     scenarios.flat_map(|scenario| {

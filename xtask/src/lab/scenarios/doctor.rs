@@ -1,0 +1,156 @@
+//! `gretel doctor`, on the server's host and from a client's place.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::Scenario;
+use crate::lab::{caller::Caller, segment::SERVER, server::Files, world::World};
+use crate::workspace;
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "gretel doctor HOST finds nothing wrong and tells what the server offers",
+        compared: true,
+        run: nothing_wrong,
+    },
+    Scenario {
+        name: "gretel doctor HOST tells where the trouble lies",
+        compared: true,
+        run: troubles,
+    },
+    Scenario {
+        name: "gretel doctor finds the server listening and reachable",
+        compared: false,
+        run: on_the_server,
+    },
+];
+
+/// What was said about each question.
+struct Answers(Value);
+
+impl Answers {
+    fn of(command: &mut Command) -> Result<Self> {
+        let output = command.arg("--json").output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        Ok(Self(serde_json::from_slice(&output.stdout).with_context(|| said.into_owned())?))
+    }
+
+    fn check(&self, id: &str, outcome: &str, words: &str) -> Result<()> {
+        let all = self.0["checks"].as_array().context("no checks")?;
+        let check = all
+            .iter()
+            .find(|check| check["id"] == id)
+            .with_context(|| format!("{id}: {all:#?}"))?;
+        let seen = check["seen"].as_str().unwrap_or_default();
+        ensure!(check["outcome"] == outcome && seen.contains(words), "{id}: {check:#}");
+        Ok(())
+    }
+}
+
+/// Examines the way to the server, without logging in if there is no password.
+fn examine(caller: &Caller, password: Option<&str>) -> Result<Answers> {
+    let mut command = caller.namespace.command("sh");
+    let gretel = workspace::gretel();
+    let login = match password {
+        Some(password) => (format!("echo {password} |"), "--user anna --password-stdin"),
+        None => (String::new(), ""),
+    };
+    let state = caller.folder().join("state");
+    let script = format!(
+        "{} {} doctor {SERVER} {} --timeout 3 --state-dir {} \"$@\"",
+        login.0,
+        gretel.display(),
+        login.1,
+        state.display()
+    );
+    Answers::of(command.args(["-c", &script, "sh"]))
+}
+
+fn nothing_wrong(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let caller = Caller::new(world, "caller", "10.99.0.9")?;
+    let answers = examine(&caller, Some("secret"))?;
+    for (id, words) in [
+        ("tcp", "ms"),
+        ("control", "by"),
+        ("gre", "ms"),
+        ("lcp", "MRU"),
+        ("mtu", "up to 1"),
+        ("authentication", "MS-CHAPv2"),
+        ("login", "MS-CHAPv2"),
+        ("encryption", "128"),
+        ("addresses", "192.168.77.1"),
+    ] {
+        answers.check(id, "fine", words)?;
+    }
+    let mtu =
+        answers.0["checks"].as_array().into_iter().flatten().find(|check| check["id"] == "mtu");
+    world.note("sizes", mtu.and_then(|check| check["seen"].as_str()).unwrap_or_default());
+    let answers = examine(&caller, Some("wrong"))?;
+    answers.check("login", "trouble", "the server")?;
+    world.end_and_check()
+}
+
+fn troubles(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let caller = Caller::new(world, "caller", "10.99.0.9")?;
+    // On the way: what the switch drops.
+    for (rule, id, place) in [
+        ("ip protocol gre drop", "gre", "on the way"),
+        ("tcp dport 1723 drop", "tcp", "on the way"),
+        ("ip protocol gre ip length > 1300 drop", "mtu", "1300 bytes came back"),
+    ] {
+        world.segment.switch.sh(&format!(
+            "nft 'table bridge fault {{ chain f {{ type filter hook forward priority 0; {rule}; }}; }}'"
+        ))?;
+        let answers = examine(&caller, None);
+        world.segment.switch.sh("nft delete table bridge fault")?;
+        answers?.check(id, "trouble", place)?;
+    }
+    // This host: what its own rules drop.
+    caller.namespace.sh(
+        "nft 'table inet fault { chain f { type filter hook output priority 0; ip protocol gre drop; }; }'",
+    )?;
+    let answers = examine(&caller, None);
+    caller.namespace.sh("nft delete table inet fault")?;
+    // The server's packets come, but it does not hear ours.
+    answers?.check("lcp", "trouble", "this host")?;
+    examine(&caller, None)?.check("lcp", "fine", "MRU")?;
+    // The server: nobody listens.
+    world.server.stop()?;
+    examine(&caller, None)?.check("tcp", "trouble", "the server")?;
+    world.check_released_without_server()
+}
+
+fn on_the_server(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let folder = world.segment.folder.join("gretel");
+    let file = |name: &str| folder.join(name).display().to_string();
+    let script = format!(
+        "{} doctor --pptpd-conf {} --ppp-options {} --chap-secrets {} --state-dir {} --json || true",
+        workspace::gretel().display(),
+        file("pptpd.conf"),
+        file("ppp-options"),
+        file("secrets"),
+        file("doctor"),
+    );
+    let text = world.server.sh(&script)?;
+    let Ok(answers) = serde_json::from_str(&text) else { bail!("this is no JSON: {text}") };
+    let answers = Answers(answers);
+    for (id, words) in [
+        ("configuration", "4 sessions"),
+        ("port", "gretel (process"),
+        ("reachable", "addresses, from this host"),
+        ("gre-loop", "lo"),
+        ("firewall-tcp", "TCP 1723"),
+        ("firewall-gre-in", "protocol 47"),
+        ("forwarding", "1"),
+        ("proxy-arp", "eth0"),
+        ("others", "none runs"),
+    ] {
+        answers.check(id, "fine", words)?;
+    }
+    world.end_and_check()
+}
