@@ -54,6 +54,9 @@ pub(crate) struct Arguments {
     /// Where changes to this host are noted until they are undone.
     #[arg(long, value_name = "DIR", default_value = "/run/gretel-connect")]
     state_dir: PathBuf,
+    /// Move packets one by one, as a yardstick for benchmarks.
+    #[arg(long, hide = true)]
+    naive_io: bool,
     /// Log every control message.
     #[arg(long)]
     debug: bool,
@@ -106,6 +109,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
         interface: (!arguments.no_tun).then(|| arguments.tun.clone()),
         routes: arguments.route.clone(),
         goal: if arguments.check { Goal::Tunnel } else { Goal::Stay },
+        naive_io: arguments.naive_io,
         patience: Duration::from_secs(arguments.timeout),
         state_dir: arguments.state_dir.clone(),
     })

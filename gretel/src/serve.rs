@@ -48,6 +48,9 @@ pub(crate) struct Arguments {
     /// Threads that carry packets [default: one for each processor].
     #[arg(long, value_name = "NUMBER")]
     workers: Option<usize>,
+    /// Move packets one by one, as a yardstick for benchmarks.
+    #[arg(long, hide = true)]
+    naive_io: bool,
     /// Listen here in place of where the files say.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -115,7 +118,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut files = arguments.files.files(arguments.listen);
     files.prefer_stateful_mppe = arguments.prefer_stateful_mppe;
     files.debug = arguments.debug;
-    let options = options(arguments.workers, arguments.state_dir.clone());
+    let options = Options {
+        naive_io: arguments.naive_io,
+        ..options(arguments.workers, arguments.state_dir.clone())
+    };
     run_files(
         Served { files, options },
         &Service { sink: Sink::StandardError, ready: None, pid_file: None },
@@ -187,7 +193,10 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         settings.listen = vec![listen];
     }
     let source = Fixed::from(&quickstart);
-    let options = options(arguments.workers, arguments.state_dir.clone());
+    let options = Options {
+        naive_io: arguments.naive_io,
+        ..options(arguments.workers, arguments.state_dir.clone())
+    };
     server::run(source, settings, quickstart.users(), options, bus).context("cannot serve")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -195,5 +204,5 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn options(workers: Option<usize>, state_dir: PathBuf) -> Options {
     let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let workers = workers.unwrap_or_else(processors).max(1);
-    Options { state_dir, workers, heartbeat: crate::supervisor::heartbeat() }
+    Options { state_dir, workers, naive_io: false, heartbeat: crate::supervisor::heartbeat() }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 
-use sys::event::Epoll;
 use sys::raw::GreSocket;
 
 use crate::counters::WorkerTotals;
@@ -16,6 +15,27 @@ use crate::{Command, Counters, NewCall, Notice, Totals};
 
 /// Takes a notice, or gives it back when there is no room for it.
 pub(crate) type Notify = dyn Fn(Notice) -> Result<(), Notice> + Send + Sync;
+
+/// How packets are moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IoMode {
+    /// Many with one system call, encrypted in lanes, super-packets where the kernel has them.
+    #[default]
+    Batched,
+    /// One packet for each system call, encrypted one at a time, no super-packets: the yardstick that benchmarks compare with.
+    Naive,
+}
+
+/// How the workers are set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    /// How many threads (at least one).
+    pub workers: usize,
+    /// The interface or VRF that the raw sockets are bound to, if to one.
+    pub device: Option<&'a str>,
+    /// How packets are moved.
+    pub io: IoMode,
+}
 
 /// All workers. Dropping it ends them and closes every call's interface.
 pub struct Dataplane {
@@ -32,8 +52,7 @@ struct Handle {
 }
 
 impl Dataplane {
-    /// Starts `workers` threads (at least one), each with a raw GRE socket in the calling thread's network namespace, bound to the interface or
-    /// VRF `device` if one is named. They call `notify` with
+    /// Starts the workers, each a thread with a raw GRE socket in the calling thread's network namespace. They call `notify` with
     /// what the control plane has to know; it must not block, and gives a notice back that it has no room for. Such notices are counted
     /// and lost, but for [`Notice::Removed`], which is offered again for some seconds.
     ///
@@ -41,8 +60,7 @@ impl Dataplane {
     ///
     /// `PermissionDenied` without `CAP_NET_RAW`; when there are no file descriptors or threads left.
     pub fn start(
-        workers: usize,
-        device: Option<&str>,
+        settings: Settings<'_>,
         notify: impl Fn(Notice) -> Result<(), Notice> + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let notify: Arc<Notify> = Arc::new(notify);
@@ -52,9 +70,8 @@ impl Dataplane {
             reaper: Some(reaper.clone()),
             reaper_thread: Some(reaper_thread),
         };
-        let workers = workers.max(1);
-        for index in 0..workers {
-            let handle = start_worker(index, workers, device, &notify, &reaper)?;
+        for index in 0..settings.workers.max(1) {
+            let handle = start_worker(index, settings, &notify, &reaper)?;
             dataplane.workers.push(handle);
         }
         Ok(dataplane)
@@ -110,13 +127,13 @@ impl std::fmt::Debug for Dataplane {
 
 fn start_worker(
     index: usize,
-    workers: usize,
-    device: Option<&str>,
+    settings: Settings<'_>,
     notify: &Arc<Notify>,
     reaper: &Sender<Remains>,
 ) -> io::Result<Handle> {
     let socket = GreSocket::open()?;
-    if let Some(device) = device {
+    let workers = settings.workers.max(1);
+    if let Some(device) = settings.device {
         socket.bind_device(device)?;
     }
     socket.attach_worker_filter(index, workers)?;
@@ -124,8 +141,8 @@ fn start_worker(
     let totals = Arc::new(WorkerTotals::default());
     let worker = Worker::new(
         (index, workers),
+        settings.io,
         socket,
-        Epoll::new()?,
         Arc::clone(&mailbox),
         Arc::clone(&totals),
         Arc::clone(notify),

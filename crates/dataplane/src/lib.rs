@@ -16,5 +16,5 @@ mod worker;
 
 pub use command::{Command, NewCall};
 pub use counters::{Counters, Snapshot, Totals};
-pub use dataplane::Dataplane;
+pub use dataplane::{Dataplane, IoMode, Settings};
 pub use notice::{First, Notice};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use dataplane::{Dataplane, Notice};
+use dataplane::{Dataplane, IoMode, Notice};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -31,6 +31,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// Worker threads for packets.
     pub workers: usize,
+    /// Move packets one by one, as a yardstick for benchmarks.
+    pub naive_io: bool,
     /// A sign of life for whoever watches this process.
     pub heartbeat: Option<Heartbeat>,
 }
@@ -65,10 +67,14 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async move {
         let (notify, notices) = mpsc::channel(NOTICES);
-        let dataplane =
-            Dataplane::start(options.workers, settings.vrf.as_deref(), move |notice| {
-                notify.try_send(notice).map_err(TrySendError::into_inner)
-            })?;
+        let workers = dataplane::Settings {
+            workers: options.workers,
+            device: settings.vrf.as_deref(),
+            io: if options.naive_io { IoMode::Naive } else { IoMode::Batched },
+        };
+        let dataplane = Dataplane::start(workers, move |notice| {
+            notify.try_send(notice).map_err(TrySendError::into_inner)
+        })?;
         let mut listeners = Vec::new();
         for address in &settings.listen {
             let listener = listener::bind(*address, settings.vrf.as_deref())

@@ -86,6 +86,17 @@ impl Tun {
         Self::open(name_pattern, 0)
     }
 
+    /// Has the kernel give plain packets from now on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the kernel; none are known.
+    pub fn forgo_offloads(&mut self) -> io::Result<()> {
+        set_offloads(self.as_fd(), 0)?;
+        self.offloads = Offloads::default();
+        Ok(())
+    }
+
     /// `flags`: further `IFF_*` of `linux/if_tun.h`.
     fn open(name_pattern: &str, flags: i32) -> io::Result<Self> {
         let flags = flags | libc::IFF_TUN | libc::IFF_NO_PI;
@@ -181,14 +192,18 @@ pub fn is_gone(error: &io::Error) -> bool {
 fn ask_for_offloads(tun: BorrowedFd<'_>) -> Offloads {
     for offloads in [Offloads { tcp: true, udp: true }, Offloads { tcp: true, udp: false }] {
         let bits = OFFLOAD_TCP | if offloads.udp { OFFLOAD_UDP } else { 0 };
-        // SAFETY: TUNSETOFFLOAD takes a number and no pointer.
-        let result =
-            unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(bits)) };
-        if result == 0 {
+        if set_offloads(tun, bits).is_ok() {
             return offloads;
         }
     }
     Offloads::default()
+}
+
+fn set_offloads(tun: BorrowedFd<'_>, bits: libc::c_uint) -> io::Result<()> {
+    // SAFETY: TUNSETOFFLOAD takes a number and no pointer.
+    let result =
+        unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(bits)) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn open(name_pattern: &str, flags: i32) -> io::Result<(OwnedFd, String)> {

@@ -1,6 +1,7 @@
 //! One worker: its loop, and where each packet goes.
 
 mod limit;
+mod outbox;
 mod session;
 mod timers;
 
@@ -13,9 +14,11 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
+use crypto::mppe::{self, PacketKeys, SessionKey};
 use engine::Instant;
+use engine::data::Plan;
 use sys::event::{Epoll, MAX_READY};
-use sys::raw::{BATCH, GreSocket, NotSent, RecvBatch, SendBatch};
+use sys::raw::{BATCH, GreSocket, NotSent, RecvBatch};
 use sys::tun::Tun;
 use wire::gre::Outer;
 
@@ -24,8 +27,9 @@ use crate::dataplane::Notify;
 use crate::mailbox::{Letter, Mailbox};
 use crate::offload::{Join, MAX_PIECES, Packets};
 use crate::reaper::Remains;
-use crate::{Command, Counters, NewCall, Notice};
+use crate::{Command, Counters, IoMode, NewCall, Notice};
 use limit::OncePerSecond;
+use outbox::Outbox;
 use session::Session;
 use timers::Timers;
 
@@ -62,6 +66,10 @@ pub(crate) struct Worker {
     /// Calls whose figures or deadlines have changed in this wake-up.
     touched: Vec<u16>,
     incoming: RecvBatch,
+    /// For each packet in `incoming`: how it was opened, if it was opened among many.
+    plans: Vec<Option<Plan>>,
+    /// And with which key, which part of its slot.
+    keys: Vec<Option<(SessionKey, Range<usize>)>>,
     /// IP packets in `incoming` that are to be delivered.
     arrivals: Vec<Arrival>,
     join: Join,
@@ -103,8 +111,9 @@ const _: () = assert!(MAX_PIECES >= BATCH);
 /// What a session needs of its worker.
 struct Io {
     now: Instant,
+    mode: IoMode,
     socket: GreSocket,
-    outgoing: SendBatch,
+    outgoing: Outbox,
     /// Calls of packets that could not be sent, with the kernel's answer.
     not_sent: Vec<NotSent>,
     /// For a packet that had to wait for another.
@@ -120,19 +129,25 @@ impl Worker {
     /// `place`: which worker of how many.
     pub(crate) fn new(
         place: (usize, usize),
+        mode: IoMode,
         socket: GreSocket,
-        epoll: Epoll,
         mailbox: Arc<Mailbox>,
         totals: Arc<WorkerTotals>,
         notify: Arc<Notify>,
         reaper: Sender<Remains>,
     ) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
         epoll.add(&socket, SOCKET)?;
         epoll.add(&mailbox.bell, MAILBOX)?;
+        let limit = match mode {
+            IoMode::Batched => BATCH,
+            IoMode::Naive => 1,
+        };
         let io = Io {
             now: now(),
             socket,
-            outgoing: SendBatch::new(PACKET_LEN),
+            mode,
+            outgoing: Outbox::new(PACKET_LEN, limit),
             not_sent: Vec::with_capacity(BATCH),
             scratch: vec![0; PACKET_LEN].into(),
             super_packet: vec![0; SUPER_PACKET_LEN].into(),
@@ -149,7 +164,9 @@ impl Worker {
             letters: Vec::with_capacity(BATCH),
             sessions: (0..=u16::MAX).map(|_| None).collect(),
             touched: Vec::with_capacity(BATCH),
-            incoming: RecvBatch::new(PACKET_LEN),
+            incoming: RecvBatch::new(PACKET_LEN).limited_to(limit),
+            plans: Vec::with_capacity(BATCH),
+            keys: Vec::with_capacity(BATCH),
             arrivals: Vec::with_capacity(BATCH),
             join: Join::new(),
             gone: Vec::new(),
@@ -208,7 +225,7 @@ impl Worker {
         self.sessions[usize::from(id)] = Some(Box::new(Session::new(call, counters)));
     }
 
-    fn carry_out(&mut self, call: u16, command: Command) {
+    fn carry_out(&mut self, call: u16, mut command: Command) {
         let Some(session) = &mut self.sessions[usize::from(call)] else {
             // An interface for a call that is gone is closed like any other.
             if let Command::OpenNetwork { tun: Some(tun), .. } = command {
@@ -216,12 +233,16 @@ impl Worker {
             }
             return;
         };
-        if let Command::OpenNetwork { tun: Some(tun), .. } = &command {
+        if let Command::OpenNetwork { tun: Some(tun), .. } = &mut command {
             let token = u64::from(call);
+            if self.io.mode == IoMode::Naive {
+                // A kernel that has offloads lets go of them.
+                let _ = tun.forgo_offloads();
+            }
             if let Some(previous) = session.tun.take() {
                 close(&self.epoll, &self.io, previous);
             }
-            if let Err(error) = self.epoll.add(tun, token) {
+            if let Err(error) = self.epoll.add(&*tun, token) {
                 session.interface_gone(&mut self.io, error);
             }
         }
@@ -232,7 +253,7 @@ impl Worker {
     fn remove(&mut self, call: u16) {
         let Some(mut session) = self.sessions[usize::from(call)].take() else { return };
         // What was sent just before, a Terminate-Ack for instance, leaves first.
-        self.io.flush();
+        self.io.flush(None);
         let tun = session.tun.take();
         if let Some(tun) = &tun {
             // It fails only for an interface that was never added.
@@ -258,11 +279,58 @@ impl Worker {
             return false;
         }
         self.io.now = now();
+        // A lone packet costs least by itself.
+        if received > 1 {
+            self.open_many(received);
+        }
         for index in 0..received {
             self.take_packet(index);
         }
+        self.plans.clear();
         self.deliver_arrivals();
         true
+    }
+
+    /// Decrypts what can be decrypted together. The packets are looked at again, and judged, one after the other.
+    fn open_many(&mut self, received: usize) {
+        let mut first = None;
+        for index in 0..received {
+            let planned = self.plan(index);
+            let (key, plan) = match planned {
+                Some((call, key, plan)) => {
+                    first.get_or_insert(call);
+                    (Some(key), Some(plan))
+                }
+                None => (None, None),
+            };
+            self.keys.push(key);
+            self.plans.push(plan);
+        }
+        let chain = first.and_then(|call: u16| self.sessions[usize::from(call)].as_mut());
+        let slots = self.incoming.packets_mut(received).zip(self.keys.drain(..));
+        let bodies = slots.filter_map(|(slot, key)| {
+            let (key, body) = key?;
+            Some((key, &mut slot[body]))
+        });
+        mppe::apply(bodies, chain.and_then(|session| session.path.receive_keys()));
+    }
+
+    /// Whose packet it is, what decrypts which part of its slot, and how to go on then.
+    fn plan(&mut self, index: usize) -> Option<(u16, (SessionKey, Range<usize>), Plan)> {
+        if self.incoming.is_truncated(index) {
+            return None;
+        }
+        let packet = self.incoming.packet(index);
+        let outer = Outer::parse(packet).ok()?;
+        let call = call_id(packet, &outer)?;
+        let session = self.sessions[usize::from(call)].as_mut()?;
+        if session.route.peer != outer.source {
+            return None;
+        }
+        let gre = &packet[outer.start..outer.end];
+        let (key, plan) = session.path.plan_inbound(self.io.now, gre)?;
+        let body = outer.start + plan.body.start..outer.start + plan.body.end;
+        Some((call, (key, body), plan))
     }
 
     fn take_packet(&mut self, index: usize) {
@@ -270,8 +338,8 @@ impl Worker {
         let packet = self.incoming.packet_mut(index);
         let parsed = Outer::parse(packet).ok().filter(|_| !is_truncated);
         let Some((outer, call)) = parsed.and_then(|outer| {
-            let call_id = packet.get(outer.start + 6..outer.start + 8)?;
-            Some((outer, u16::from_be_bytes(call_id.try_into().ok()?)))
+            let call = call_id(packet, &outer)?;
+            Some((outer, call))
         }) else {
             count(&self.io.totals.malformed);
             return;
@@ -283,7 +351,7 @@ impl Worker {
         let Some(session) = &mut self.sessions[usize::from(call)] else {
             return self.unknown_call(outer.source, call);
         };
-        if session.peer != outer.source {
+        if session.route.peer != outer.source {
             session.counters.wrong_peer().add_one();
             count(&self.io.totals.wrong_peers);
             if let Some(suppressed) = self.wrong_peers.allow(self.io.now) {
@@ -294,7 +362,8 @@ impl Worker {
             return;
         }
         session.touch(&mut self.touched);
-        let arrived = session.receive(&mut self.io, &mut packet[outer.start..outer.end]);
+        let plan = self.plans.get(index).and_then(Option::as_ref);
+        let arrived = session.receive(&mut self.io, &mut packet[outer.start..outer.end], plan);
         let has_held = session.path.has_held();
         if let Some((range, offloads)) = arrived {
             let range = outer.start + range.start..outer.start + range.end;
@@ -394,8 +463,17 @@ impl Worker {
             }
             session.counters.publish(&session.path);
         }
+        let is_quiet = self.io.outgoing.len() <= 1;
+        let busiest =
+            self.touched.last().and_then(|call| self.sessions[usize::from(*call)].as_mut());
+        self.io.flush(busiest.and_then(|session| session.path.send_keys()));
+        if is_quiet
+            && let [call] = self.touched[..]
+            && let Some(session) = &mut self.sessions[usize::from(call)]
+        {
+            session.path.prepare();
+        }
         self.touched.clear();
-        self.io.flush();
         for NotSent { tag: call, error } in self.io.not_sent.drain(..) {
             let Some(session) = &mut self.sessions[usize::from(call)] else { continue };
             if let Some(notice) = session.not_sent(error)
@@ -413,7 +491,7 @@ impl Drop for Worker {
             let error = io::Error::other("a fault in the program");
             self.io.notify(Notice::WorkerFailed { worker: self.index, error });
         }
-        self.io.flush();
+        self.io.flush(None);
         for session in &mut self.sessions {
             if let Some(session) = session.take() {
                 let tun = session.tun;
@@ -433,10 +511,11 @@ impl Io {
         taken
     }
 
-    fn flush(&mut self) {
+    /// Sends what waits. Keys of `chain` are made ahead meanwhile.
+    fn flush(&mut self, chain: Option<&mut PacketKeys>) {
         let not_sent = &mut self.not_sent;
         let totals = &self.totals;
-        self.outgoing.flush(&self.socket, |failure| {
+        self.outgoing.flush(&self.socket, chain, |failure| {
             count(&totals.not_sent);
             // One batch's worth is remembered for the calls; the rest, which only a dead network makes, is in the totals alone.
             if not_sent.len() < BATCH {
@@ -445,9 +524,9 @@ impl Io {
         });
     }
 
-    fn flush_if_full(&mut self) {
+    fn flush_if_full(&mut self, chain: Option<&mut PacketKeys>) {
         if self.outgoing.is_full() {
-            self.flush();
+            self.flush(chain);
         }
     }
 
@@ -456,6 +535,12 @@ impl Io {
         // The thread lives as long as this sender.
         let _ = self.reaper.send(Remains { tun, notice });
     }
+}
+
+/// The call id in a GRE packet (RFC 2637 §4.1).
+fn call_id(packet: &[u8], outer: &Outer) -> Option<u16> {
+    let bytes = packet.get(outer.start + 6..outer.start + 8)?;
+    Some(u16::from_be_bytes(bytes.try_into().ok()?))
 }
 
 fn close(epoll: &Epoll, io: &Io, tun: Tun) {

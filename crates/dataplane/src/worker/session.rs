@@ -3,20 +3,20 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem;
-use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Instant;
-use engine::data::{DataPath, DropReason, HEADROOM, Inbound};
+use engine::data::{DataPath, DropReason, HEADROOM, Inbound, Outbound, Plan};
 use sys::tun::{self, OFFLOAD_HEADER_LEN, OffloadHeader, Offloads, Tun};
 use wire::gre;
 
 use super::Io;
 use super::limit::{Bucket, Trace};
+use super::outbox::Route;
 use crate::offload::{Header, Split};
-use crate::{Command, Counters, First, NewCall, Notice};
+use crate::{Command, Counters, First, IoMode, NewCall, Notice};
 
 /// How many packets are kept that came before their keys or network protocol.
 const MAX_EARLY: usize = 8;
@@ -27,8 +27,7 @@ const EARLY_LIFETIME: Duration = Duration::from_secs(1);
 pub(super) struct Session {
     call: u16,
     pub(super) generation: u64,
-    pub(super) peer: Ipv4Addr,
-    local: Ipv4Addr,
+    pub(super) route: Route,
     pub(super) path: DataPath,
     pub(super) tun: Option<Tun>,
     pub(super) counters: Arc<Counters>,
@@ -50,8 +49,7 @@ impl Session {
         Self {
             call: call.path.our_call_id,
             generation: call.generation,
-            peer: call.peer,
-            local: call.local,
+            route: Route { peer: call.peer, local: call.local, call: call.path.our_call_id },
             path: DataPath::new(call.path),
             tun: None,
             counters,
@@ -92,16 +90,20 @@ impl Session {
         self.replay_early(io);
     }
 
-    /// Takes a GRE packet from the peer. What is to be written to the interface is given back: where it lies in `packet`, and what the
-    /// interface takes. Then, when [`DataPath::has_held`], [`take_ready`](Self::take_ready) is wanted.
+    /// Takes a GRE packet from the peer, decrypted already if there was a plan. What is to be written to the interface is given back: where
+    /// it lies in `packet`, and what the interface takes. Then, when [`DataPath::has_held`], [`take_ready`](Self::take_ready) is wanted.
     pub(super) fn receive(
         &mut self,
         io: &mut Io,
         packet: &mut [u8],
+        plan: Option<&Plan>,
     ) -> Option<(Range<usize>, Offloads)> {
         self.first(io, First::GreReceived);
         let newest = self.path.newest_received();
-        let inbound = self.path.inbound(io.now, packet);
+        let inbound = match plan {
+            Some(plan) => self.path.inbound_opened(io.now, plan, packet),
+            None => self.path.inbound(io.now, packet),
+        };
         if self.trace.is_some() {
             self.trace_packet(io, packet, newest, &inbound);
         }
@@ -192,12 +194,19 @@ impl Session {
             let room = io.outgoing.room();
             let len = split.write_next(&mut room[HEADROOM..]).ok_or(DropReason::NoRoom)?;
             let packet = HEADROOM..HEADROOM + len;
-            if let Ok(packet) = self.path.outbound_ip_in_place(io.now, room, packet) {
-                io.outgoing.push(packet, self.peer, self.local, self.call);
+            let planned = match io.mode {
+                IoMode::Batched => self.path.plan_outbound_ip(io.now, room, packet),
+                IoMode::Naive => {
+                    let packet = self.path.outbound_ip_in_place(io.now, room, packet);
+                    packet.map(|packet| Outbound { packet, seal: None })
+                }
+            };
+            if let Ok(Outbound { packet, seal }) = planned {
+                io.outgoing.push(packet, seal, &self.route);
                 self.counters.last_activity().set(io.now.as_nanos());
                 self.first(io, First::GreSent);
                 self.first(io, First::PacketSent);
-                io.flush_if_full();
+                io.flush_if_full(self.path.send_keys());
             }
         }
         Ok(())
@@ -227,24 +236,24 @@ impl Session {
     fn send_frame(&mut self, io: &mut Io, frame: &[u8]) {
         // A frame that does not fit is counted by the packet path.
         if let Ok(len) = self.path.outbound_frame(io.now, frame, io.outgoing.room()) {
-            io.outgoing.push(0..len, self.peer, self.local, self.call);
+            io.outgoing.push(0..len, None, &self.route);
             self.first(io, First::GreSent);
-            io.flush_if_full();
+            io.flush_if_full(self.path.send_keys());
         }
     }
 
     fn send_packet(&mut self, io: &mut Io, packet: &[u8]) {
         // Refused packets are counted by the packet path.
         if let Ok(len) = self.path.outbound_ip(io.now, packet, io.outgoing.room()) {
-            io.outgoing.push(0..len, self.peer, self.local, self.call);
-            io.flush_if_full();
+            io.outgoing.push(0..len, None, &self.route);
+            io.flush_if_full(self.path.send_keys());
         }
     }
 
     fn send_ack(&mut self, io: &mut Io) {
         if let Some(len) = self.path.ack_frame(io.outgoing.room()) {
-            io.outgoing.push(0..len, self.peer, self.local, self.call);
-            io.flush_if_full();
+            io.outgoing.push(0..len, None, &self.route);
+            io.flush_if_full(self.path.send_keys());
         }
     }
 

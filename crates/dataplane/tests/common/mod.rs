@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use crypto::mppe::{Mode, StartKey, Strength};
-use dataplane::{Dataplane, NewCall, Notice};
+use dataplane::{Dataplane, IoMode, NewCall, Notice, Settings};
 use engine::data::Config;
 use engine::ppp::{DirectionKeys, Ipv4Agreed, Keys, NetworkPermit};
 use sys::event::Epoll;
@@ -80,7 +80,8 @@ impl Cable {
                 | std::sync::mpsc::TrySendError::Disconnected(notice) => notice,
             })
         };
-        let dataplane = self.at(end, || Dataplane::start(workers, None, notify).unwrap());
+        let settings = Settings { workers, device: None, io: IoMode::Batched };
+        let dataplane = self.at(end, || Dataplane::start(settings, notify).unwrap());
         Station { dataplane, notices }
     }
 

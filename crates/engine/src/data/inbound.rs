@@ -3,14 +3,15 @@
 use core::net::Ipv6Addr;
 use core::ops::Range;
 
-use crypto::mppe::{self, OpenError};
+use crypto::mppe::{self, OpenError, Planned, SessionKey};
 use wire::gre;
 use wire::ppp::{self, Protocol};
 
 use super::ip::{self, Source};
 use super::reorder::Expired;
 use super::{
-    AwaitingReset, DataPath, DropReason, Inbound, MRU_SLACK, RESET_INTERVAL, Stateful, clamp_mss,
+    AwaitingReset, DataPath, DropReason, Inbound, MRU_SLACK, RESET_INTERVAL, Receiver, Stateful,
+    clamp_mss,
 };
 use crate::Instant;
 use crate::gre::Receive;
@@ -24,7 +25,70 @@ struct Frame {
     seq: u32,
 }
 
+/// How an encrypted packet among many is opened: the caller decrypts `body` with the key that came with it ([`mppe::apply`]), then calls
+/// [`DataPath::inbound_opened`].
+#[derive(Debug)]
+pub struct Plan {
+    /// What the key decrypts, in the packet.
+    pub body: Range<usize>,
+    number: u64,
+}
+
 impl DataPath {
+    /// Looks at one of many received packets, and changes nothing. `None`: it is to be given to [`inbound`](Self::inbound), in its turn.
+    pub fn plan_inbound(&mut self, now: Instant, packet: &[u8]) -> Option<(SessionKey, Plan)> {
+        let (header, frame) = parse(packet).ok()?;
+        let frame = frame.filter(|frame| frame.protocol == Protocol::COMPRESSED)?;
+        self.permit?;
+        let is_fresh =
+            matches!(self.sequencer.classify(now, frame.seq), Receive::New { .. } | Receive::Late);
+        let is_ours = header.call_id == self.config.our_call_id;
+        if !is_fresh || !is_ours || frame.information.len() > self.longest_information() {
+            return None;
+        }
+        let (mppe_header, body) = packet[frame.information.clone()].split_first_chunk()?;
+        if body.is_empty() {
+            return None;
+        }
+        let receiver = self.opener.as_mut()?;
+        let distance = receiver.distance(frame.seq);
+        match receiver.opener.plan(u16::from_be_bytes(*mppe_header), distance) {
+            Ok(Planned::Key { number, key }) => {
+                let body = frame.information.start + mppe::HEADER_LEN..frame.information.end;
+                Some((key, Plan { body, number }))
+            }
+            Ok(Planned::Alone) | Err(_) => None,
+        }
+    }
+
+    /// Takes a packet whose body has been decrypted as [`plan_inbound`](Self::plan_inbound) said. Packets are to be taken in the order in
+    /// which they came, planned or not.
+    pub fn inbound_opened(&mut self, now: Instant, plan: &Plan, packet: &mut [u8]) -> Inbound {
+        let result = self.accept(now, packet).and_then(|frame| match frame {
+            Some(frame) => self.opened(now, packet, &frame, plan.number),
+            None => Ok(Inbound::AckOnly),
+        });
+        self.counted(result)
+    }
+
+    fn opened(
+        &mut self,
+        now: Instant,
+        packet: &mut [u8],
+        frame: &Frame,
+        number: u64,
+    ) -> Result<Inbound, DropReason> {
+        let body = frame.information.start + mppe::HEADER_LEN..frame.information.end;
+        let receiver = self.opener.as_mut().ok_or(DropReason::NoKeys)?;
+        if !is_network_packet(&packet[body.clone()]) {
+            return Err(DropReason::Undecryptable);
+        }
+        receiver.opener.commit(number).map_err(|_| DropReason::MppeTooOld)?;
+        receiver.opened(frame.seq);
+        self.commit(now, frame.seq, true);
+        self.decrypted(packet, body)
+    }
+
     /// Takes a received GRE packet, from its flags on, which has come from the peer's address; decrypts in place.
     ///
     /// After each call, and at [`held_deadline`](Self::held_deadline), call [`take_ready`](Self::take_ready) until it gives nothing.
@@ -99,8 +163,7 @@ impl DataPath {
         frame: Frame,
         fresh: bool,
     ) -> Result<Inbound, DropReason> {
-        let limit = usize::from(self.framing.our_mru.max(super::DEFAULT_MRU)) + MRU_SLACK;
-        if frame.information.len() > limit {
+        if frame.information.len() > self.longest_information() {
             return Err(DropReason::Oversize);
         }
         if frame.protocol == Protocol::COMPRESSED {
@@ -158,20 +221,27 @@ impl DataPath {
             return self.not_opened(now, frame.seq, fresh, error);
         }
         self.commit(now, frame.seq, fresh);
+        self.decrypted(packet, body)
+    }
+
+    /// What was in MPPE.
+    fn decrypted(&mut self, packet: &mut [u8], body: Range<usize>) -> Result<Inbound, DropReason> {
         let (protocol, information) =
             ppp::split(&packet[body.clone()]).map_err(|_| DropReason::Undecryptable)?;
         let information = body.end - information.len()..body.end;
         self.network(packet, protocol, information)
     }
 
+    /// The most bytes that may follow the protocol number in a frame.
+    fn longest_information(&self) -> usize {
+        usize::from(self.framing.our_mru.max(super::DEFAULT_MRU)) + MRU_SLACK
+    }
+
     fn open(&mut self, header: u16, seq: u32, body: &mut [u8]) -> Result<(), OpenError> {
         let Some(receiver) = &mut self.opener else { return Err(OpenError::NotEncrypted) };
-        let ahead = seq.wrapping_sub(receiver.newest);
-        let distance = if ahead < 1 << 31 { ahead } else { 0 };
+        let distance = receiver.distance(seq);
         receiver.opener.open(header, distance, body, is_network_packet)?;
-        if distance > 0 {
-            receiver.newest = seq;
-        }
+        receiver.opened(seq);
         if let Some(stateful) = &mut receiver.stateful {
             // After a loss only a fresh start of the cipher brings the order back.
             if header & mppe::FLUSHED != 0 {
@@ -263,6 +333,20 @@ impl DataPath {
                 stateful.awaiting_reset = Some(AwaitingReset { since: now, acked: false });
                 Ok(Inbound::ResetNeeded)
             }
+        }
+    }
+}
+
+impl Receiver {
+    /// How far a sequence number is ahead of the newest packet opened; 0 for one behind it.
+    fn distance(&self, seq: u32) -> u32 {
+        let ahead = seq.wrapping_sub(self.newest);
+        if ahead < 1 << 31 { ahead } else { 0 }
+    }
+
+    fn opened(&mut self, seq: u32) {
+        if self.distance(seq) > 0 {
+            self.newest = seq;
         }
     }
 }

@@ -7,14 +7,15 @@ mod outbound;
 mod reason;
 mod reorder;
 
+pub use inbound::Plan;
 pub use mss::clamp_mss;
-pub use outbound::HEADROOM;
+pub use outbound::{HEADROOM, Outbound};
 pub use reason::{DropReason, Drops};
 
 use core::ops::Range;
 use core::time::Duration;
 
-use crypto::mppe::{Mode, Opener, Sealer};
+use crypto::mppe::{Mode, Opener, PacketKeys, Sealer};
 use reorder::Reorder;
 
 use crate::Instant;
@@ -92,6 +93,8 @@ pub struct DataPath {
     permit: Option<NetworkPermit>,
     sealer: Option<Sealer>,
     opener: Option<Receiver>,
+    /// Whether the cipher of the next packet to the peer is ready.
+    is_prepared: bool,
     stats: Stats,
 }
 
@@ -136,6 +139,7 @@ impl DataPath {
             permit: None,
             sealer: None,
             opener: None,
+            is_prepared: false,
             stats: Stats::default(),
         }
     }
@@ -147,6 +151,7 @@ impl DataPath {
 
     /// CCP is open: encrypt and decrypt with these keys, from coherency count 0.
     pub fn install_keys(&mut self, keys: &Keys) {
+        self.is_prepared = false;
         let send = &keys.send;
         self.sealer = Some(Sealer::new(send.start.clone(), send.strength, send.mode));
         let receive = &keys.receive;
@@ -161,6 +166,38 @@ impl DataPath {
     pub fn remove_keys(&mut self) {
         self.sealer = None;
         self.opener = None;
+    }
+
+    /// Makes the ciphers of the next packet each way ready, so that a lone one costs no more than its bytes. For when there is nothing else
+    /// to do. Stateful mode has no such work.
+    pub fn prepare(&mut self) {
+        if let Some(keys) = self.send_keys() {
+            keys.prepare();
+            self.is_prepared = true;
+        }
+        if let Some(keys) = self.receive_keys() {
+            keys.prepare();
+        }
+    }
+
+    /// Gives back the memory that only a busy call needs.
+    pub fn release(&mut self) {
+        if let Some(keys) = self.send_keys() {
+            keys.release();
+        }
+        if let Some(keys) = self.receive_keys() {
+            keys.release();
+        }
+    }
+
+    /// The keys of packets to the peer, to be made ahead while [`crypto::mppe::apply`] runs. `None` in stateful mode and in clear.
+    pub fn send_keys(&mut self) -> Option<&mut PacketKeys> {
+        self.sealer.as_mut()?.keys()
+    }
+
+    /// The keys of packets from the peer, as [`send_keys`](Self::send_keys).
+    pub fn receive_keys(&mut self) -> Option<&mut PacketKeys> {
+        self.opener.as_mut()?.opener.keys()
     }
 
     /// The peer sent a CCP Reset-Request: the next packet starts the cipher afresh.

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crypto::mppe;
+use crypto::mppe::{self, Sealer, SessionKey};
 use wire::gre::Header;
 use wire::ppp::Protocol;
 
@@ -18,6 +18,22 @@ const ADDRESS_AND_CONTROL: [u8; 2] = [0xff, 0x03];
 
 /// A protocol number, written in full.
 const PROTOCOL: usize = 2;
+
+/// A packet among many that is made. Ranges are of its buffer.
+#[derive(Debug)]
+pub struct Outbound {
+    /// The GRE packet.
+    pub packet: Range<usize>,
+    /// What of it is still to be encrypted, and with which key ([`mppe::apply`]).
+    pub seal: Option<(SessionKey, Range<usize>)>,
+}
+
+/// Encrypts a body, or gives the key for it; and the MPPE header.
+type Seal = fn(&mut Sealer, &mut [u8]) -> (u16, Option<SessionKey>);
+
+fn seal_now(sealer: &mut Sealer, body: &mut [u8]) -> (u16, Option<SessionKey>) {
+    (sealer.seal(body), None)
+}
 
 impl DataPath {
     /// Writes the GRE packet for an IP packet to the front of `out` and gives its length. `out` must have [`HEADROOM`] more bytes than the
@@ -40,7 +56,7 @@ impl DataPath {
         });
         let protocol = protocol.map_err(|reason| self.count_drop(reason))?;
         out[start..end].copy_from_slice(packet);
-        self.wrap_ip(now, protocol, out, start..end);
+        self.wrap_ip(now, protocol, out, start..end, seal_now);
         Ok(end)
     }
 
@@ -56,6 +72,32 @@ impl DataPath {
         buffer: &mut [u8],
         packet: Range<usize>,
     ) -> Result<Range<usize>, DropReason> {
+        self.place_ip(now, buffer, packet, seal_now).map(|outbound| outbound.packet)
+    }
+
+    /// As [`outbound_ip_in_place`](Self::outbound_ip_in_place), but leaves the encryption to be done for many packets at once.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the packet is dropped; it has been counted.
+    pub fn plan_outbound_ip(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        packet: Range<usize>,
+    ) -> Result<Outbound, DropReason> {
+        // With its cipher ready a packet costs less now than among many.
+        let seal = if core::mem::take(&mut self.is_prepared) { seal_now } else { Sealer::plan };
+        self.place_ip(now, buffer, packet, seal)
+    }
+
+    fn place_ip(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        packet: Range<usize>,
+        seal: Seal,
+    ) -> Result<Outbound, DropReason> {
         let start = packet.start.checked_sub(self.prefix_len()).ok_or(DropReason::NoRoom);
         let protocol = start.and_then(|start| {
             let bytes = buffer.get(packet.clone()).ok_or(DropReason::NoRoom)?;
@@ -63,8 +105,12 @@ impl DataPath {
         });
         let (start, protocol) = protocol.map_err(|reason| self.count_drop(reason))?;
         let end = packet.end;
-        self.wrap_ip(now, protocol, &mut buffer[start..], packet.start - start..end - start);
-        Ok(start..end)
+        let inner = packet.start - start..end - start;
+        let key = self.wrap_ip(now, protocol, &mut buffer[start..], inner, seal);
+        Ok(Outbound {
+            packet: start..end,
+            seal: key.map(|key| (key, packet.start - PROTOCOL..end)),
+        })
     }
 
     /// Writes the GRE packet for a whole PPP frame of [`Link`](crate::ppp::Link) to the front of `out` and gives its length, 16 more than the
@@ -122,8 +168,15 @@ impl DataPath {
         }
     }
 
-    /// What goes before the IP packet at `packet` in `out`, which has just the room for it; encrypts the packet.
-    fn wrap_ip(&mut self, now: Instant, protocol: Protocol, out: &mut [u8], packet: Range<usize>) {
+    /// What goes before the IP packet at `packet` in `out`, which has just the room for it; encrypts the packet, or gives the key for it.
+    fn wrap_ip(
+        &mut self,
+        now: Instant,
+        protocol: Protocol,
+        out: &mut [u8],
+        packet: Range<usize>,
+        seal: Seal,
+    ) -> Option<SessionKey> {
         if self.config.clamp_mss
             && let Some(permit) = &self.permit
         {
@@ -142,13 +195,16 @@ impl DataPath {
         }
         let outer = if self.sealer.is_some() { Protocol::COMPRESSED } else { protocol };
         put(out, &outer.0.to_be_bytes()[usize::from(self.framing.pfc)..]);
+        let mut key = None;
         if let Some(sealer) = &mut self.sealer {
             let body = packet.start - PROTOCOL;
             out[body..packet.start].copy_from_slice(&protocol.0.to_be_bytes());
-            let header = sealer.seal(&mut out[body..packet.end]);
+            let (header, planned) = seal(sealer, &mut out[body..packet.end]);
             put(out, &header.to_be_bytes());
+            key = planned;
         }
         self.write_gre(now, packet.end - gre_len, out);
+        key
     }
 
     /// How many bytes go before an IP packet that is sent now.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time;
 
-use dataplane::{Command, Dataplane, First, NewCall, Notice};
+use dataplane::{Command, Dataplane, First, IoMode, NewCall, Notice};
 use engine::Instant;
 use engine::control::{self, Connection, Role};
 use engine::data;
@@ -45,7 +45,12 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(Stage::Control, error.to_string());
     let (notify, mut notices) = mpsc::channel(NOTICES);
-    let dataplane = Dataplane::start(1, None, move |notice| {
+    let workers = dataplane::Settings {
+        workers: 1,
+        device: None,
+        io: if options.naive_io { IoMode::Naive } else { IoMode::Batched },
+    };
+    let dataplane = Dataplane::start(workers, move |notice| {
         notify.try_send(notice).map_err(mpsc::error::TrySendError::into_inner)
     })
     .map_err(|error| {

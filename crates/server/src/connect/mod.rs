@@ -38,6 +38,8 @@ pub struct Options {
     pub routes: Vec<(Ipv4Addr, u8)>,
     /// When to end.
     pub goal: Goal,
+    /// Move packets one by one, as a yardstick for benchmarks.
+    pub naive_io: bool,
     /// How long each stage may take.
     pub patience: Duration,
     /// Where changes to this host are noted until they are undone.

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crypto::{Password, Secret};
-use dataplane::{Dataplane, NewCall};
+use dataplane::{Dataplane, IoMode, NewCall};
 use engine::auth::Method;
 use engine::ppp::{ClientConfig, LcpConfig, LinkConfig, MppePolicy, Side, Timers};
 use sys::raw::{GreSocket, RecvBatch};
@@ -77,10 +77,11 @@ impl Bench {
             wtmp: Some(Wtmp { file: dir.join("wtmp"), strip_domain: false }),
             ..Settings::new(vec![slot])
         };
+        let workers = dataplane::Settings { workers: 1, device: None, io: IoMode::Batched };
         let scripts = Scripts::open(dir, &bus).unwrap();
         let shared = Rc::new(Shared::new(
             bus.clone(),
-            Dataplane::start(1, None, |_| Ok(())).unwrap(),
+            Dataplane::start(workers, |_| Ok(())).unwrap(),
             Host::open(dir, &bus).unwrap(),
             scripts.clone(),
             settings,

@@ -15,6 +15,8 @@ pub struct RecvBatch {
     /// [`BATCH`] slots of `packet_len` bytes.
     buffer: Box<[u8]>,
     packet_len: usize,
+    /// How many packets are taken at a time.
+    limit: usize,
     lengths: [usize; BATCH],
     truncated: [bool; BATCH],
 }
@@ -27,9 +29,16 @@ impl RecvBatch {
         Self {
             buffer: vec![0; packet_len * BATCH].into(),
             packet_len,
+            limit: BATCH,
             lengths: [0; BATCH],
             truncated: [false; BATCH],
         }
+    }
+
+    /// Takes no more than `limit` packets at a time, and at least one.
+    #[must_use]
+    pub fn limited_to(self, limit: usize) -> Self {
+        Self { limit: limit.clamp(1, BATCH), ..self }
     }
 
     /// The packet at `index` of those just received: an IPv4 packet from its header on.
@@ -53,6 +62,12 @@ impl RecvBatch {
         &mut self.buffer[start..start + self.lengths[index]]
     }
 
+    /// The packets just received, `count` of them, in order.
+    pub fn packets_mut(&mut self, count: usize) -> impl Iterator<Item = &mut [u8]> {
+        let slots = self.buffer.chunks_exact_mut(self.packet_len).zip(&self.lengths);
+        slots.take(count).map(|(slot, len)| &mut slot[..*len])
+    }
+
     /// Whether the packet at `index` was longer than its room and has been cut.
     ///
     /// # Panics
@@ -72,13 +87,13 @@ impl RecvBatch {
             header.msg_hdr.msg_iovlen = 1;
             header
         });
-        // SAFETY: there are BATCH headers; each points to one vector in `vectors`, which points to a slot of `buffer` of its own, all of
+        // SAFETY: there are BATCH headers, of which the first `limit` (at most BATCH) are used; each points to one vector in `vectors`, which points to a slot of `buffer` of its own, all of
         // which outlive the call and are borrowed by nobody else. There is no timeout.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 headers.as_mut_ptr(),
-                BATCH as libc::c_uint,
+                self.limit as libc::c_uint,
                 libc::MSG_DONTWAIT as _,
                 ptr::null_mut(),
             )

@@ -100,6 +100,11 @@ impl SendBatch {
         self.entries.push(Entry { packet, destination, source, tag });
     }
 
+    /// The waiting packets, each in the whole [`room`](Self::room) that it was written to, in order.
+    pub fn rooms_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.buffer.chunks_exact_mut(self.packet_len).take(self.entries.len())
+    }
+
     /// Adds a copy of a packet. As for [`push`](Self::push).
     ///
     /// # Panics

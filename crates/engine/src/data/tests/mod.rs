@@ -1,3 +1,4 @@
+mod batches;
 mod gates;
 mod hostile;
 mod mppe;

@@ -1,0 +1,74 @@
+//! Packets to peers that leave together: encrypted many at a time, sent with one system call.
+
+use std::net::Ipv4Addr;
+use std::ops::Range;
+
+use crypto::mppe::{self, PacketKeys, SessionKey};
+use sys::raw::{BATCH, GreSocket, NotSent, SendBatch};
+
+/// Where a call's packets go, and where they come from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Route {
+    pub(super) peer: Ipv4Addr,
+    pub(super) local: Ipv4Addr,
+    pub(super) call: u16,
+}
+
+/// Packets of any calls, in order.
+pub(super) struct Outbox {
+    batch: SendBatch,
+    /// For each packet of the batch: what of its room is still to be encrypted.
+    seals: Vec<Option<(SessionKey, Range<usize>)>>,
+    /// How many packets leave together at most.
+    limit: usize,
+}
+
+impl Outbox {
+    /// Room for `limit` packets, [`BATCH`] at most, of up to `packet_len` bytes.
+    pub(super) fn new(packet_len: usize, limit: usize) -> Self {
+        let batch = SendBatch::new(packet_len);
+        Self { batch, seals: Vec::with_capacity(BATCH), limit: limit.clamp(1, BATCH) }
+    }
+
+    /// The room for the next packet. Empty when it is full.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        self.batch.room()
+    }
+
+    /// Adds the packet that was written to `packet` in [`room`](Self::room), of which `seal` is still to be encrypted.
+    pub(super) fn push(
+        &mut self,
+        packet: Range<usize>,
+        seal: Option<(SessionKey, Range<usize>)>,
+        route: &Route,
+    ) {
+        self.batch.push(packet, route.peer, route.local, route.call);
+        self.seals.push(seal);
+    }
+
+    /// Whether [`flush`](Self::flush) is wanted.
+    pub(super) fn is_full(&self) -> bool {
+        self.batch.len() >= self.limit
+    }
+
+    /// How many packets wait.
+    pub(super) fn len(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Encrypts and sends everything. Keys of `chain` are made ahead meanwhile.
+    pub(super) fn flush(
+        &mut self,
+        socket: &GreSocket,
+        chain: Option<&mut PacketKeys>,
+        not_sent: impl FnMut(NotSent),
+    ) {
+        let rooms = self.batch.rooms_mut().zip(self.seals.drain(..));
+        let bodies = rooms.filter_map(|(room, seal)| {
+            let (key, body) = seal?;
+            Some((key, &mut room[body]))
+        });
+        mppe::apply(bodies, chain);
+        self.batch.flush(socket, not_sent);
+    }
+}
