@@ -43,6 +43,15 @@ pub enum Notice {
         /// How many before it have had no notice.
         suppressed: u64,
     },
+    /// The peer asked all DHCP servers; the interface has the packet too. At most once a second.
+    DhcpRequest {
+        /// Our call id.
+        call: u16,
+        /// The call's generation.
+        generation: u64,
+        /// The IPv4 packet.
+        packet: Vec<u8>,
+    },
     /// Stateful MPPE has lost its place: `Link` must send a CCP Reset-Request.
     ResetNeeded {
         /// Our call id.

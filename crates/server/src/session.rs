@@ -166,7 +166,10 @@ impl Session {
                 self.host_failed("use the session's interface", error.to_string());
                 self.terminate(now, Cause::Local("the server's interface was removed"));
             }
-            Notice::UnknownCall { .. } | Notice::WorkerFailed { .. } | Notice::Removed { .. } => {}
+            Notice::DhcpRequest { .. }
+            | Notice::UnknownCall { .. }
+            | Notice::WorkerFailed { .. }
+            | Notice::Removed { .. } => {}
         }
         self.pump(now);
     }

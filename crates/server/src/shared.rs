@@ -170,6 +170,7 @@ impl Shared {
             | Notice::First { call, .. }
             | Notice::Packet { call, .. }
             | Notice::ResetNeeded { call, .. }
+            | Notice::DhcpRequest { call, .. }
             | Notice::WrongPeer { call, .. }
             | Notice::NotSent { call, .. }
             | Notice::InterfaceGone { call, .. }

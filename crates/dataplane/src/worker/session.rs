@@ -13,7 +13,7 @@ use sys::tun::{self, OFFLOAD_HEADER_LEN, OffloadHeader, Offloads, Tun};
 use wire::gre;
 
 use super::Io;
-use super::limit::{Bucket, Trace};
+use super::limit::{Bucket, OncePerSecond, Trace};
 use super::outbox::Route;
 use crate::offload::{Header, Split};
 use crate::{Command, Counters, First, IoMode, NewCall, Notice};
@@ -34,6 +34,7 @@ pub(super) struct Session {
     /// Whole GRE packets that came too early, and when.
     early: VecDeque<(Instant, Vec<u8>)>,
     control_frames: Bucket,
+    dhcp: OncePerSecond,
     trace: Option<Trace>,
     /// The deadline that is set in the worker's timers.
     pub(super) armed: Option<Instant>,
@@ -55,6 +56,7 @@ impl Session {
             counters,
             early: VecDeque::new(),
             control_frames: Bucket::new(),
+            dhcp: OncePerSecond::default(),
             trace: call.trace.then(Trace::new),
             armed: None,
             touched: false,
@@ -109,7 +111,7 @@ impl Session {
         }
         match inbound {
             Inbound::Ip(range) => {
-                self.arrived(io);
+                self.arrived(io, &packet[range.clone()]);
                 let tun = self.tun.as_ref();
                 if tun.is_none() {
                     self.counters.no_interface().add_one();
@@ -271,14 +273,18 @@ impl Session {
     }
 
     fn deliver_ip(&mut self, io: &mut Io, packet: &[u8]) -> Option<io::Error> {
-        self.arrived(io);
+        self.arrived(io, packet);
         self.write(&[IoSlice::new(&Header::default().emit()), IoSlice::new(packet)], 1)
     }
 
     /// An IP packet came that was allowed into the network.
-    fn arrived(&mut self, io: &Io) {
+    fn arrived(&mut self, io: &Io, packet: &[u8]) {
         self.counters.last_activity().set(io.now.as_nanos());
         self.first(io, First::PacketReceived);
+        if is_dhcp_request(packet) && self.dhcp.allow(io.now).is_some() {
+            let (call, generation, packet) = (self.call, self.generation, packet.to_vec());
+            io.notify(Notice::DhcpRequest { call, generation, packet });
+        }
     }
 
     fn deliver_frame(&mut self, io: &mut Io, frame: &[u8]) {
@@ -349,4 +355,14 @@ impl Session {
             io.notify(Notice::First { call: self.call, generation: self.generation, what });
         }
     }
+}
+
+/// Whether an IP packet is UDP over IPv4 without options, to everybody's port 67. The destination settles it for nearly every packet.
+fn is_dhcp_request(packet: &[u8]) -> bool {
+    const UDP: u8 = 17;
+    const SERVER_PORT: [u8; 2] = [0, 67];
+    packet.get(16..20) == Some(&[255; 4])
+        && packet[0] == 0x45
+        && packet[9] == UDP
+        && packet.get(22..24) == Some(&SERVER_PORT)
 }
