@@ -72,6 +72,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if !arguments.fg && !is_daemon {
         return start_daemon();
     }
+    // Monitors, `pidof` and the old init script look for a process of this name. Without it they are the only ones who miss it.
+    let _ = rustix::thread::set_name(c"pptpd");
     let service = Service {
         sink: if is_daemon { Sink::Syslog } else { Sink::StandardError },
         ready: is_daemon.then_some(leave_the_terminal as fn()),

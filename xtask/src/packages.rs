@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::workspace::{as_root, run};
 
 /// What the lab runs: real clients and servers, a kernel for guests, and tools to watch them.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 13] = [
     "iperf3",
     "iproute2",
     "iputils-ping",
@@ -17,6 +17,7 @@ const PACKAGES: [&str; 12] = [
     "pptp-linux",
     "pptpd",
     "procps",
+    "systemd",
     "tcpdump",
     "user-mode-linux",
     "util-linux",

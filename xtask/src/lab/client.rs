@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{
+    boot::System,
     guest::{Guest, Interface},
     segment::{SERVER, Segment},
 };
@@ -32,7 +33,8 @@ impl Client {
         segment: &Segment,
         interfaces: &[Interface],
     ) -> Result<Self> {
-        let mut guest = Guest::start(name, &segment.folder, &segment.switch, interfaces)?;
+        let mut guest =
+            Guest::start(name, &segment.folder, &segment.switch, interfaces, System::Shell)?;
         // The state of a call that has ended; every call leaves one.
         guest.sh(5, "echo 0 >/run/ppp.exit")?;
         Ok(Self { guest })

@@ -17,7 +17,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::network::{Namespace, plug};
+use super::{
+    boot::{self, System},
+    network::{Namespace, plug},
+};
 
 /// How long a guest may take to start; two seconds are usual.
 const BOOT: Duration = Duration::from_secs(60);
@@ -51,11 +54,12 @@ impl Guest {
         folder: &Path,
         namespace: &Namespace,
         interfaces: &[Interface],
+        system: System,
     ) -> Result<Self> {
         let folder = folder.join(name);
         fs::create_dir_all(&folder)?;
         let init = folder.join("init");
-        fs::write(&init, init_script(&folder, interfaces))?;
+        fs::write(&init, boot::script(&folder, interfaces, system))?;
         fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
 
         let mut command = namespace.command("linux.uml");
@@ -159,52 +163,3 @@ fn read_console(child: &mut Child, log: PathBuf) -> Result<Receiver<String>> {
     });
     Ok(receiver)
 }
-
-/// The guest's first and only lasting process.
-fn init_script(folder: &Path, interfaces: &[Interface]) -> String {
-    let addresses: String = interfaces
-        .iter()
-        .enumerate()
-        .map(|(index, interface)| {
-            let address = interface.address;
-            format!("ip address add {address} dev vec{index}; ip link set vec{index} up\n")
-        })
-        .collect();
-    let folder = folder.display();
-    let xtask = std::env::current_exe().unwrap_or_default();
-    let (xtask, syslog) = (xtask.display(), super::SYSLOG);
-    format!(
-        r#"#!/bin/bash
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp
-stty -echo
-mount -t hostfs -o {folder} none /mnt
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mkdir -p /dev/pts && mount -t devpts devpts /dev/pts
-mount -t tmpfs tmpfs /run
-{xtask} {syslog} /run/syslog & # before a covered /tmp can hide it
-until [ -S /dev/log ]; do sleep 0.01; done
-for directory in /tmp /etc/ppp /var/log; do mount -t tmpfs tmpfs $directory; done
-mkdir -p /run/lock
-kernel=/usr/lib/uml/modules/$(uname -r)/kernel
-for module in {MODULES}; do insmod $kernel/$module.ko; done
-[ -e /dev/ppp ] || mknod /dev/ppp c 108 0
-ip link set lo up
-{addresses}
-echo LAB-READY
-while read -r number seconds; do
-    timeout -k 1 $seconds bash /mnt/$number.sh >/mnt/$number.out 2>&1 </dev/null
-    echo "LAB-DONE $number $?"
-done
-echo o >/proc/sysrq-trigger
-sleep 5
-"#
-    )
-}
-
-/// Kernel modules of a guest, each after those it needs.
-const MODULES: &str = "lib/crypto/libarc4 crypto/arc4 lib/crc-ccitt drivers/net/slip/slhc \
-    drivers/net/ppp/ppp_generic drivers/net/ppp/ppp_mppe drivers/net/ppp/ppp_async \
-    drivers/net/ppp/ppp_synctty drivers/net/ppp/pppox net/ipv4/gre drivers/net/ppp/pptp \
-    net/sched/sch_netem net/sched/sch_ingress net/sched/cls_matchall net/sched/act_mirred \
-    drivers/net/ifb net/ipv6/ipv6";

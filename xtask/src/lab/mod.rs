@@ -3,6 +3,7 @@
 //! Everything runs in namespaces of the lab's own (see [`sandbox`]) and in guests (see [`guest`]).
 //! Results and logs lie in `target/lab`.
 
+mod boot;
 mod caller;
 mod client;
 mod differences;

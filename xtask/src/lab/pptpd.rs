@@ -5,6 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::{Context, Result};
 
 use super::{
+    boot::System,
     guest::Guest,
     segment::{SERVER_GUEST, Segment},
     server::{Files, Server, wait_for_log},
@@ -19,7 +20,8 @@ pub(crate) struct Pptpd {
 
 impl Pptpd {
     pub(crate) fn new(segment: &Segment) -> Result<Self> {
-        let guest = Guest::start("pptpd", &segment.folder, &segment.switch, &SERVER_GUEST)?;
+        let guest =
+            Guest::start("pptpd", &segment.folder, &segment.switch, &SERVER_GUEST, System::Shell)?;
         let mut pptpd = Self { guest, folder: segment.folder.join("pptpd") };
         pptpd.sh("echo 1 >/proc/sys/net/ipv4/ip_forward")?;
         Ok(pptpd)

@@ -12,6 +12,7 @@ mod own_client;
 mod package;
 mod pages;
 mod refusals;
+mod service;
 mod tunnels;
 mod vanishing;
 
@@ -39,7 +40,7 @@ impl Scenario {
 
 /// Those that need the Debian package.
 pub(crate) fn package() -> impl Iterator<Item = &'static Scenario> {
-    package::SCENARIOS.iter().chain(pages::SCENARIOS)
+    package::SCENARIOS.iter().chain(service::SCENARIOS).chain(pages::SCENARIOS)
 }
 
 /// Every scenario with every server it runs against; of those that run only when they are named only if `named`.
@@ -55,6 +56,7 @@ pub(crate) fn all(named: bool) -> impl Iterator<Item = (Kind, &'static Scenario)
         hostile::SCENARIOS,
         hooks::SCENARIOS,
         package::SCENARIOS,
+        service::SCENARIOS,
         if named { found::SCENARIOS } else { &[] },
         pages::SCENARIOS,
         command_line::SCENARIOS,

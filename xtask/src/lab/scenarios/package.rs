@@ -7,7 +7,7 @@ use crate::{
     deb,
     lab::{
         pptpd::Pptpd,
-        segment::INNER,
+        segment::{INNER, Segment},
         server::{Files, Server},
         world::World,
     },
@@ -30,9 +30,18 @@ pub(super) fn with_guest(
     world: &mut World,
     run: fn(&mut World, &mut Pptpd) -> Result<()>,
 ) -> Result<()> {
+    with_guest_of(world, Pptpd::new, run)
+}
+
+/// As [`with_guest`], with a guest of any kind.
+pub(super) fn with_guest_of<G>(
+    world: &mut World,
+    start: fn(&Segment) -> Result<G>,
+    run: fn(&mut World, &mut G) -> Result<()>,
+) -> Result<()> {
     let links = "for link in eth0 eth1; do ip link set $link";
     world.server.sh(&format!("{links} down; done"))?;
-    let result = Pptpd::new(&world.segment).and_then(|mut guest| {
+    let result = start(&world.segment).and_then(|mut guest| {
         // The client may remember whose the server's address was.
         world.client()?.guest.sh(5, "ip neighbour flush all")?;
         run(world, &mut guest)
