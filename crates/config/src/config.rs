@@ -85,6 +85,10 @@ pub struct Config {
     pub debug: bool,
     /// Bounds on what clients may take.
     pub limits: Limits,
+    /// Networks that clients reach through the tunnel, told to those that ask: address and length of the prefix.
+    pub routes: Vec<(Ipv4Addr, u8)>,
+    /// The domain in which clients look up short names; empty for none.
+    pub domain: String,
     /// All that the options files say.
     pub options: PppOptions,
     /// Where it is said: in `pptpd.conf`, then in the options files, then in `gretel.toml`, in the order in which they were read.
@@ -188,6 +192,8 @@ impl Config {
             logwtmp: conf.has("logwtmp") || options.logwtmp,
             delegate: own.delegate.unwrap_or(conf.has("delegate")),
             limits: own.limits,
+            routes: own.routes.clone(),
+            domain: own.domain.clone(),
             bcrelay: conf.get("bcrelay").map(|value| value.text.clone()),
             vrf: conf.get("vrf").map(|value| value.text.clone()),
             pidfile: conf.get("pidfile").map(|value| PathBuf::from(&value.text)),

@@ -105,6 +105,8 @@ pub enum Event {
     WrongPeer { from: Ipv4Addr, call_id: u16 },
     /// A GRE packet for a call that is not there.
     UnknownCall { from: Ipv4Addr, call_id: u16 },
+    /// The peer asked for routes in its tunnel (DHCPINFORM) and was told so many.
+    InformAnswered { routes: usize },
     /// The peer answered an LCP Echo-Request.
     EchoAnswered(Duration),
     /// So many LCP Echo-Requests are unanswered.

@@ -107,6 +107,8 @@ fn settings(config: &Config) -> Settings {
             .map(|(_, method)| method)
             .collect(),
         relay: config.bcrelay.clone(),
+        routes: config.routes.clone(),
+        domain: config.domain.clone(),
         pid_file: config.pidfile.clone(),
         speed: config.speed,
         debug: config.debug,

@@ -9,6 +9,7 @@ pub mod event;
 mod examine;
 mod files;
 pub mod host;
+mod inform;
 pub mod leases;
 mod listener;
 pub mod log;

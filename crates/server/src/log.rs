@@ -155,6 +155,9 @@ fn lines(record: &Record) -> Vec<Line> {
         Event::UnknownCall { from, call_id } => {
             debug(PPTPD, format!("GRE: packet from {from} for unknown call id {call_id}"))
         }
+        Event::InformAnswered { routes } => {
+            info(PPPD, format!("Told the client of {routes} routes, as it asked (DHCPINFORM)"))
+        }
         Event::WrongPeer { from, call_id } => warn(
             PPTPD,
             format!(

@@ -16,6 +16,7 @@ use wire::ppp::{Code, Protocol};
 
 use crate::event::{Ended, Event, Gre, Source, Summary, link_local};
 use crate::host::Interface;
+use crate::inform;
 use crate::leases::{AddressInUse, Lease};
 use crate::mailbox::Mail;
 use crate::scripts::{Identity, SessionScripts, Traffic};
@@ -166,10 +167,8 @@ impl Session {
                 self.host_failed("use the session's interface", error.to_string());
                 self.terminate(now, Cause::Local("the server's interface was removed"));
             }
-            Notice::DhcpRequest { .. }
-            | Notice::UnknownCall { .. }
-            | Notice::WorkerFailed { .. }
-            | Notice::Removed { .. } => {}
+            Notice::DhcpRequest { packet, .. } => self.tell_routes(&packet),
+            Notice::UnknownCall { .. } | Notice::WorkerFailed { .. } | Notice::Removed { .. } => {}
         }
         self.pump(now);
     }
@@ -479,6 +478,15 @@ impl Session {
             next = Some(next.map_or(at, |next| next.min(at)));
         }
         self.check = next;
+    }
+
+    /// The client asked all DHCP servers.
+    fn tell_routes(&self, packet: &[u8]) {
+        let Some(agreed) = self.permit.and_then(|permit| permit.ipv4()) else { return };
+        if let Some((answer, routes)) = inform::answer(packet, &self.settings, agreed) {
+            self.command(Command::Packet(answer));
+            self.source.publish(Event::InformAnswered { routes });
+        }
     }
 
     fn host_failed(&self, what: &'static str, error: String) {

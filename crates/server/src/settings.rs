@@ -54,6 +54,10 @@ pub struct Settings {
     pub dns: [Option<Ipv4Addr>; 2],
     /// NetBIOS name servers for clients.
     pub nbns: [Option<Ipv4Addr>; 2],
+    /// Networks that clients are told to reach through the tunnel, when they ask: address and length of the prefix.
+    pub routes: Vec<(Ipv4Addr, u8)>,
+    /// The domain in which clients look up short names, told likewise.
+    pub domain: String,
     /// Whether we answer ARP for the clients' addresses.
     pub proxy_arp: bool,
     /// The interface whose broadcasts are relayed to the clients, and theirs to it.
@@ -198,6 +202,8 @@ impl Settings {
             mppe: MppePolicy::REQUIRE_128,
             dns: [None; 2],
             nbns: [None; 2],
+            routes: Vec::new(),
+            domain: String::new(),
             proxy_arp: false,
             relay: None,
             log_file: None,

@@ -10,6 +10,7 @@ pub mod ccp;
 pub mod chap;
 pub mod control;
 mod describe;
+pub mod dhcp;
 pub mod gre;
 pub mod ipcp;
 pub mod ipv6cp;

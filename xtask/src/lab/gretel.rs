@@ -57,6 +57,7 @@ impl Server for Gretel {
             ("--ppp-options", "ppp-options"),
             ("--chap-secrets", "secrets"),
             ("--pap-secrets", "secrets"),
+            ("--gretel-toml", "gretel.toml"),
             ("--state-dir", "state"),
         ] {
             command.arg(option).arg(path(file));

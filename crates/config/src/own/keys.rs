@@ -5,7 +5,8 @@ use std::time::Duration;
 use toml_edit::Item;
 
 use super::value::{
-    Fault, addresses, fault, flag, listen, number, numbers, path, servers, size, text, texts,
+    Fault, addresses, domain, fault, flag, listen, networks, number, numbers, path, servers, size,
+    text, texts,
 };
 use super::{Own, PPP_OPTIONS, PPTPD_CONF};
 use crate::config::Config;
@@ -186,6 +187,31 @@ pub(super) const KEYS: &[Key] = &[
             Ok(())
         },
         get: |config| Some(list(config.options.nbns.iter().map(ToString::to_string))),
+    },
+    Key {
+        path: "addresses.routes",
+        default: "[]",
+        meaning: "networks that clients reach through the tunnel, as ADDRESS/BITS; told to clients that ask by DHCPINFORM, as Windows does",
+        names: &[],
+        set: |own, _, item, _| {
+            own.routes = networks(item)?;
+            Ok(())
+        },
+        get: |config| {
+            let text = |(address, bits): &(_, _)| format!("{address}/{bits}");
+            Some(list(config.routes.iter().map(text)))
+        },
+    },
+    Key {
+        path: "addresses.domain",
+        default: "\"\"",
+        meaning: "the domain in which clients look up short names; told as the routes are",
+        names: &[],
+        set: |own, _, item, _| {
+            own.domain = domain(item)?;
+            Ok(())
+        },
+        get: |config| Some(quoted(&config.domain)),
     },
     Key {
         path: "users.chap-secrets",

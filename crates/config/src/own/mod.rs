@@ -53,6 +53,8 @@ pub(crate) struct Own {
     pub(crate) delegate: Option<bool>,
     pub(crate) setup_timeout: Option<Duration>,
     pub(crate) debug: Option<bool>,
+    pub(crate) routes: Vec<(Ipv4Addr, u8)>,
+    pub(crate) domain: String,
     pub(crate) limits: Limits,
 }
 

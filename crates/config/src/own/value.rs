@@ -98,6 +98,50 @@ pub(super) fn servers(item: &Item, resolve: Resolve<'_>) -> Result<Vec<Ipv4Addr>
     texts.into_iter().map(|(text, span)| address(&text, span, resolve)).collect()
 }
 
+/// Networks that an answer to a DHCPINFORM has room for.
+const MAX_NETWORKS: usize = 16;
+
+/// Networks as `ADDRESS/BITS`.
+pub(super) fn networks(item: &Item) -> Result<Vec<(Ipv4Addr, u8)>, Fault> {
+    let mut networks = Vec::new();
+    for (text, span) in texts(item)? {
+        let parsed = text.split_once('/').and_then(|(address, bits)| {
+            let bits = bits.parse().ok().filter(|bits| *bits <= 32)?;
+            Some((address.parse::<Ipv4Addr>().ok()?, bits))
+        });
+        let Some((address, bits)) = parsed else {
+            let message = format!("{text:?} is no network");
+            return Err(fault(span, message, "write ADDRESS/BITS, such as 192.168.1.0/24"));
+        };
+        let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+        let first = Ipv4Addr::from(u32::from(address) & mask);
+        if first != address {
+            let message = format!("{address} is not the first address of a network of {bits} bits");
+            return Err(fault(span, message, format!("write {first}/{bits}")));
+        }
+        networks.push((address, bits));
+    }
+    if networks.len() > MAX_NETWORKS {
+        let message = format!("clients take {MAX_NETWORKS} networks at most");
+        return Err(fault(item.span(), message, "join neighbouring networks into larger ones"));
+    }
+    Ok(networks)
+}
+
+/// A domain name, or nothing.
+pub(super) fn domain(item: &Item) -> Result<String, Fault> {
+    let name = text(item)?;
+    let label = |label: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        (1..=63).contains(&label.len()) && label.chars().all(fits)
+    };
+    if name.is_empty() || name.len() <= 64 && name.split('.').all(label) {
+        return Ok(name.to_owned());
+    }
+    let message = format!("{name:?} is no domain name of at most 64 characters");
+    Err(fault(item.span(), message, "write it without a dot at its end, such as example.com"))
+}
+
 fn address(
     text: &str,
     span: Option<Range<usize>>,

@@ -12,6 +12,7 @@ mod own_client;
 mod package;
 mod pages;
 mod refusals;
+mod routes;
 mod service;
 mod tunnels;
 mod vanishing;
@@ -61,6 +62,7 @@ pub(crate) fn all(named: bool) -> impl Iterator<Item = (Kind, &'static Scenario)
         pages::SCENARIOS,
         command_line::SCENARIOS,
         doctor::SCENARIOS,
+        routes::SCENARIOS,
     ];
     let scenarios = lists.into_iter().flatten();
     scenarios.flat_map(|scenario| {
