@@ -2,6 +2,7 @@
 //!
 //! All ways take turns in one process, so that what disturbs the machine disturbs them alike. Before anything is timed, each way has to seal
 //! the same packets as all others.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints its table")]
 
 mod reference;
 
