@@ -23,11 +23,13 @@ const START: [u8; 16] = *b"a start key here";
 /// What a plain text begins with; [`Opener::open`] has to be convinced.
 const PLAIN: [u8; 4] = [0x00, 0x21, 0x45, 0x00];
 
+type Turn = dyn FnMut(&mut [Vec<u8>]) -> Duration;
+
 /// One way to deal with a batch of [`BATCH`] packets.
 struct Way {
     name: &'static str,
     /// Does what is not timed, then deals with the packets and gives the time.
-    turn: Box<dyn FnMut(&mut [Vec<u8>]) -> Duration>,
+    turn: Box<Turn>,
     /// Nanoseconds for each packet, one figure a turn.
     times: Vec<f64>,
 }
