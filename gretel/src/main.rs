@@ -5,6 +5,7 @@ mod check;
 mod configuration;
 mod connect;
 mod doctor;
+mod explain;
 mod logging;
 mod pptpd;
 mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Config(configuration::Command),
     /// Examine this host as a server, or the way to another server, and say what mends each trouble. Exit status: 0 fine, 1 trouble.
     Doctor(doctor::Arguments),
+    /// Explain a verdict of the log: what it means, and what to do.
+    Explain(explain::Arguments),
     /// Connect to a PPTP server as a client.
     Connect(connect::Arguments),
 }
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => configuration::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
     };
     done.unwrap_or_else(|error| {

@@ -123,7 +123,7 @@ impl Task {
         for (call_id, session) in std::mem::take(&mut self.sessions) {
             self.end_session(now, call_id, session, Some(CallEnd::ConnectionClosed));
         }
-        self.source.publish(Event::Disconnected);
+        self.source.disconnected();
     }
 
     async fn wait(&self, stop: &mut watch::Receiver<bool>) -> Wake {
@@ -155,7 +155,10 @@ impl Task {
             Ok(0) => self.control.handle_eof(now),
             Ok(length) => self.control.handle_bytes(now, &buffer[..length]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => self.control.handle_eof(now),
+            Err(_) => {
+                self.source.publish(Event::ControlReset);
+                self.control.handle_eof(now);
+            }
         }
     }
 
@@ -316,7 +319,7 @@ impl Task {
         let round_trip = sys::round_trip(&self.stream);
         let call = Call { our_call_id, counters, seed, round_trip };
         let session = Session::new(self.shared.clone(), source.clone(), call, lease, now);
-        self.shared.register(our_call_id, number, self.mailbox.clone());
+        self.shared.register(our_call_id, number, *self.source.peer().ip(), self.mailbox.clone());
         self.sessions.push((our_call_id, session));
         if self.control.accept_call(peer_call_id, our_call_id).is_ok() {
             source.publish(Event::CallStarted { our_call_id, peer_call_id });

@@ -13,6 +13,8 @@ use engine::data::DropReason;
 use engine::ppp::{Cause, Framing, Ipv4Agreed, Ipv6Agreed, NetworkPermit, Party};
 use wire::ppp::{Code, Protocol};
 
+use crate::verdict::{Evidence, Judgement, Stage};
+
 /// One thing that happened, when, and to whom.
 #[derive(Debug)]
 pub struct Record {
@@ -50,6 +52,8 @@ pub enum Event {
     Connected { local: SocketAddr },
     /// Something on the control connection.
     Control(control::Event),
+    /// The control connection's TCP connection was reset.
+    ControlReset,
     /// The peer does not read what we send.
     PeerNotReading,
     /// The control connection is over.
@@ -130,7 +134,20 @@ pub enum Event {
     /// A script could not be run, or not to its end.
     ScriptFailed { script: String, error: String },
     /// The session is over.
-    SessionEnded(Summary),
+    SessionEnded(Summary, Attempt),
+    /// The control connection is over and has seen no session.
+    NoSession(Attempt),
+}
+
+/// What the evidence says of an attempt that is over.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Which client it was, as far as it can be told.
+    pub client: Option<String>,
+    /// How far it got.
+    pub stage: Stage,
+    /// Why it ended.
+    pub judgement: Judgement,
 }
 
 /// A session, when it is over.
@@ -146,25 +163,31 @@ pub struct Summary {
     pub connected: Option<Duration>,
     /// Bytes of IP packets to the peer.
     pub sent: u64,
+    /// Those packets.
+    pub sent_packets: u64,
     /// Bytes of IP packets from the peer.
     pub received: u64,
+    /// Those packets.
+    pub received_packets: u64,
+    /// GRE packets from the peer.
+    pub gre_received: u64,
+    /// GRE packets to the peer.
+    pub gre_sent: u64,
+    /// GRE packets from the peer that went missing.
+    pub gre_lost: u64,
+    /// From a packet of ours to its acknowledgement, smoothed.
+    pub round_trip: Option<Duration>,
     /// Packets dropped, by reason, where there were any.
     pub drops: Vec<(&'static str, u64)>,
     /// Why.
     pub cause: Ended,
-    /// Which way GRE got through, as far as the session shows.
-    pub gre: Gre,
 }
 
-/// Which way a session's GRE packets got through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gre {
-    /// Both ways, or the session was too short to tell.
-    Unknown,
-    /// No packet came from the client.
-    NothingCame,
-    /// The client's packets came, and it asked again and again as if ours had not reached it.
-    OursLost,
+impl Summary {
+    /// How many packets were dropped for a reason.
+    pub(crate) fn dropped(&self, reason: &str) -> u64 {
+        self.drops.iter().find(|(name, _)| *name == reason).map_or(0, |(_, count)| *count)
+    }
 }
 
 /// Why a session is over.
@@ -204,7 +227,7 @@ impl Bus {
 
     /// A source of events of one control connection.
     pub fn connection(&self, peer: SocketAddrV4) -> Source {
-        Source { bus: self.clone(), peer, session: None }
+        Source { bus: self.clone(), peer, session: None, evidence: Evidence::default() }
     }
 
     fn publish(&self, peer: Option<SocketAddrV4>, session: Option<u64>, event: Event) {
@@ -221,6 +244,7 @@ pub struct Source {
     bus: Bus,
     peer: SocketAddrV4,
     session: Option<u64>,
+    evidence: Evidence,
 }
 
 impl Source {
@@ -228,7 +252,7 @@ impl Source {
     pub fn new_session(&self) -> Self {
         let number = self.bus.0.sessions.get() + 1;
         self.bus.0.sessions.set(number);
-        Self { session: Some(number), ..self.clone() }
+        Self { session: Some(number), evidence: self.evidence.of_call(), ..self.clone() }
     }
 
     /// The session's number, unless this is a whole connection's source.
@@ -243,7 +267,26 @@ impl Source {
 
     /// Tells every subscriber about something that concerns this connection or session.
     pub fn publish(&self, event: Event) {
+        self.evidence.observe(&event);
         self.bus.publish(Some(self.peer), self.session, event);
+    }
+
+    /// Tells every subscriber that the session is over, and why by the evidence of its events.
+    pub fn session_ended(&self, summary: Summary) {
+        let attempt = self.attempt(self.evidence.judge(&summary));
+        self.publish(Event::SessionEnded(summary, attempt));
+    }
+
+    /// Tells every subscriber that the control connection is over; and why, when it has seen no session.
+    pub fn disconnected(&self) {
+        if let Some(judgement) = self.evidence.judge_connection() {
+            self.publish(Event::NoSession(self.attempt(judgement)));
+        }
+        self.publish(Event::Disconnected);
+    }
+
+    fn attempt(&self, judgement: Judgement) -> Attempt {
+        Attempt { client: self.evidence.client(), stage: self.evidence.stage(), judgement }
     }
 }
 

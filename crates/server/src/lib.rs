@@ -22,6 +22,7 @@ mod session;
 mod settings;
 mod shared;
 mod timer;
+pub mod verdict;
 
 pub use crypto::Password;
 pub use engine::auth::Method;

@@ -12,9 +12,8 @@ use engine::Instant;
 use engine::data::DropReason;
 use engine::ppp::{Cause, Event as LinkEvent, Grant, Link, NetworkPermit, Output, Party};
 use sys::tun::Tun;
-use wire::ppp::{Code, Protocol};
 
-use crate::event::{Ended, Event, Gre, Source, Summary, link_local};
+use crate::event::{Ended, Event, Source, Summary, link_local};
 use crate::host::Interface;
 use crate::inform;
 use crate::leases::{AddressInUse, Lease};
@@ -22,6 +21,7 @@ use crate::mailbox::Mail;
 use crate::scripts::{Identity, SessionScripts, Traffic};
 use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::verdict::SENDING;
 pub(crate) use authentication::PamAnswer;
 use authentication::{Asking, PamSession};
 
@@ -54,20 +54,7 @@ pub(crate) struct Session {
     /// When to look whether the session has been idle, or has lasted long enough.
     check: Option<Instant>,
     ended: Option<Cause>,
-    hearing: Hearing,
 }
-
-/// What shows whether the client hears us.
-#[derive(Clone, Copy, Debug, Default)]
-struct Hearing {
-    /// LCP Configure-Requests that came.
-    asked: u32,
-    /// The client has answered one of ours.
-    answered: bool,
-}
-
-/// A shorter session without GRE shows nothing.
-const TELLING: Duration = Duration::from_secs(3);
 
 /// The accepted call that a session belongs to.
 pub(crate) struct Call {
@@ -115,7 +102,6 @@ impl Session {
             permit: None,
             check: None,
             ended: None,
-            hearing: Hearing::default(),
         }
     }
 
@@ -161,14 +147,17 @@ impl Session {
                 self.source.publish(Event::WrongPeer { from, call_id: call });
             }
             Notice::NotSent { error, .. } => {
-                self.host_failed("send GRE packets to the client", error.to_string());
+                self.host_failed(SENDING, error.to_string());
             }
             Notice::InterfaceGone { error, .. } => {
                 self.host_failed("use the session's interface", error.to_string());
                 self.terminate(now, Cause::Local("the server's interface was removed"));
             }
             Notice::DhcpRequest { packet, .. } => self.tell_routes(&packet),
-            Notice::UnknownCall { .. } | Notice::WorkerFailed { .. } | Notice::Removed { .. } => {}
+            Notice::UnknownCall { from, call_id, .. } => {
+                self.source.publish(Event::UnknownCall { from, call_id });
+            }
+            Notice::WorkerFailed { .. } | Notice::Removed { .. } => {}
         }
         self.pump(now);
     }
@@ -246,26 +235,22 @@ impl Session {
             duration: now - self.started,
             connected: self.connected.map(|connected| now - connected),
             sent: figures.sent_bytes,
+            sent_packets: figures.sent_packets,
             received: figures.received_bytes,
+            received_packets: figures.received_packets,
+            gre_received: figures.gre_received,
+            gre_sent: figures.gre_sent,
+            gre_lost: figures.gre_lost,
+            round_trip: (figures.round_trip_micros > 0)
+                .then(|| Duration::from_micros(figures.round_trip_micros)),
             drops: DropReason::ALL
                 .into_iter()
                 .map(|reason| (reason.as_str(), figures.dropped(reason)))
                 .filter(|(_, count)| *count > 0)
                 .collect(),
             cause: self.ended.take().map_or(otherwise, Ended::Link),
-            gre: self.gre(now, figures.gre_received),
         };
-        self.source.publish(Event::SessionEnded(summary));
-    }
-
-    fn gre(&self, now: Instant, received: u64) -> Gre {
-        let Hearing { asked, answered } = self.hearing;
-        match received {
-            _ if self.connected.is_some() || now - self.started < TELLING => Gre::Unknown,
-            0 => Gre::NothingCame,
-            _ if asked > 1 && !answered => Gre::OursLost,
-            _ => Gre::Unknown,
-        }
+        self.source.session_ended(summary);
     }
 
     /// Carries out what the link wants, in its order.
@@ -286,11 +271,6 @@ impl Session {
     fn take(&mut self, now: Instant, event: LinkEvent) {
         match event {
             LinkEvent::Negotiation { protocol, from, code, id, options } => {
-                if (protocol, from) == (Protocol::LCP, Party::Peer) {
-                    let is_request = code == Code::CONFIGURE_REQUEST;
-                    self.hearing.asked += u32::from(is_request);
-                    self.hearing.answered |= !is_request;
-                }
                 self.source.publish(Event::Negotiation { protocol, from, code, id, options });
             }
             LinkEvent::Identification(text) => self.source.publish(Event::Identification(text)),

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time;
 
@@ -28,6 +29,8 @@ const MOST_PAM: usize = 16;
 /// A session as others see it.
 struct Entry {
     mailbox: Mailbox,
+    call: u16,
+    peer: Ipv4Addr,
     /// Who logged in.
     user: Option<Vec<u8>>,
 }
@@ -125,9 +128,10 @@ impl Shared {
     }
 
     /// A session begins: its call's notices and its own letters go to `mailbox`.
-    pub(crate) fn register(&self, call_id: u16, session: u64, mailbox: Mailbox) {
-        self.routes.borrow_mut().insert(call_id, mailbox.clone());
-        self.sessions.borrow_mut().insert(session, Entry { mailbox, user: None });
+    pub(crate) fn register(&self, call: u16, session: u64, peer: Ipv4Addr, mailbox: Mailbox) {
+        self.routes.borrow_mut().insert(call, mailbox.clone());
+        let entry = Entry { mailbox, call, peer, user: None };
+        self.sessions.borrow_mut().insert(session, entry);
     }
 
     /// A session has ended.
@@ -161,8 +165,8 @@ impl Shared {
     /// Passes a worker's notice on to the task that carries the call.
     pub(crate) fn route(&self, notice: Notice) {
         let call = match &notice {
-            Notice::UnknownCall { from, call_id, .. } => {
-                return self.bus.server(Event::UnknownCall { from: *from, call_id: *call_id });
+            Notice::UnknownCall { from, call_id, suppressed } => {
+                return self.unknown_call(*from, *call_id, *suppressed);
             }
             // The server's, which ends for it.
             Notice::WorkerFailed { .. } => return,
@@ -178,6 +182,20 @@ impl Shared {
         };
         if let Some(mailbox) = self.routes.borrow().get(&call) {
             mailbox.post(Mail::Notice { call, notice });
+        }
+    }
+
+    /// A packet for no call here, from an address whose sessions may want to know: theirs may be what is missing.
+    fn unknown_call(&self, from: Ipv4Addr, call_id: u16, suppressed: u64) {
+        let sessions = self.sessions.borrow();
+        let mut heard = false;
+        for entry in sessions.values().filter(|entry| entry.peer == from) {
+            let notice = Notice::UnknownCall { from, call_id, suppressed };
+            entry.mailbox.post(Mail::Notice { call: entry.call, notice });
+            heard = true;
+        }
+        if !heard {
+            self.bus.server(Event::UnknownCall { from, call_id });
         }
     }
 }

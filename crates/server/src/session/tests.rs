@@ -101,7 +101,7 @@ impl Bench {
         let lease = shared.slots().take().unwrap();
         let session = Session::new(shared.clone(), source, call, lease, shared.now());
         let mailbox = Mailbox::default();
-        shared.register(CALL, session.number(), mailbox.clone());
+        shared.register(CALL, session.number(), LOOPBACK, mailbox.clone());
         Self { session, mailbox, shared, scripts, socket: GreSocket::open().unwrap(), told }
     }
 

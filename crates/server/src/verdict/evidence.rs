@@ -1,0 +1,240 @@
+//! What the events of an attempt have shown.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+
+use dataplane::First;
+use engine::auth::DenyReason;
+use engine::control::{self, Direction};
+use engine::ppp::Party;
+use wire::Escaped;
+use wire::ccp::{CcpOption, MppeBits};
+use wire::control::Message;
+use wire::ppp::{Code, Protocol};
+
+use crate::event::Event;
+
+/// What is known of an attempt: of its control connection, and of one call on it. Bounded, whatever the peer does.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    pub(super) connection: Rc<RefCell<OfConnection>>,
+    pub(super) call: Option<Rc<RefCell<OfCall>>>,
+}
+
+/// How far an attempt got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The control connection.
+    #[default]
+    Control,
+    /// The call was placed.
+    Call,
+    /// GRE packets came.
+    Gre,
+    /// LCP came up.
+    Lcp,
+    /// The client was let in.
+    Login,
+    /// Packets could flow.
+    Network,
+}
+
+/// What a control connection has shown.
+#[derive(Debug, Default)]
+pub(super) struct OfConnection {
+    pub(super) peer: Option<Box<control::Peer>>,
+    /// What the client calls its software in PPP.
+    pub(super) software: Option<Vec<u8>>,
+    pub(super) calls: u32,
+    pub(super) no_free_slot: bool,
+    pub(super) caller_not_allowed: bool,
+    pub(super) echo_missing: bool,
+    /// The client said goodbye on the control connection.
+    pub(super) goodbye: bool,
+    pub(super) reset: bool,
+    pub(super) closed: Option<control::Cause>,
+}
+
+/// What a call has shown.
+#[derive(Debug, Default)]
+pub(super) struct OfCall {
+    pub(super) stage: Stage,
+    /// LCP Configure-Requests that came.
+    pub(super) asked: u32,
+    /// The client has answered one of ours.
+    pub(super) answered: bool,
+    pub(super) from_elsewhere: Option<Ipv4Addr>,
+    pub(super) other_call_id: Option<u16>,
+    pub(super) not_sent: bool,
+    pub(super) host_failed: bool,
+    pub(super) denied: Option<Denied>,
+    /// The bits of the client's newest CCP request for MPPE.
+    pub(super) mppe: Option<MppeBits>,
+    pub(super) idle: bool,
+    pub(super) limit: bool,
+    pub(super) replaced: bool,
+    pub(super) no_proxy_arp: bool,
+    pub(super) script_failed: bool,
+}
+
+/// A login that was refused.
+#[derive(Debug)]
+pub(super) struct Denied {
+    pub(super) reason: DenyReason,
+    pub(super) has_domain: bool,
+}
+
+/// What the server does when GRE packets cannot be sent, in [`Event::HostFailed`].
+pub(crate) const SENDING: &str = "send GRE packets to the client";
+
+impl Evidence {
+    /// For a new call on the same connection.
+    pub(crate) fn of_call(&self) -> Self {
+        Self { connection: self.connection.clone(), call: Some(Rc::default()) }
+    }
+
+    /// Takes in an event of this connection or call.
+    pub(crate) fn observe(&self, event: &Event) {
+        match &self.call {
+            Some(call) => {
+                call.borrow_mut().observe(event);
+                if let Event::Identification(text) = event {
+                    self.connection.borrow_mut().identified(text);
+                }
+            }
+            None => self.connection.borrow_mut().observe(event),
+        }
+    }
+
+    /// Which client it is, as far as it can be told: `Windows Vista or later`, or what it calls itself.
+    #[must_use]
+    pub fn client(&self) -> Option<String> {
+        self.connection.borrow().client()
+    }
+
+    /// How far it got.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.call.as_ref().map_or(Stage::Control, |call| call.borrow().stage)
+    }
+}
+
+impl OfConnection {
+    fn observe(&mut self, event: &Event) {
+        match event {
+            Event::Control(event) => self.control(event),
+            Event::CallStarted { .. } => self.calls += 1,
+            Event::NoFreeSlot => self.no_free_slot = true,
+            Event::CallerNotAllowed => self.caller_not_allowed = true,
+            Event::ControlReset => self.reset = true,
+            _ => {}
+        }
+    }
+
+    fn control(&mut self, event: &control::Event) {
+        match event {
+            control::Event::Started(peer) => self.peer = Some(Box::new(peer.clone())),
+            control::Event::EchoMissing => self.echo_missing = true,
+            control::Event::Closed(cause) => self.closed = Some(*cause),
+            control::Event::CallRequested(_) => self.calls += 1,
+            control::Event::Message {
+                direction: Direction::Received,
+                message: Message::StopRequest(_) | Message::CallClearRequest(_),
+            } => self.goodbye = true,
+            _ => {}
+        }
+    }
+
+    /// Windows sends two texts and a number without meaning; the first that names a system counts.
+    fn identified(&mut self, text: &[u8]) {
+        if self.software.is_none() && text.is_ascii() {
+            self.software = Some(text.iter().take(40).copied().collect());
+        }
+    }
+
+    /// By what clients of each make are known to send (vendor, firmware, PPP's Identification).
+    fn client(&self) -> Option<String> {
+        let peer = self.peer.as_deref()?;
+        let (host, vendor) = (peer.host_name.as_bytes(), peer.vendor.as_bytes());
+        let known = match (vendor, self.software.as_deref()) {
+            (_, Some(b"MSRASV5.00")) => "Windows 2000",
+            (_, Some(b"MSRASV5.10")) => "Windows XP or Server 2003",
+            (_, Some(software)) if software.starts_with(b"MSRASV5.2") => "Windows Vista or later",
+            (b"Microsoft Windows NT", _) if peer.firmware == 2600 => "Windows XP",
+            (b"Microsoft Windows NT", _) => "Windows 2000 or XP",
+            (b"Microsoft", _) => "Windows Vista or later",
+            (b"cananian", _) => "Linux (pptp)",
+            (b"", _) if host == b"anonymous" => "Android",
+            (b"", _) if host.is_empty() && (peer.framing, peer.bearer) == (1, 1) => "macOS or iOS",
+            (b"", _) => return None,
+            (vendor, _) => return Some(Escaped(vendor).to_string()),
+        };
+        Some(known.to_owned())
+    }
+}
+
+impl OfCall {
+    fn observe(&mut self, event: &Event) {
+        match event {
+            Event::CallStarted { .. } => self.reached(Stage::Call),
+            Event::First(First::GreReceived) => self.reached(Stage::Gre),
+            Event::LinkUp(_) => self.reached(Stage::Lcp),
+            Event::Authenticated { .. } => self.reached(Stage::Login),
+            Event::NetworkUp(_) => self.reached(Stage::Network),
+            Event::Negotiation { protocol: Protocol::LCP, from: Party::Peer, code, .. } => {
+                let is_request = *code == Code::CONFIGURE_REQUEST;
+                self.asked = self.asked.saturating_add(u32::from(is_request));
+                self.answered |= !is_request;
+            }
+            Event::Negotiation {
+                protocol: Protocol::CCP,
+                from: Party::Peer,
+                code: Code::CONFIGURE_REQUEST,
+                options,
+                ..
+            } => self.mppe = mppe(options).or(self.mppe),
+            Event::WrongPeer { from, .. } => self.from_elsewhere = Some(*from),
+            Event::UnknownCall { call_id, .. } => self.other_call_id = Some(*call_id),
+            Event::HostFailed { what: SENDING, .. } => self.not_sent = true,
+            Event::HostFailed { .. } => self.host_failed = true,
+            Event::AuthenticationFailed { name, reason: Some(reason), .. } => {
+                let has_domain = name.contains(&b'\\');
+                self.denied = Some(Denied { reason: *reason, has_domain });
+            }
+            Event::Idle => self.idle = true,
+            Event::TimeUp | Event::TrafficLimit => self.limit = true,
+            Event::Replaced => self.replaced = true,
+            Event::NoProxyArpInterface => self.no_proxy_arp = true,
+            Event::ScriptFailed { .. } => self.script_failed = true,
+            Event::ScriptFinished { status, .. } => self.script_failed |= !status.success(),
+            _ => {}
+        }
+    }
+
+    fn reached(&mut self, stage: Stage) {
+        self.stage = self.stage.max(stage);
+    }
+}
+
+/// The MPPE bits among CCP options.
+fn mppe(options: &[u8]) -> Option<MppeBits> {
+    wire::ppp::options(options).flatten().find_map(|raw| match CcpOption::parse(raw) {
+        CcpOption::Mppe(bits) => Some(bits),
+        _ => None,
+    })
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Control => "the control connection",
+            Self::Call => "the call",
+            Self::Gre => "GRE",
+            Self::Lcp => "LCP",
+            Self::Login => "the login",
+            Self::Network => "a working connection",
+        })
+    }
+}

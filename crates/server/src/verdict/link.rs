@@ -1,0 +1,214 @@
+//! Verdicts about PPP, encryption, addresses and this host.
+
+use super::{VERDICT, Verdict};
+
+pub(super) const ALL: &[&Verdict] = &[
+    &NOT_CONVERGING,
+    &LOOPED,
+    &NO_ENCRYPTION,
+    &NO_KEYS,
+    &WEAKER_ENCRYPTION,
+    &NO_FREE_ADDRESS,
+    &ADDRESS_REFUSED,
+    &OUR_ADDRESS_REFUSED,
+    &NO_NETWORK_PROTOCOL,
+    &ADDRESSES_NOT_CONVERGING,
+    &NO_INTERFACE,
+    &NO_PROXY_ARP,
+    &SCRIPT_FAILED,
+];
+
+const ENCRYPTION_SEEN: &[&str] = &[
+    "Windows: error 742 (\"the remote computer does not support the required data encryption type\"), 741 or 734",
+    "Linux (pppd): \"MPPE required but peer negotiation failed\", \"LCP terminated by peer (MPPE required but not available)\"",
+];
+
+const ENCRYPTION_CLIENT: &[&str] = &[
+    "Windows: properties of the connection, Security, Data encryption: \"Require encryption\" or \"Maximum strength\".",
+    "Linux (pppd): `require-mppe-128`. NetworkManager: Advanced, \"Use Point-to-Point encryption (MPPE)\".",
+    "RouterOS: a profile with `use-encryption=required`.",
+];
+
+pub(super) const NOT_CONVERGING: Verdict = Verdict {
+    code: "G-301",
+    title: "PPP does not come to terms",
+    sentence: "both sides kept refusing each other's PPP options",
+    meaning: "The first stage of PPP (LCP) went back and forth without an end.",
+    seen: &["Windows: error 732 or 734"],
+    evidence: "Configure-Requests went both ways until the limit, and neither side accepted.",
+    server: &[
+        "Let the client try once more with `debug` in the options file: the log then shows which option is refused. `nopcomp`, `noaccomp` and `default-asyncmap` help with odd devices.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const LOOPED: Verdict = Verdict {
+    code: "G-302",
+    title: "Our packets come back to us",
+    sentence: "what we send comes back to us: something between reflects GRE",
+    meaning: "Our own magic number came back. The other end is a mirror, or this server called itself.",
+    seen: &["Linux (pppd): \"Serial line is looped back\""],
+    evidence: "LCP packets came with the magic number that we had sent.",
+    network: &[
+        "A router that reflects packets for its own outer address (\"hairpin\") without translating them: test from outside.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const NO_ENCRYPTION: Verdict = Verdict {
+    code: "G-303",
+    title: "The client does not encrypt",
+    sentence: "encryption is required here, and the client refuses it",
+    meaning: "The server requires MPPE (`require-mppe-128` in Debian's options) and the client is set up without encryption.",
+    seen: ENCRYPTION_SEEN,
+    evidence: "The client rejected CCP or MPPE, or never agreed to it.",
+    server: &[
+        "Only for a device that cannot encrypt, on a line that nobody listens to: remove `require-mppe-128`. Everything is in clear then.",
+    ],
+    client: ENCRYPTION_CLIENT,
+    ..VERDICT
+};
+
+pub(super) const NO_KEYS: Verdict = Verdict {
+    code: "G-304",
+    title: "The login makes no keys",
+    sentence: "encryption is required here, and the way the client logged in makes no keys",
+    meaning: "MPPE's keys come out of MS-CHAP. After PAP, CHAP-MD5 or no login there are none.",
+    seen: ENCRYPTION_SEEN,
+    evidence: "The client logged in by a method other than MS-CHAP.",
+    server: &[
+        "`require-mschap-v2`, and `refuse-pap`, `refuse-chap`, so that the client is asked for the right one.",
+    ],
+    client: &["Allow MS-CHAPv2."],
+    ..VERDICT
+};
+
+pub(super) const WEAKER_ENCRYPTION: Verdict = Verdict {
+    code: "G-305",
+    title: "The client offers weaker encryption only",
+    sentence: "128-bit encryption is required here, and the client offers 40 or 56 bits only",
+    meaning: "An old client, or one without its \"high encryption pack\".",
+    seen: ENCRYPTION_SEEN,
+    evidence: "The client's CCP request named MPPE without 128 bits.",
+    server: &[
+        "`require-mppe-40` would let it in. 40 bits are broken in seconds: do so only where nobody listens.",
+    ],
+    client: ENCRYPTION_CLIENT,
+    ..VERDICT
+};
+
+pub(super) const NO_FREE_ADDRESS: Verdict = Verdict {
+    code: "G-401",
+    title: "No free address",
+    sentence: "the call was refused: every address of remoteip is in use, or `connections` is reached",
+    meaning: "Each client needs an address of its own, and all are taken.",
+    seen: &["Windows: error 619 or 678", "Linux (pptp): a Call-Reply with result 2, error 4"],
+    evidence: "No slot was free when the call came.",
+    server: &[
+        "Give more addresses: `remoteip` in /etc/pptpd.conf, and `connections` not below their number.",
+        "Sessions of clients that are gone keep theirs until their echoes fail: `lcp-echo-interval 30`, `lcp-echo-failure 4`.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const ADDRESS_REFUSED: Verdict = Verdict {
+    code: "G-402",
+    title: "The client refuses the address",
+    sentence: "the client does not take the address that it is given",
+    meaning: "The client is set to an address of its own, and it is not the one that the server may give.",
+    seen: &[
+        "Windows: error 720 (\"no PPP control protocols configured\")",
+        "Linux (pppd): \"Could not determine local IP address\"",
+    ],
+    evidence: "The client's IPCP request insisted on another address, or on none.",
+    server: &[
+        "To give it that address: put it into the fourth column of the user's line in chap-secrets.",
+    ],
+    client: &[
+        "Windows: properties of the connection, Networking, TCP/IPv4: \"Obtain an IP address automatically\".",
+        "Windows, when it is set so: its WAN Miniport is broken; uninstall \"WAN Miniport (IP)\" in the device manager and scan for hardware changes.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const OUR_ADDRESS_REFUSED: Verdict = Verdict {
+    code: "G-403",
+    title: "The client refuses our address",
+    sentence: "the client does not accept this server's address in the tunnel",
+    meaning: "The client wants another address at this end than `localip`.",
+    seen: &["Windows: error 720", "Linux (pppd): \"Peer is not authorized to use remote address\""],
+    evidence: "The client refused the address in our IPCP request.",
+    server: &[
+        "Set `localip` to what the client expects; it must not be in the client's own network.",
+    ],
+    client: &["Do not set a remote address: Linux `:ADDRESS` in its options."],
+    ..VERDICT
+};
+
+pub(super) const NO_NETWORK_PROTOCOL: Verdict = Verdict {
+    code: "G-404",
+    title: "The client wants no IP",
+    sentence: "the client refused every network protocol that is offered",
+    meaning: "Neither IPv4 nor IPv6 was accepted by the client.",
+    seen: &["Windows: error 720"],
+    evidence: "The client rejected IPCP and IPV6CP.",
+    client: &[
+        "Windows: properties of the connection, Networking: tick \"Internet Protocol Version 4\".",
+    ],
+    ..VERDICT
+};
+
+pub(super) const ADDRESSES_NOT_CONVERGING: Verdict = Verdict {
+    code: "G-405",
+    title: "The addresses do not come to terms",
+    sentence: "the talk about addresses went round in circles",
+    meaning: "IPCP went back and forth without an end.",
+    seen: &["Windows: error 720", "Linux (pppd): \"IPCP: timeout sending Config-Requests\""],
+    evidence: "IPCP requests were exchanged until the limit.",
+    server: &[
+        "Let the client try once more with `debug` in the options file: the log then shows what it asks for.",
+    ],
+    client: &["Let it take what the server gives: no fixed address, no fixed DNS server."],
+    ..VERDICT
+};
+
+pub(super) const NO_INTERFACE: Verdict = Verdict {
+    code: "G-501",
+    title: "This host could not set up the session's interface",
+    sentence: "this host could not set up the session's interface; the line before has the reason",
+    meaning: "The client did everything right. The kernel here refused a network interface, an address or a route.",
+    seen: &["Windows: error 619 or 720", "Linux (pppd): \"LCP terminated by peer\""],
+    evidence: "A change to this host failed.",
+    server: &[
+        "/dev/net/tun missing: `modprobe tun`; in a container it must be passed in.",
+        "No rights: run as root or with CAP_NET_ADMIN.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const NO_PROXY_ARP: Verdict = Verdict {
+    code: "G-502",
+    title: "Proxy ARP found no network",
+    sentence: "proxyarp is set, but the client's address is in none of this host's networks: hosts of the LAN do not find the client",
+    meaning: "With `proxyarp` the client's address must be one of the LAN's. This one is not, so that nobody there can answer the client.",
+    seen: &["The connection is up; pings to the LAN get no answer"],
+    evidence: "No Ethernet interface of this host has a network with the client's address in it.",
+    server: &[
+        "Take `remoteip` from the LAN's own network, outside of its DHCP range.",
+        "Or route: give the LAN's router a route for `remoteip` to this host, and remove `proxyarp`.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const SCRIPT_FAILED: Verdict = Verdict {
+    code: "G-503",
+    title: "A script failed",
+    sentence: "a script of the session failed; a line before names it",
+    meaning: "`ip-up` or one of its kin could not be run or ended with an error. What it should have set up (routes, firewall) may be missing.",
+    seen: &["The connection is up; what the script should have done is missing"],
+    evidence: "The script's exit status, or the kernel's words.",
+    server: &[
+        "Run it by hand with the arguments from the log (`debug` shows them). It needs a first line such as `#!/bin/sh` and `chmod +x`.",
+    ],
+    ..VERDICT
+};

@@ -1,0 +1,96 @@
+//! Verdicts as pages: for `gretel explain`, and for `docs/verdicts`.
+
+use std::fmt::{self, Write as _};
+
+use super::{Verdict, catalogue};
+
+/// The whole text, as Markdown that reads well on a terminal too.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "# {}: {}\n\n{}", self.code, self.title, self.meaning)?;
+        list(f, "What the client's user sees", self.seen)?;
+        writeln!(f, "\n## How Gretel knows\n\n{}", self.evidence)?;
+        list(f, "What to do on the server", self.server)?;
+        list(f, "What to do on the network", self.network)?;
+        list(f, "What to do on the client", self.client)
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, title: &str, items: &[&str]) -> fmt::Result {
+    if items.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n## {title}\n")?;
+    items.iter().try_for_each(|item| writeln!(f, "* {item}"))
+}
+
+impl Verdict {
+    /// One line for each verdict.
+    #[must_use]
+    pub fn list() -> String {
+        let mut text = String::new();
+        for verdict in catalogue() {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{}  {}", verdict.code, verdict.title);
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    const RENEW: &str = "GRETEL_WRITE_DOCS=1 cargo test -p gretel-server up_to_date";
+
+    /// The scenarios of the laboratory that make the fault really and expect the code.
+    const LABORATORY: &str = "../../xtask/src/lab/scenarios";
+
+    fn directory() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/verdicts")
+    }
+
+    fn scenarios() -> String {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(LABORATORY);
+        let files = fs::read_dir(folder).expect("the laboratory").flatten();
+        files.map(|file| fs::read_to_string(file.path()).unwrap_or_default()).collect()
+    }
+
+    fn index() -> String {
+        let scenarios = scenarios();
+        let mut page = String::from(
+            "# Verdicts\n\nEach attempt to connect ends with a line in the log that has one of these codes; `gretel explain CODE` prints its page. A verdict marked \
+             *made* has a scenario of the laboratory in which the fault is really made and a real client tries.\n\n| code | | proof |\n|---|---|---|\n",
+        );
+        for verdict in catalogue() {
+            let (code, title) = (verdict.code, verdict.title);
+            let proof =
+                if scenarios.contains(&format!("\"{code}\"")) { "made" } else { "by its events" };
+            let _ = writeln!(page, "| [{code}]({code}.md) | {title} | {proof} |");
+        }
+        page
+    }
+
+    #[test]
+    fn the_pages_are_up_to_date() {
+        let pages =
+            catalogue().map(|verdict| (format!("{}.md", verdict.code), verdict.to_string()));
+        let mut expected: Vec<_> = pages.chain([("README.md".to_owned(), index())]).collect();
+        expected.sort();
+        if std::env::var_os("GRETEL_WRITE_DOCS").is_some() {
+            fs::create_dir_all(directory()).unwrap();
+            for (name, page) in &expected {
+                fs::write(directory().join(name), page).unwrap();
+            }
+        }
+        for (name, page) in &expected {
+            let written = fs::read_to_string(directory().join(name)).unwrap_or_default();
+            assert!(written == *page, "docs/verdicts/{name} is not up to date: {RENEW}");
+        }
+        let files = fs::read_dir(directory()).unwrap().count();
+        assert_eq!(files, expected.len(), "a page without a verdict");
+    }
+}

@@ -1,0 +1,119 @@
+//! Verdicts about sessions that were up.
+
+use super::{VERDICT, Verdict};
+
+pub(super) const ALL: &[&Verdict] =
+    &[&LEFT, &IDLE, &LIMIT, &REPLACED, &STOPPED, &VANISHED, &NOTHING_CAME, &OTHER_SOURCE, &LOSS];
+
+pub(super) const LEFT: Verdict = Verdict {
+    code: "G-601",
+    title: "The client left",
+    sentence: "the client hung up",
+    meaning: "An ordinary end.",
+    evidence: "PPP, the call or the control connection was ended by the client.",
+    is_fine: true,
+    ..VERDICT
+};
+
+pub(super) const IDLE: Verdict = Verdict {
+    code: "G-602",
+    title: "Idle for too long",
+    sentence: "no traffic for as long as `idle` allows",
+    meaning: "The option `idle` ends sessions without traffic.",
+    seen: &[
+        "Windows: error 628 or 829",
+        "Linux (pppd): \"LCP terminated by peer (Link inactive)\"",
+    ],
+    evidence: "No packet went either way for that time.",
+    server: &["Raise `idle`, or remove it."],
+    is_fine: true,
+    ..VERDICT
+};
+
+pub(super) const LIMIT: Verdict = Verdict {
+    code: "G-603",
+    title: "A limit of time or traffic was reached",
+    sentence: "`maxconnect` or `maxoctets` was reached",
+    meaning: "The options `maxconnect` and `maxoctets` end sessions that last, or carry, too much.",
+    seen: &["Windows: error 628 or 829"],
+    evidence: "The session's own clock or counters.",
+    server: &["Raise the limit, or remove it."],
+    is_fine: true,
+    ..VERDICT
+};
+
+pub(super) const REPLACED: Verdict = Verdict {
+    code: "G-604",
+    title: "The user logged in again",
+    sentence: "the same user logged in again and took the address over",
+    meaning: "A client whose connection broke comes back, and its old session makes way. Or two devices use one user with one fixed address: they throw each other out.",
+    seen: &["Windows: error 628 or 829, on the device that was there first"],
+    evidence: "A later session of the same user asked for the same address.",
+    server: &["Two devices: give each a user of its own, or `*` in place of the fixed address."],
+    is_fine: true,
+    ..VERDICT
+};
+
+pub(super) const STOPPED: Verdict = Verdict {
+    code: "G-605",
+    title: "The server stopped",
+    sentence: "the server was stopped",
+    meaning: "The service was stopped or restarted.",
+    evidence: "A signal told the server to stop.",
+    is_fine: true,
+    ..VERDICT
+};
+
+pub(super) const VANISHED: Verdict = Verdict {
+    code: "G-606",
+    title: "The client vanished",
+    sentence: "the client no longer answers: it lost power or its network, or something between stopped letting GRE through",
+    meaning: "LCP Echo-Requests stayed unanswered for as long as `lcp-echo-failure` allows.",
+    seen: &["The client's user sees nothing, or that the network is gone"],
+    evidence: "The last Echo-Requests got no Echo-Reply, and no goodbye came. If the control connection still answers then, GRE alone is cut; if the client comes back by itself within \
+               minutes, it was its network.",
+    network: &[
+        "If it happens again and again after the same quiet time: a router forgets GRE; make echoes more frequent than that (`lcp-echo-interval`).",
+    ],
+    client: &["Nothing, when it lost power or its network."],
+    ..VERDICT
+};
+
+pub(super) const NOTHING_CAME: Verdict = Verdict {
+    code: "G-607",
+    title: "Connected, and nothing came through the tunnel",
+    sentence: "the session was up, but no packet ever came through it: the client keeps its own routes (\"use default gateway on remote network\" not ticked), or has nothing to say",
+    meaning: "Everything is set up, and the client sends nothing into the tunnel. Either it has no route that leads there, or its user has not used it.",
+    seen: &["The connection shows as connected; the LAN behind the server cannot be reached"],
+    evidence: "For a minute or more no IP packet came. A ping from the client to the server's address in the tunnel tells the two apart: if that is answered, it is the client's routes.",
+    client: &[
+        "Windows: properties of the connection, Networking, TCP/IPv4, Advanced: tick \"Use default gateway on remote network\", or add a route: `Add-VpnConnectionRoute`.",
+        "Linux: `defaultroute`, or a route to the LAN in ip-up.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const OTHER_SOURCE: Verdict = Verdict {
+    code: "G-608",
+    title: "Packets come from addresses that are not the client's",
+    sentence: "packets came through the tunnel from addresses that are not the client's, and were dropped",
+    meaning: "The client forwards packets of its own network, or of another interface, into the tunnel. Only the address that it was given may speak.",
+    seen: &["The connection is up; some or all things behind the client get no answer"],
+    evidence: "Packets dropped as `spoofed-source`, more than came from the right address.",
+    client: &["A router as a client: let it translate (masquerade) what it sends into the tunnel."],
+    ..VERDICT
+};
+
+pub(super) const LOSS: Verdict = Verdict {
+    code: "G-609",
+    title: "Many packets are lost on the way",
+    sentence: "many of the client's GRE packets are lost on the way to us",
+    meaning: "The line between loses packets: everything through the tunnel is slow or stalls.",
+    seen: &["The connection is up and slow"],
+    evidence: "Gaps in the sequence numbers of the client's GRE packets: more than one in twenty is missing.",
+    network: &[
+        "Look for a bad line, weak radio or a full one: `mtr` to the client's address.",
+        "A shaper or firewall that treats protocol 47 worse than TCP.",
+    ],
+    ..VERDICT
+};

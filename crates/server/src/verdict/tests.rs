@@ -1,0 +1,328 @@
+//! A verdict for each sequence of events.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use dataplane::First;
+use engine::auth::{DenyReason, Method};
+use engine::control::{self, CallEnd, Direction};
+use engine::ppp::{Cause, Framing, Party};
+use wire::control::{Message, Name, StopRequest};
+use wire::ppp::{Code, Protocol};
+
+use super::{Evidence, Verdict, catalogue, find};
+use crate::event::{Ended, Event, Summary};
+
+const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
+const STRANGER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 8);
+/// CCP's option for MPPE, stateless, 128 and 40 bits.
+const MPPE_128: [u8; 6] = [18, 6, 1, 0, 0, 0x40];
+const MPPE_40: [u8; 6] = [18, 6, 1, 0, 0, 0x20];
+
+/// An attempt: what happened, and how the session ended.
+struct Attempt {
+    on_connection: Vec<Event>,
+    in_call: Vec<Event>,
+    summary: Summary,
+}
+
+fn ended(cause: impl Into<Ended>) -> Attempt {
+    let summary = Summary {
+        user: None,
+        address: None,
+        duration: Duration::from_secs(20),
+        connected: None,
+        sent: 0,
+        sent_packets: 0,
+        received: 0,
+        received_packets: 0,
+        gre_received: 0,
+        gre_sent: 0,
+        gre_lost: 0,
+        round_trip: None,
+        drops: Vec::new(),
+        cause: cause.into(),
+    };
+    Attempt { on_connection: Vec::new(), in_call: vec![call_started()], summary }
+}
+
+impl From<Cause> for Ended {
+    fn from(cause: Cause) -> Self {
+        Self::Link(cause)
+    }
+}
+
+impl From<CallEnd> for Ended {
+    fn from(end: CallEnd) -> Self {
+        Self::Call(end)
+    }
+}
+
+impl Attempt {
+    fn saw(mut self, event: Event) -> Self {
+        self.in_call.push(event);
+        self
+    }
+
+    /// The stages up to a login.
+    fn let_in(self) -> Self {
+        self.saw(Event::First(First::GreReceived))
+            .saw(link_up())
+            .saw(Event::Authenticated { method: Some(Method::MsChapV2), name: b"anna".to_vec() })
+    }
+
+    fn connection_saw(mut self, event: Event) -> Self {
+        self.on_connection.push(event);
+        self
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Summary)) -> Self {
+        change(&mut self.summary);
+        self
+    }
+
+    fn worked(self) -> Self {
+        self.let_in().with(|summary| {
+            summary.connected = Some(Duration::from_secs(600));
+            summary.received_packets = 1000;
+            summary.gre_received = 1000;
+        })
+    }
+
+    /// The codes of the verdict and of the remarks.
+    fn codes(&self) -> Vec<&'static str> {
+        let connection = Evidence::default();
+        self.on_connection.iter().for_each(|event| connection.observe(event));
+        let call = connection.of_call();
+        self.in_call.iter().for_each(|event| call.observe(event));
+        let judgement = call.judge(&self.summary);
+        std::iter::once(&judgement.verdict).chain(&judgement.remarks).map(|v| v.code).collect()
+    }
+}
+
+fn call_started() -> Event {
+    Event::CallStarted { our_call_id: 1, peer_call_id: 2 }
+}
+
+fn link_up() -> Event {
+    Event::LinkUp(Framing { acfc: true, pfc: true, peer_mru: 1400, our_mru: 1400 })
+}
+
+fn from_peer(protocol: Protocol, code: Code, options: &[u8]) -> Event {
+    Event::Negotiation { protocol, from: Party::Peer, code, id: 1, options: options.to_vec() }
+}
+
+fn denied(name: &[u8], reason: DenyReason) -> Event {
+    let (method, name) = (Method::MsChapV2, name.to_vec());
+    Event::AuthenticationFailed { method, name, reason: Some(reason), retry: false }
+}
+
+fn host_failed(what: &'static str) -> Event {
+    Event::HostFailed { what, error: "Operation not permitted".into() }
+}
+
+fn asks() -> Event {
+    from_peer(Protocol::LCP, Code::CONFIGURE_REQUEST, &[])
+}
+
+fn offers(options: &[u8]) -> Event {
+    from_peer(Protocol::CCP, Code::CONFIGURE_REQUEST, options)
+}
+
+fn goodbye() -> Event {
+    let message = Message::StopRequest(StopRequest { reason: 1 });
+    Event::Control(control::Event::Message { direction: Direction::Received, message })
+}
+
+/// Attempts with the codes that they must get.
+fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
+    let gre = || Event::First(First::GreReceived);
+    let closed = || ended(CallEnd::ConnectionClosed);
+    vec![
+        (ended(Cause::NoAnswer), &["G-101"]),
+        (ended(CallEnd::ClearedByPeer), &["G-101"]),
+        (ended(Cause::NoAnswer).saw(gre()).saw(asks()).saw(asks()), &["G-102"]),
+        (ended(Cause::NoAnswer).saw(Event::WrongPeer { from: STRANGER, call_id: 1 }), &["G-103"]),
+        (ended(Cause::NoAnswer).saw(Event::UnknownCall { from: CLIENT, call_id: 9 }), &["G-104"]),
+        (ended(Cause::NoAnswer).saw(host_failed(super::SENDING)), &["G-105"]),
+        (closed().let_in().connection_saw(Event::ControlReset), &["G-106"]),
+        (closed().worked().connection_saw(Event::ControlReset), &["G-106"]),
+        (closed().worked().connection_saw(Event::Control(control::Event::EchoMissing)), &["G-107"]),
+        (ended(CallEnd::ClearedByPeer).with(|s| s.duration = Duration::from_secs(1)), &["G-111"]),
+        (closed().let_in(), &["G-111"]),
+        (
+            ended(Cause::AuthenticationFailed).saw(denied(b"anna", DenyReason::UnknownUser)),
+            &["G-201"],
+        ),
+        (
+            ended(Cause::AuthenticationFailed).saw(denied(b"D\\anna", DenyReason::UnknownUser)),
+            &["G-202"],
+        ),
+        // Windows hangs up by itself when it is denied.
+        (
+            ended(CallEnd::ClearedByPeer).saw(gre()).saw(denied(b"a", DenyReason::WrongPassword)),
+            &["G-203"],
+        ),
+        (ended(Cause::NoCommonAuthentication), &["G-204"]),
+        (ended(Cause::AuthenticationRejected), &["G-205"]),
+        (ended(Cause::AuthenticationTimeout(Method::MsChapV2)), &["G-206"]),
+        (
+            ended(Cause::AuthenticationFailed).saw(denied(b"a", DenyReason::NotAllowed("expired"))),
+            &["G-207"],
+        ),
+        (
+            ended(Cause::AuthenticationFailed).saw(denied(b"a", DenyReason::SecretUnusable)),
+            &["G-208"],
+        ),
+        (ended(Cause::NotConverging(Protocol::LCP)), &["G-301"]),
+        (ended(Cause::Looped), &["G-302"]),
+        (ended(Cause::EncryptionRefused).let_in(), &["G-303"]),
+        (ended(Cause::EncryptionRefused).let_in().saw(offers(&MPPE_128)), &["G-303"]),
+        (ended(Cause::NoKeys).let_in(), &["G-304"]),
+        (ended(Cause::EncryptionRefused).let_in().saw(offers(&MPPE_40)), &["G-305"]),
+        (ended(Cause::PeerTerminated(Vec::new())).let_in().saw(offers(&MPPE_40)), &["G-305"]),
+        (ended(Cause::AddressRefused(None)).let_in(), &["G-402"]),
+        (ended(Cause::LocalAddressRefused).let_in(), &["G-403"]),
+        (ended(Cause::NoNetworkProtocol).let_in(), &["G-404"]),
+        (ended(Cause::NotConverging(Protocol::IPCP)).let_in(), &["G-405"]),
+        (ended(Cause::Local("no interface")).let_in().saw(host_failed("set up")), &["G-501"]),
+        (
+            ended(CallEnd::ClearedByPeer).worked().saw(Event::NoProxyArpInterface),
+            &["G-601", "G-502"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer)
+                .worked()
+                .saw(Event::ScriptFailed { script: "ip-up".into(), error: "no".into() }),
+            &["G-601", "G-503"],
+        ),
+        (ended(Cause::PeerTerminated(Vec::new())).worked(), &["G-601"]),
+        (closed().worked(), &["G-601"]),
+        (
+            closed().worked().connection_saw(Event::ControlReset).connection_saw(goodbye()),
+            &["G-601"],
+        ),
+        (ended(Cause::Local("idle")).worked().saw(Event::Idle), &["G-602"]),
+        (ended(Cause::Local("limit")).worked().saw(Event::TrafficLimit), &["G-603"]),
+        (ended(Cause::Local("again")).worked().saw(Event::Replaced), &["G-604"]),
+        (ended(Cause::Local("stop")).worked(), &["G-605"]),
+        (ended(Cause::EchoTimeout).worked(), &["G-606"]),
+        (
+            ended(CallEnd::ClearedByPeer).worked().with(|s| s.received_packets = 0),
+            &["G-601", "G-607"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer)
+                .worked()
+                .with(|s| s.drops = vec![("spoofed-source", 1001)]),
+            &["G-601", "G-608"],
+        ),
+        (ended(CallEnd::ClearedByPeer).worked().with(|s| s.gre_lost = 100), &["G-601", "G-609"]),
+    ]
+}
+
+#[test]
+fn each_sequence_of_events_gets_its_verdict() {
+    for (attempt, expected) in attempts() {
+        let codes = attempt.codes();
+        assert_eq!(codes, expected, "{:?} after {:?}", attempt.summary.cause, attempt.in_call);
+    }
+}
+
+fn connection(events: &[Event]) -> Option<&'static str> {
+    let evidence = Evidence::default();
+    events.iter().for_each(|event| evidence.observe(event));
+    evidence.judge_connection().map(|judgement| judgement.verdict.code)
+}
+
+fn started(vendor: &[u8], firmware: u16) -> Event {
+    Event::Control(control::Event::Started(control::Peer {
+        host_name: Name::new(b""),
+        vendor: Name::new(vendor),
+        firmware,
+        framing: 1,
+        bearer: 1,
+        max_channels: 0,
+    }))
+}
+
+fn closed(cause: control::Cause) -> Event {
+    Event::Control(control::Event::Closed(cause))
+}
+
+/// Connections without a session, with the codes that they must get.
+fn connections() -> Vec<(Vec<Event>, Option<&'static str>)> {
+    let local = SocketAddr::from((STRANGER, 1723));
+    let (started, connected) = (|| started(b"Microsoft", 0), || Event::Connected { local });
+    let gone = || closed(control::Cause::PeerClosed);
+    let other_version = closed(control::Cause::VersionNotSupported(0x0200));
+    vec![
+        (vec![connected(), other_version], Some("G-108")),
+        (vec![connected(), gone()], Some("G-109")),
+        (vec![connected(), closed(control::Cause::SetupTimeout)], Some("G-109")),
+        (vec![connected(), started(), gone()], Some("G-110")),
+        (vec![started(), Event::CallerNotAllowed, gone()], Some("G-209")),
+        (vec![started(), Event::NoFreeSlot, gone()], Some("G-401")),
+        (vec![started(), call_started(), gone()], None),
+    ]
+}
+
+#[test]
+fn a_connection_without_a_session_gets_its_verdict() {
+    for (events, expected) in connections() {
+        assert_eq!(connection(&events), expected, "{events:?}");
+    }
+}
+
+#[test]
+fn every_verdict_of_the_catalogue_can_be_reached() {
+    let sessions = attempts().into_iter().flat_map(|(_, codes)| codes.iter().copied());
+    let connections = connections().into_iter().filter_map(|(_, code)| code);
+    let reached: Vec<_> = sessions.chain(connections).collect();
+    for verdict in catalogue() {
+        assert!(reached.contains(&verdict.code), "{} is never given", verdict.code);
+    }
+    assert!(reached.iter().all(|code| find(code).is_some()));
+}
+
+#[test]
+fn clients_are_known_by_what_they_send() {
+    let client = |vendor: &[u8], firmware, software: &[u8]| {
+        let connection = Evidence::default();
+        connection.observe(&started(vendor, firmware));
+        let call = connection.of_call();
+        call.observe(&Event::Identification(software.to_vec()));
+        call.client()
+    };
+    let known = |vendor, firmware, software| client(vendor, firmware, software).unwrap();
+    assert_eq!(known(b"Microsoft", 0, b"MSRASV5.20"), "Windows Vista or later");
+    assert_eq!(known(b"Microsoft Windows NT", 2600, b""), "Windows XP");
+    assert_eq!(known(b"Microsoft Windows NT", 2195, b"MSRASV5.00"), "Windows 2000");
+    assert_eq!(known(b"cananian", 1, b""), "Linux (pptp)");
+    assert_eq!(known(b"", 0, b""), "macOS or iOS");
+    assert_eq!(known(b"evil\nline", 0, b""), "evil\\nline");
+}
+
+#[test]
+fn codes_are_unique_and_in_order_and_every_text_is_there() {
+    let codes: Vec<_> = catalogue().map(|verdict| verdict.code).collect();
+    assert!(codes.is_sorted_by(|left, right| left < right), "{codes:?}");
+    for verdict in catalogue() {
+        let Verdict { code, title, sentence, meaning, evidence, .. } = verdict;
+        assert!(code.starts_with("G-") && code.len() == 5, "{code}");
+        for text in [title, sentence] {
+            assert!(!text.is_empty() && !text.ends_with('.'), "{code}: {text:?}");
+        }
+        assert!(meaning.ends_with('.') && evidence.ends_with('.'), "{code}");
+        let advice = verdict.server.len() + verdict.network.len() + verdict.client.len();
+        assert!(verdict.is_fine || advice > 0 && !verdict.seen.is_empty(), "{code}");
+    }
+}
+
+#[test]
+fn a_code_is_found_however_it_is_written() {
+    for code in ["G-101", "g101", "101", "g-101"] {
+        assert_eq!(find(code).map(|verdict| verdict.code), Some("G-101"));
+    }
+    assert!(find("G-999").is_none() && find("").is_none());
+}
