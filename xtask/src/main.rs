@@ -2,6 +2,7 @@
 //!
 //! * `test`: everything that must hold, with one closing line `N passed, N failed`.
 //! * `lab [FILTER]`: `gretel` and the real `pptpd` against real clients, in namespaces and guests.
+//! * `faults`: those of the lab's scenarios in which a fault is really made.
 //! * `deb`: the Debian package.
 //! * `bench [crypto]`: set-up rate, throughput and memory of a running server; sealing and opening of packets.
 #![forbid(unsafe_code)]
@@ -41,6 +42,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
     match command {
         "test" => test::run(),
         "lab" => lab::run(rest),
+        "faults" => lab::run(&["fault".to_owned()]),
         "bench" => bench::run(rest),
         "deb" => deb::build().map(|_| true),
         lab::INSIDE => lab::run_inside(rest),
@@ -58,6 +60,7 @@ const HELP: &str = "\
 cargo xtask test           everything that must hold (installs the packages it needs)
 cargo xtask lab [FILTER]   real clients and servers; FILTER is a part of a scenario's name
 cargo xtask lab --list     the scenarios
+cargo xtask faults         the scenarios in which a fault is really made, with the verdict it must get
 cargo xtask bench          set-up rate, throughput, memory
 cargo xtask bench crypto   sealing and opening of packets
 cargo xtask deb            the Debian package";

@@ -41,7 +41,13 @@ impl Caller {
         self.command_as("anna", password, arguments)
     }
 
-    fn command_as(&self, user: &str, password: &str, arguments: &[&str]) -> Result<Command> {
+    /// As [`command`](Self::command), as another user.
+    pub(crate) fn command_as(
+        &self,
+        user: &str,
+        password: &str,
+        arguments: &[&str],
+    ) -> Result<Command> {
         let file = self.folder.join("password");
         // Another client may be reading it.
         if fs::read(&file).ok().as_deref() != Some(password.as_bytes()) {

@@ -5,6 +5,7 @@ mod addresses;
 mod bad_lines;
 mod command_line;
 mod doctor;
+mod faults;
 mod found;
 mod hooks;
 mod hostile;
@@ -52,6 +53,7 @@ pub(crate) fn all(named: bool) -> impl Iterator<Item = (Kind, &'static Scenario)
         addresses::SCENARIOS,
         accounts::SCENARIOS,
         refusals::SCENARIOS,
+        faults::SCENARIOS,
         bad_lines::SCENARIOS,
         vanishing::SCENARIOS,
         hostile::SCENARIOS,
