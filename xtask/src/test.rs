@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
+    thread,
     time::Instant,
 };
 
@@ -100,7 +101,7 @@ fn deny() -> Result<()> {
     ]))
 }
 
-/// Lets every fuzzer look for a while, each in turn, from its corpus. What it finds lies in
+/// Lets every fuzzer look for a while, two at a time, from its corpus. What it finds lies in
 /// `fuzz/artifacts`; what it learns does not go into the committed corpus.
 fn fuzz(report: &mut Report) {
     let mut targets = Vec::new();
@@ -113,30 +114,42 @@ fn fuzz(report: &mut Report) {
         ensure!(!targets.is_empty(), "there is no fuzz target");
         run_command(fuzzer().args(["fuzz", "build"]))
     });
-    for target in targets {
-        report.check(&format!("the fuzzer {target} finds nothing in {FUZZ_SECONDS} s"), || {
-            let learned = workspace::target().join("fuzz-corpus").join(&target);
-            std::fs::create_dir_all(&learned)?;
-            for (number, seed) in shared_data::seeds(&target)?.iter().enumerate() {
-                std::fs::write(learned.join(format!("shared-{number}")), seed)?;
+    for pair in targets.chunks(2) {
+        thread::scope(|scope| {
+            // Each is one thread of work, and the machines that run this have two processors.
+            let running: Vec<_> =
+                pair.iter().map(|target| (target, scope.spawn(|| fuzz_one(target)))).collect();
+            for (target, found) in running {
+                report.check(
+                    &format!("the fuzzer {target} finds nothing in {FUZZ_SECONDS} s"),
+                    || found.join().unwrap_or_else(|_| bail!("the check itself panicked")),
+                );
             }
-            let corpus = workspace::root().join("fuzz/corpus").join(&target);
-            let mut command = fuzzer();
-            command.args(["fuzz", "run", &target]).arg(&learned);
-            if corpus.exists() {
-                command.arg(&corpus);
-            }
-            let result = command
-                .args(["--", &format!("-max_total_time={FUZZ_SECONDS}"), "-rss_limit_mb=2048"])
-                .stdin(Stdio::null())
-                .output()
-                .context("cannot start cargo fuzz")?;
-            if !result.status.success() {
-                bail!("{}", last_lines(&String::from_utf8_lossy(&result.stderr), 40));
-            }
-            Ok(())
         });
     }
+}
+
+fn fuzz_one(target: &str) -> Result<()> {
+    let learned = workspace::target().join("fuzz-corpus").join(target);
+    std::fs::create_dir_all(&learned)?;
+    for (number, seed) in shared_data::seeds(target)?.iter().enumerate() {
+        std::fs::write(learned.join(format!("shared-{number}")), seed)?;
+    }
+    let corpus = workspace::root().join("fuzz/corpus").join(target);
+    let mut command = fuzzer();
+    command.args(["fuzz", "run", target]).arg(&learned);
+    if corpus.exists() {
+        command.arg(&corpus);
+    }
+    let result = command
+        .args(["--", &format!("-max_total_time={FUZZ_SECONDS}"), "-rss_limit_mb=2048"])
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start cargo fuzz")?;
+    if !result.status.success() {
+        bail!("{}", last_lines(&String::from_utf8_lossy(&result.stderr), 40));
+    }
+    Ok(())
 }
 
 /// A cargo command that may use the sanitisers, which the stable compiler has but hides.
