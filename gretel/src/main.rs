@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod client;
 mod configuration;
 mod connect;
 mod doctor;
@@ -49,6 +50,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Explain a verdict of the log: what it means, and what to do.
     Explain(explain::Arguments),
+    /// Print what to type on a client of this server; no password is in it.
+    Client(client::Arguments),
     /// Connect to a PPTP server as a client.
     Connect(connect::Arguments),
 }
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Config(command) => configuration::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Client(arguments) => client::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
     };
     done.unwrap_or_else(|error| {
@@ -93,7 +97,8 @@ mod tests {
     use super::*;
 
     /// Pages of which people type what they print.
-    const PAGES: [&str; 5] = [
+    const PAGES: [&str; 6] = [
+        "docs/split-tunnel.md",
         "docs/doctor.md",
         "README.md",
         "README.ja.md",

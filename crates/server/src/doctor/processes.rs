@@ -30,7 +30,9 @@ const SERVERS: [&str; 5] = ["gretel", "pptpd", "accel-pppd", "mpd5", "pptp-serve
 
 /// Running programs that serve PPTP.
 pub(super) fn servers() -> Vec<Process> {
-    let mut found: Vec<Process> = ids().filter_map(process).collect();
+    // By their files: our own process may have the name of the server that it takes the place of.
+    let file = |id: u32| fs::read_link(format!("/proc/{id}/exe")).is_ok();
+    let mut found: Vec<Process> = ids().filter(|id| file(*id)).filter_map(process).collect();
     found.retain(|process| SERVERS.contains(&process.name.as_str()));
     found
 }

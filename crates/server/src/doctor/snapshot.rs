@@ -156,6 +156,15 @@ impl Snapshot {
         })
     }
 
+    /// This host's interfaces with their addresses.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not tell.
+    pub fn interfaces() -> io::Result<Vec<Interface>> {
+        Netlink::open()?.interfaces().map_err(|error| io::Error::other(error.to_string()))
+    }
+
     /// The interface of the default route with the lowest metric.
     #[must_use]
     pub fn outward(&self) -> Option<&Interface> {

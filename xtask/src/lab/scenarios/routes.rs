@@ -8,13 +8,26 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::Scenario;
-use crate::lab::{caller::Caller, segment::INNER, server::Files, world::World};
+use crate::lab::{
+    caller::Caller,
+    segment::{INNER, NEIGHBOUR, SERVER},
+    server::Files,
+    world::World,
+};
+use crate::workspace;
 
-pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "a client that asks as Windows does is told routes, name servers and domain",
-    compared: false,
-    run: inform,
-}];
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "a client that asks as Windows does is told routes, name servers and domain",
+        compared: false,
+        run: inform,
+    },
+    Scenario {
+        name: "what gretel client prints for pppd is typed and makes a tunnel",
+        compared: false,
+        run: printed,
+    },
+];
 
 /// The client's address in the tunnel.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 100);
@@ -48,6 +61,32 @@ fn inform(world: &mut World) -> Result<()> {
     ensure!(log.contains("Told the client of 2 routes"), "{log}");
     caller.ping(INNER, 56, 1)?;
     caller.disconnect()?;
+    world.end_and_check()
+}
+
+fn printed(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let folder = world.segment.folder.join("gretel");
+    let file = |name: &str| folder.join(name).display().to_string();
+    let printed = world.server.sh(&format!(
+        "{} client linux --user anna --server {SERVER} --pptpd-conf {} --ppp-options {} --chap-secrets {}",
+        workspace::gretel().display(),
+        file("pptpd.conf"),
+        file("ppp-options"),
+        file("secrets"),
+    ))?;
+    ensure!(!printed.contains("secret\n") && !printed.contains(" secret "), "{printed}");
+    let at = printed.find("cat >/etc/ppp/peers/gretel").context("no file for pppd")?;
+    let typed = format!(
+        "mkdir -p /etc/ppp/peers; umask 077; echo 'anna gretel secret *' >/etc/ppp/chap-secrets; : >/etc/ppp/options\n{}",
+        &printed[at..]
+    );
+    let client = world.client()?;
+    client.guest.sh(30, &typed)?;
+    client.ping_all_sizes(INNER)?;
+    client.ping_all_sizes(NEIGHBOUR)?;
+    let log = world.server.log()?;
+    ensure!(log.contains("MPPE 128-bit stateless"), "{log}");
     world.end_and_check()
 }
 
