@@ -47,6 +47,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         "deb" => deb::build().map(|_| true),
         lab::INSIDE => lab::run_inside(rest),
         bench::INSIDE => bench::run_inside(),
+        bench::TUNNEL_INSIDE => bench::run_tunnel_inside(),
         lab::SYSLOG => lab::write_syslog(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
@@ -63,4 +64,5 @@ cargo xtask lab --list     the scenarios
 cargo xtask faults         the scenarios in which a fault is really made, with the verdict it must get
 cargo xtask bench          set-up rate, throughput, memory
 cargo xtask bench crypto   sealing and opening of packets
+cargo xtask bench tunnel   throughput, processor time and delay of a tunnel
 cargo xtask deb            the Debian package";

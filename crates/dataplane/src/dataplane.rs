@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 
@@ -43,6 +44,8 @@ pub struct Dataplane {
     /// Lives on the last sender; the workers have the others.
     reaper: Option<Sender<Remains>>,
     reaper_thread: Option<JoinHandle<()>>,
+    /// Nobody waits for notices any more.
+    is_ending: Arc<AtomicBool>,
 }
 
 struct Handle {
@@ -64,11 +67,13 @@ impl Dataplane {
         notify: impl Fn(Notice) -> Result<(), Notice> + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let notify: Arc<Notify> = Arc::new(notify);
-        let (reaper, reaper_thread) = reaper::start(Arc::clone(&notify))?;
+        let is_ending = Arc::new(AtomicBool::new(false));
+        let (reaper, reaper_thread) = reaper::start(Arc::clone(&notify), Arc::clone(&is_ending))?;
         let mut dataplane = Self {
             workers: Vec::new(),
             reaper: Some(reaper.clone()),
             reaper_thread: Some(reaper_thread),
+            is_ending,
         };
         for index in 0..settings.workers.max(1) {
             let handle = start_worker(index, settings, &notify, &reaper)?;
@@ -107,6 +112,7 @@ impl Dataplane {
 
 impl Drop for Dataplane {
     fn drop(&mut self) {
+        self.is_ending.store(true, Ordering::Relaxed);
         for worker in &self.workers {
             worker.mailbox.post(Letter::Stop);
         }

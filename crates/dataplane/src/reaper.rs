@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -21,21 +22,26 @@ pub(crate) struct Remains {
     pub(crate) notice: Option<Notice>,
 }
 
-/// Starts the thread. It ends when all senders are gone and everything is closed.
-pub(crate) fn start(notify: Arc<Notify>) -> io::Result<(Sender<Remains>, JoinHandle<()>)> {
+/// Starts the thread. It ends when all senders are gone and everything is closed; once `is_ending`, a notice is offered once only.
+pub(crate) fn start(
+    notify: Arc<Notify>,
+    is_ending: Arc<AtomicBool>,
+) -> io::Result<(Sender<Remains>, JoinHandle<()>)> {
     let (sender, remains) = channel();
     let builder = thread::Builder::new().name("gretel-reaper".to_owned());
-    let thread = builder.spawn(move || reap(&remains, &*notify))?;
+    let thread = builder.spawn(move || reap(&remains, &*notify, &is_ending))?;
     Ok((sender, thread))
 }
 
-fn reap(remains: &Receiver<Remains>, notify: &Notify) {
+fn reap(remains: &Receiver<Remains>, notify: &Notify, is_ending: &AtomicBool) {
     while let Ok(Remains { tun, notice }) = remains.recv() {
         drop(tun);
         // This notice ends a session: it is worth waiting for the control plane.
         let mut refused = notice.and_then(|notice| notify(notice).err());
         for _ in 0..OFFERS {
-            let Some(notice) = refused.take() else { break };
+            let Some(notice) = refused.take().filter(|_| !is_ending.load(Ordering::Relaxed)) else {
+                break;
+            };
             thread::sleep(OFFER_INTERVAL);
             refused = notify(notice).err();
         }

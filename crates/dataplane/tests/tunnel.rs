@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use crypto::mppe::Mode;
-use dataplane::{Command, Notice};
+use dataplane::{Command, Dataplane, IoMode, NewCall, Notice, Settings};
 
 /// Both ends of a tunnel with keys, interfaces and open network.
 fn open_tunnel(cable: &Cable, mode: Mode, workers: [usize; 2]) -> [Station; 2] {
@@ -142,6 +142,23 @@ fn dropping_the_data_plane_closes_every_interface() {
         assert!(cable.has_interface(0, "ppp0") && cable.has_interface(1, "ppp0"));
         drop(stations);
         assert!(!cable.has_interface(0, "ppp0") && !cable.has_interface(1, "ppp0"));
+    });
+}
+
+#[test]
+fn the_end_does_not_wait_for_somebody_who_hears_nothing_any_more() {
+    with_cable(|cable| {
+        let dataplane = cable.at(0, || {
+            let settings = Settings { workers: 1, device: None, io: IoMode::Batched };
+            Dataplane::start(settings, Err).unwrap()
+        });
+        for generation in 0..3 {
+            dataplane.add(NewCall { generation, ..call(0) });
+            dataplane.send(CALL[0], Command::Remove);
+        }
+        let start = Instant::now();
+        drop(dataplane);
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     });
 }
 

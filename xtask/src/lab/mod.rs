@@ -29,6 +29,7 @@ use scenarios::Scenario;
 
 pub(crate) use caller::Caller;
 pub(crate) use client::megabits;
+pub(crate) use network::{Namespace, Process, wire};
 pub(crate) use sandbox::{furnish, run as run_sandbox};
 pub(crate) use segment::{INNER, NEIGHBOUR};
 pub(crate) use server::Files;

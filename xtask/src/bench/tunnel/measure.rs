@@ -1,0 +1,138 @@
+//! What is measured through a tunnel, or beside it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::bed::{Bed, Tunnel};
+use crate::lab::Namespace;
+
+/// How long each load runs.
+const SECONDS: u32 = 2;
+/// What processor time is counted for.
+const UNIT_BYTES: f64 = 1400.0;
+
+/// The figures of one way, in the order of [`NAMES`]; `None` where a way has no such figure.
+pub(super) type Figures = [Option<f64>; NAMES.len()];
+
+/// What is measured, and in what.
+pub(super) const NAMES: [(&str, &str); 15] = [
+    ("TCP, 1 stream, to the server", "Mbit/s"),
+    ("TCP, 1 stream, to the client", "Mbit/s"),
+    ("TCP, 4 streams, to the server", "Mbit/s"),
+    ("TCP, 4 streams, to the client", "Mbit/s"),
+    ("TCP, both ways at once, sum", "Mbit/s"),
+    ("UDP, 64 bytes, received", "kpackets/s"),
+    ("processor, 1 stream to the server: client", "us/1400 B"),
+    ("processor, 1 stream to the server: server", "us/1400 B"),
+    ("processor, 1 stream to the server: iperf3, both ends", "us/1400 B"),
+    ("processor, 1 stream to the server: all", "us/1400 B"),
+    ("ping, idle, mean", "ms"),
+    ("ping, idle, 99th percentile", "ms"),
+    ("ping of another session under 1 stream, 99th percentile", "ms"),
+    ("ping of another session under 4 streams to the client, 99th percentile", "ms"),
+    ("ping of the same session under 1 stream, 99th percentile", "ms"),
+];
+
+/// Measures between `near` and a server address, through a tunnel if there is one.
+pub(super) fn measure(bed: &Bed, address: &str, tunnel: Option<&Tunnel>) -> Result<Figures> {
+    let server = bed.iperf_server()?;
+    let iperf = |options: &str| run(&bed.near, address, options);
+    let before = tunnel.map(Tunnel::used).transpose()?;
+    let one = iperf("")?;
+    let after = tunnel.map(Tunnel::used).transpose()?;
+    let units = number(&one, "/end/sum_received/bytes")? / UNIT_BYTES;
+    let used = before.zip(after).map(|(before, after)| {
+        [0, 1].map(|end: usize| micros(after[end].saturating_sub(before[end])) / units)
+    });
+    let iperf_used = processor(&one)? / units;
+    let all = used.map_or(0.0, |used| used[0] + used[1]) + iperf_used;
+    let received = |result: &Value| megabits(result, "sum_received");
+    let both = iperf("--bidir")?;
+    let both = megabits(&both, "sum_received")? + megabits(&both, "sum_received_bidir_reverse")?;
+    let figures = [
+        Some(received(&one)?),
+        Some(received(&iperf("--reverse")?)?),
+        Some(received(&iperf("--parallel 4")?)?),
+        Some(received(&iperf("--parallel 4 --reverse")?)?),
+        Some(both),
+        Some(datagrams(&iperf("--udp --bitrate 0 --length 64")?)? / 1000.0),
+        used.map(|used| used[0]),
+        used.map(|used| used[1]),
+        Some(iperf_used),
+        Some(all),
+        Some(ping(&bed.near, address, 200)?.mean),
+        Some(ping(&bed.near, address, 200)?.worst_of_hundred),
+        tunnel.map(|_| under_load(bed, &bed.other, address, "")).transpose()?,
+        tunnel
+            .map(|_| under_load(bed, &bed.other, address, "--parallel 4 --reverse"))
+            .transpose()?,
+        tunnel.map(|_| under_load(bed, &bed.near, address, "")).transpose()?,
+    ];
+    drop(server);
+    Ok(figures)
+}
+
+/// The 99th percentile of pings from `from` while iperf3 fills the tunnel of `near`.
+fn under_load(bed: &Bed, from: &Namespace, address: &str, options: &str) -> Result<f64> {
+    let script = format!("timeout 30 iperf3 --client {address} --time {} {options}", SECONDS + 1);
+    std::thread::scope(|scope| {
+        let load = scope.spawn(|| bed.near.sh(&script));
+        // The first moments are those of slow start.
+        std::thread::sleep(Duration::from_millis(700));
+        let pings = ping(from, address, 200);
+        load.join().map_err(|_| anyhow::anyhow!("the load failed"))??;
+        Ok(pings?.worst_of_hundred)
+    })
+}
+
+fn run(from: &Namespace, address: &str, options: &str) -> Result<Value> {
+    let script = format!("timeout 30 iperf3 --client {address} --time {SECONDS} --json {options}");
+    let result: Value = serde_json::from_str(&from.sh(&script)?).context("iperf3")?;
+    ensure!(result.get("error").is_none(), "iperf3: {result}");
+    Ok(result)
+}
+
+struct Pings {
+    mean: f64,
+    worst_of_hundred: f64,
+}
+
+/// Milliseconds. A lost one counts as a second.
+fn ping(from: &Namespace, address: &str, count: usize) -> Result<Pings> {
+    let text = from.sh(&format!("ping -n -c {count} -i 0.01 -W 1 {address} || true"))?;
+    let times = text.split("time=").skip(1).filter_map(|rest| rest.split(' ').next()?.parse().ok());
+    let mut times: Vec<f64> = times.collect();
+    ensure!(!times.is_empty(), "no ping came back:\n{text}");
+    times.resize(count, 1000.0);
+    times.sort_by(f64::total_cmp);
+    let mean = times.iter().sum::<f64>() / count as f64;
+    Ok(Pings { mean, worst_of_hundred: times[count * 99 / 100 - 1] })
+}
+
+fn number(result: &Value, pointer: &str) -> Result<f64> {
+    result.pointer(pointer).and_then(Value::as_f64).with_context(|| format!("iperf3: no {pointer}"))
+}
+
+fn megabits(result: &Value, sum: &str) -> Result<f64> {
+    Ok(number(result, &format!("/end/{sum}/bits_per_second"))? / 1e6)
+}
+
+/// Datagrams that arrived, each second.
+fn datagrams(result: &Value) -> Result<f64> {
+    let sent = number(result, "/end/sum/packets")?;
+    let lost = number(result, "/end/sum/lost_packets")?;
+    Ok((sent - lost) / number(result, "/end/sum/seconds")?)
+}
+
+/// The processor time of both ends of iperf3, in microseconds.
+fn processor(result: &Value) -> Result<f64> {
+    let percent = number(result, "/end/cpu_utilization_percent/host_total")?
+        + number(result, "/end/cpu_utilization_percent/remote_total")?;
+    Ok(percent / 100.0 * number(result, "/end/sum_sent/seconds")? * 1e6)
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}

@@ -1,0 +1,140 @@
+//! Throughput, processor time and delay of a tunnel between two namespaces, against other ways on the same cable.
+
+mod bed;
+mod measure;
+
+use std::fs;
+
+use anyhow::Result;
+
+use super::performance::Section;
+use crate::{lab, workspace};
+use bed::{BEHIND_VXLAN, Bed, INNER, OUTER};
+use measure::{Figures, NAMES, measure};
+
+/// How the measurement names itself inside the lab's namespaces.
+pub(crate) const INSIDE: &str = "bench-tunnel-inside";
+
+/// How often every way has its turn.
+const ROUNDS: usize = 3;
+
+/// A way from one end to the other.
+enum Way {
+    /// `gretel`, with arguments for the server and for the client.
+    Gretel(&'static [&'static str], &'static [&'static str]),
+    /// Without `gretel`, to this address.
+    Bare(&'static str),
+}
+
+/// All ways; the first is what ratios are to.
+const WAYS: [(&str, Way); 5] = [
+    ("naive", Way::Gretel(&["--workers", "1", "--naive-io"], &["--naive-io"])),
+    ("raw sockets, 1 worker", Way::Gretel(&["--workers", "1"], &[])),
+    ("raw sockets, 2 workers", Way::Gretel(&["--workers", "2"], &[])),
+    ("VXLAN without offloads", Way::Bare(BEHIND_VXLAN)),
+    ("bare veth", Way::Bare(OUTER)),
+];
+
+const EXPLANATION: &str = "`gretel serve` and two `gretel connect` in three namespaces on one machine, joined by veth pairs, MPPE with 128 bits, stateless; \
+    iperf3 runs on the same processors. All ways take turns; figures are medians. `naive`: one packet for each system call, encrypted one at a time, without \
+    super-packets. Processor time is that of the processes' threads, softirqs in their context included; veth charges the receiver's softirq to the \
+    sender. VXLAN without offloads, one packet at a time through the kernel, stands in for a tunnel in the kernel; it encrypts nothing: add (a) of \
+    Cryptography twice for each 1400 bytes to compare it. `times naive`: greater is better for throughput, smaller for the others.";
+
+/// Builds gretel and measures.
+pub(crate) fn run() -> Result<bool> {
+    crate::packages::install_missing()?;
+    workspace::build_gretel()?;
+    fs::create_dir_all(workspace::lab_directory())?;
+    lab::run_sandbox(&[INSIDE.to_owned()])
+}
+
+/// The part of [`run`] that happens inside the lab's namespaces.
+pub(crate) fn run_inside() -> Result<bool> {
+    lab::furnish()?;
+    let bed = Bed::new()?;
+    let mut rounds: Vec<Vec<Figures>> = WAYS.iter().map(|_| Vec::new()).collect();
+    for round in 1..=ROUNDS {
+        for ((name, way), figures) in WAYS.iter().zip(&mut rounds) {
+            eprintln!("round {round} of {ROUNDS}: {name}");
+            figures.push(match way {
+                Way::Bare(address) => measure(&bed, address, None)?,
+                Way::Gretel(serve, connect) => {
+                    let tunnel = bed.tunnel(serve, connect)?;
+                    let figures = measure(&bed, INNER, Some(&tunnel))?;
+                    tunnel.end()?;
+                    figures
+                }
+            });
+        }
+    }
+    let medians: Vec<Figures> = rounds.iter().map(|rounds| medians(rounds)).collect();
+    let table = table(&medians);
+    println!("\n{table}");
+    let section = Section {
+        name: "Tunnel",
+        command: "cargo xtask bench tunnel",
+        explanation: EXPLANATION,
+        table: &table,
+    };
+    section.keep()?;
+    Ok(true)
+}
+
+fn medians(rounds: &[Figures]) -> Figures {
+    std::array::from_fn(|row| {
+        let mut values: Vec<f64> = rounds.iter().filter_map(|figures| figures[row]).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
+    })
+}
+
+fn table(ways: &[Figures]) -> String {
+    let names: Vec<&str> = WAYS.iter().map(|(name, _)| *name).collect();
+    let mut table =
+        format!("| what | in | {} | 1 worker, times naive |\n|---|---|", names.join(" | "));
+    table.push_str(&"---|".repeat(WAYS.len() + 1));
+    for (row, (what, unit)) in NAMES.iter().enumerate() {
+        table.push_str(&format!("\n| {what} | {unit} |"));
+        for figures in ways {
+            table.push_str(&format!(" {} |", figures[row].map(shown).unwrap_or_default()));
+        }
+        let ratio = ways[1][row].zip(ways[0][row]).map(|(fast, naive)| fast / naive);
+        table.push_str(&format!(
+            " {} |",
+            ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default()
+        ));
+    }
+    table
+}
+
+/// Three digits that say something.
+fn shown(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => format!("{value:.1}"),
+        value => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_leave_out_what_a_way_does_not_have() {
+        let figures = |value| [None, Some(value)].into_iter().chain([Some(1.0); 13]);
+        let rounds: Vec<Figures> = [3.0, 1.0, 2.0]
+            .map(|value| {
+                let values: Vec<_> = figures(value).collect();
+                std::array::from_fn(|row| values[row])
+            })
+            .to_vec();
+        assert_eq!(medians(&rounds)[..3], [None, Some(2.0), Some(1.0)]);
+    }
+
+    #[test]
+    fn figures_are_shown_with_three_digits() {
+        assert_eq!([1234.5, 12.345, 0.1234].map(shown), ["1234", "12.3", "0.12"]);
+    }
+}
