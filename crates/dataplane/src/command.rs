@@ -6,6 +6,31 @@ use engine::data::Config;
 use engine::ppp::{Framing, Keys, NetworkPermit};
 use sys::tun::Tun;
 
+/// What of the TOS (traffic class) of a packet in the tunnel is copied to the packet around it. What comes from a peer hands its congestion
+/// marks on to the packet inside in any case (RFC 6040 §4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TosPolicy {
+    /// Nothing, as the kernel's PPTP has it: for peers of which it is not known that they hand congestion marks on (RFC 6040 §4.3). A router
+    /// on the way that marked instead of dropping would not be heard.
+    #[default]
+    Clear,
+    /// ECN (RFC 6040 §4.1, normal mode).
+    Ecn,
+    /// ECN and DSCP. Routers on the way may then reorder the packets of a call, and many peers drop what comes late (RFC 2983 §5.1).
+    All,
+}
+
+impl TosPolicy {
+    /// What a packet gets.
+    pub(crate) fn outer(self, inner: u8) -> u8 {
+        match self {
+            Self::Clear => 0,
+            Self::Ecn => inner & 3,
+            Self::All => inner,
+        }
+    }
+}
+
 /// A call that has been connected: GRE packets flow from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewCall {
@@ -18,6 +43,8 @@ pub struct NewCall {
     pub local: Ipv4Addr,
     /// The call ids and rules of the packet path.
     pub path: Config,
+    /// What of the TOS of the packets inside their GRE packets get.
+    pub tos: TosPolicy,
     /// Whether the control plane hears of each packet from the peer ([`Notice::Packet`](crate::Notice::Packet)).
     pub trace: bool,
 }

@@ -14,7 +14,7 @@ pub mod offload;
 mod reaper;
 mod worker;
 
-pub use command::{Command, NewCall};
+pub use command::{Command, NewCall, TosPolicy};
 pub use counters::{Counters, Snapshot, Totals};
 pub use dataplane::{Dataplane, IoMode, Settings};
 pub use notice::{First, Notice};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use crypto::mppe::Mode;
-use dataplane::{Command, First, Notice};
+use dataplane::{Command, First, Notice, TosPolicy};
 use engine::data::DropReason;
 use sys::netlink::Netlink;
 
@@ -42,6 +42,53 @@ fn control_frames_are_handed_up_and_acknowledged_within_100_ms() {
         assert!(delays[4] < Duration::from_millis(100), "{delays:?}");
         assert_eq!(peer.receive(Duration::from_millis(150)), None);
     });
+}
+
+#[test]
+fn congestion_marks_pass_from_the_packet_around_to_the_packet_inside() {
+    with_cable(|cable| {
+        let station = cable.station(0, 1);
+        let counters = station.dataplane.add(call(0));
+        let tun = Some(cable.tun(0));
+        let permit = permit(0, false);
+        station.dataplane.send(CALL[0], Command::OpenNetwork { permit, tun });
+        let peer = cable.peer(1);
+        // The packet in the frame knows nothing of ECN: a mark on the way is congestion that it was to be dropped for.
+        let socket = cable.udp(0);
+        for (seq, tos, payload) in [(0, 0, b"one"), (1, 3, b"two"), (2, 0xb8 | 2, b"six")] {
+            peer.send_marked(OUTER[1], &gre(0, Some(seq), None, &ip_frame(1, payload)), tos);
+        }
+        let mut buffer = [0; 16];
+        for payload in [b"one", b"six"] {
+            assert_eq!(socket.recv(&mut buffer).unwrap(), 3);
+            assert_eq!(&buffer[..3], payload);
+        }
+        let give_up = Instant::now() + PATIENCE;
+        while counters.snapshot().dropped(DropReason::Congestion) == 0 && Instant::now() < give_up {
+        }
+        assert_eq!(counters.snapshot().dropped(DropReason::Congestion), 1);
+    });
+}
+
+#[test]
+fn the_packet_around_has_what_the_policy_copies_of_the_tos() {
+    let policies = [(TosPolicy::Clear, 0), (TosPolicy::Ecn, 2), (TosPolicy::All, 0xba)];
+    for (tos, expected) in policies {
+        with_cable(|cable| {
+            let station = cable.station(0, 1);
+            station.dataplane.add(dataplane::NewCall { tos, ..call(0) });
+            let tun = Some(cable.tun(0));
+            let permit = permit(0, false);
+            station.dataplane.send(CALL[0], Command::OpenNetwork { permit, tun });
+            let mut peer = cable.peer(1);
+            let target = INNER[1].to_string();
+            let ping = ["-c", "1", "-W", "1", "-Q", "0xba", &target];
+            std::process::Command::new("ping").args(ping).output().unwrap();
+            let packet = peer.receive_whole(PATIENCE).unwrap();
+            // The ping is in clear: GRE and PPP headers are 12 and 4 bytes long.
+            assert_eq!((packet[1], packet[20 + 12 + 4 + 1]), (expected, 0xba), "{tos:?}");
+        });
+    }
 }
 
 #[test]

@@ -97,6 +97,15 @@ impl Layout {
         packet[10..12].copy_from_slice(&sum.to_be_bytes());
     }
 
+    /// The length that the IP header says.
+    pub(super) fn ip_len(&self, packet: &[u8]) -> usize {
+        if self.is_v4 {
+            usize::from(u16_at(packet, 2))
+        } else {
+            V6_HEADER + usize::from(u16_at(packet, 4))
+        }
+    }
+
     /// The sum of the pseudo-header for a transport segment of `len` bytes.
     pub(super) fn pseudo_header(&self, packet: &[u8], len: usize) -> u16 {
         checksum::pseudo_header(&packet[self.addresses()], self.protocol, len)

@@ -24,7 +24,7 @@ const DONT_FRAGMENT: u8 = 0x40;
 /// Flags that may differ between the segments of a run.
 const LOOSE_FLAGS: u8 = FIN | PSH | CWR;
 
-/// The IP packets that a [`Join`] is about, by numbers of the caller's. Each is as long as its IP header says.
+/// The IP packets that a [`Join`] is about, by numbers of the caller's.
 pub trait Packets {
     /// One of them.
     fn packet(&self, id: usize) -> &[u8];
@@ -253,7 +253,7 @@ fn is_joinable(layout: &Layout, packet: &[u8], offloads: Offloads) -> bool {
         TCP => offloads.tcp && segment[TCP_FLAGS] & (SYN | RST | URG | ACK) == ACK,
         _ => offloads.udp && usize::from(u16_at(segment, UDP_LEN)) == segment.len(),
     };
-    is_plain && fits && packet.len() > layout.payload
+    is_plain && fits && packet.len() > layout.payload && layout.ip_len(packet) == packet.len()
 }
 
 /// Whether a run ends with this packet, because the receiver is to act on it.

@@ -363,7 +363,9 @@ impl Worker {
         }
         session.touch(&mut self.touched);
         let plan = self.plans.get(index).and_then(Option::as_ref);
-        let arrived = session.receive(&mut self.io, &mut packet[outer.start..outer.end], plan);
+        let tos = packet[1];
+        let gre = &mut packet[outer.start..outer.end];
+        let arrived = session.receive(&mut self.io, gre, tos, plan);
         let has_held = session.path.has_held();
         if let Some((range, offloads)) = arrived {
             let range = outer.start + range.start..outer.start + range.end;

@@ -35,14 +35,17 @@ impl Outbox {
         self.batch.room()
     }
 
-    /// Adds the packet that was written to `packet` in [`room`](Self::room), of which `seal` is still to be encrypted.
+    /// Adds the packet that was written to `packet` in [`room`](Self::room), of which `seal` is still to be encrypted. It leaves with
+    /// this TOS.
     pub(super) fn push(
         &mut self,
         packet: Range<usize>,
         seal: Option<(SessionKey, Range<usize>)>,
         route: &Route,
+        tos: u8,
     ) {
         self.batch.push(packet, route.peer, route.local, route.call);
+        self.batch.mark_last(tos);
         self.seals.push(seal);
     }
 

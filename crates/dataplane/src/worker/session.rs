@@ -16,7 +16,7 @@ use super::Io;
 use super::limit::{Bucket, OncePerSecond, Trace};
 use super::outbox::Route;
 use crate::offload::{Header, Split};
-use crate::{Command, Counters, First, IoMode, NewCall, Notice};
+use crate::{Command, Counters, First, IoMode, NewCall, Notice, TosPolicy};
 
 /// How many packets are kept that came before their keys or network protocol.
 const MAX_EARLY: usize = 8;
@@ -28,6 +28,7 @@ pub(super) struct Session {
     call: u16,
     pub(super) generation: u64,
     pub(super) route: Route,
+    tos: TosPolicy,
     pub(super) path: DataPath,
     pub(super) tun: Option<Tun>,
     pub(super) counters: Arc<Counters>,
@@ -51,6 +52,7 @@ impl Session {
             call: call.path.our_call_id,
             generation: call.generation,
             route: Route { peer: call.peer, local: call.local, call: call.path.our_call_id },
+            tos: call.tos,
             path: DataPath::new(call.path),
             tun: None,
             counters,
@@ -98,14 +100,17 @@ impl Session {
         &mut self,
         io: &mut Io,
         packet: &mut [u8],
+        outer_tos: u8,
         plan: Option<&Plan>,
     ) -> Option<(Range<usize>, Offloads)> {
         self.first(io, First::GreReceived);
+        self.path.set_outer_ecn(outer_tos & 3);
         let newest = self.path.newest_received();
         let inbound = match plan {
             Some(plan) => self.path.inbound_opened(io.now, plan, packet),
             None => self.path.inbound(io.now, packet),
         };
+        self.path.set_outer_ecn(0);
         if self.trace.is_some() {
             self.trace_packet(io, packet, newest, &inbound);
         }
@@ -200,11 +205,11 @@ impl Session {
                 IoMode::Batched => self.path.plan_outbound_ip(io.now, room, packet),
                 IoMode::Naive => {
                     let packet = self.path.outbound_ip_in_place(io.now, room, packet);
-                    packet.map(|packet| Outbound { packet, seal: None })
+                    packet.map(|packet| Outbound { packet, seal: None, tos: 0 })
                 }
             };
-            if let Ok(Outbound { packet, seal }) = planned {
-                io.outgoing.push(packet, seal, &self.route);
+            if let Ok(Outbound { packet, seal, tos }) = planned {
+                io.outgoing.push(packet, seal, &self.route, self.tos.outer(tos));
                 self.counters.last_activity().set(io.now.as_nanos());
                 self.first(io, First::GreSent);
                 self.first(io, First::PacketSent);
@@ -238,7 +243,7 @@ impl Session {
     fn send_frame(&mut self, io: &mut Io, frame: &[u8]) {
         // A frame that does not fit is counted by the packet path.
         if let Ok(len) = self.path.outbound_frame(io.now, frame, io.outgoing.room()) {
-            io.outgoing.push(0..len, None, &self.route);
+            io.outgoing.push(0..len, None, &self.route, 0);
             self.first(io, First::GreSent);
             io.flush_if_full(self.path.send_keys());
         }
@@ -247,14 +252,14 @@ impl Session {
     fn send_packet(&mut self, io: &mut Io, packet: &[u8]) {
         // Refused packets are counted by the packet path.
         if let Ok(len) = self.path.outbound_ip(io.now, packet, io.outgoing.room()) {
-            io.outgoing.push(0..len, None, &self.route);
+            io.outgoing.push(0..len, None, &self.route, 0);
             io.flush_if_full(self.path.send_keys());
         }
     }
 
     fn send_ack(&mut self, io: &mut Io) {
         if let Some(len) = self.path.ack_frame(io.outgoing.room()) {
-            io.outgoing.push(0..len, None, &self.route);
+            io.outgoing.push(0..len, None, &self.route, 0);
             io.flush_if_full(self.path.send_keys());
         }
     }

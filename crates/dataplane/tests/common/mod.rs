@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use crypto::mppe::{Mode, StartKey, Strength};
-use dataplane::{Dataplane, IoMode, NewCall, Notice, Settings};
+use dataplane::{Dataplane, IoMode, NewCall, Notice, Settings, TosPolicy};
 use engine::data::Config;
 use engine::ppp::{DirectionKeys, Ipv4Agreed, Keys, NetworkPermit};
 use sys::event::Epoll;
@@ -155,6 +155,7 @@ pub(crate) fn call(end: usize) -> NewCall {
             check_source: true,
             clamp_mss: true,
         },
+        tos: TosPolicy::Clear,
         trace: false,
     }
 }
@@ -190,20 +191,30 @@ impl Peer {
     }
 
     pub(crate) fn send_from(&self, source: Ipv4Addr, packet: &[u8]) {
+        self.send_marked(source, packet, 0);
+    }
+
+    /// Sends a packet with this TOS.
+    pub(crate) fn send_marked(&self, source: Ipv4Addr, packet: &[u8], tos: u8) {
         let mut batch = SendBatch::new(4096);
         batch.push_copy(packet, OUTER[1 - self.end], source, 0);
+        batch.mark_last(tos);
         assert_eq!(batch.flush(&self.socket, |failure| panic!("{failure:?}")), 1);
     }
 
     /// The next GRE packet from the other end within `patience`.
     pub(crate) fn receive(&mut self, patience: Duration) -> Option<Vec<u8>> {
+        self.receive_whole(patience).map(|packet| packet[20..].to_vec())
+    }
+
+    /// As [`receive`](Self::receive), with the IP header.
+    pub(crate) fn receive_whole(&mut self, patience: Duration) -> Option<Vec<u8>> {
         if self.received.is_empty() {
             let epoll = Epoll::new().unwrap();
             epoll.add(&self.socket, 0).unwrap();
             epoll.wait(Some(patience), &mut Vec::new()).unwrap();
             let count = self.socket.recv_batch(&mut self.batch).unwrap();
-            self.received =
-                (0..count).map(|index| self.batch.packet(index)[20..].to_vec()).collect();
+            self.received = (0..count).map(|index| self.batch.packet(index).to_vec()).collect();
         }
         (!self.received.is_empty()).then(|| self.received.remove(0))
     }

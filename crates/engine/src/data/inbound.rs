@@ -282,6 +282,9 @@ impl DataPath {
         let bytes = &mut packet[information.clone()];
         let (len, source) = ip::inspect(bytes).ok_or(DropReason::MalformedIp)?;
         check_network(permit, protocol, source, self.config.check_source)?;
+        if !ip::take_over_ecn(&mut bytes[..len], self.outer_ecn) {
+            return Err(DropReason::Congestion);
+        }
         if self.config.clamp_mss {
             clamp_mss(&mut bytes[..len], permit.mtu());
         }

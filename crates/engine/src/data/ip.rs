@@ -39,6 +39,46 @@ pub(super) fn inspect(bytes: &[u8]) -> Option<(usize, Source)> {
     (len <= bytes.len()).then_some((len, source))
 }
 
+/// Congestion experienced (RFC 3168 §5); no other value of the ECN field means that.
+const CE: u8 = 3;
+
+/// TOS or traffic class of an IP packet: DSCP, and in the last two bits ECN (RFC 2474 §3, RFC 3168 §5).
+pub(super) fn tos(packet: &[u8]) -> u8 {
+    match packet {
+        [first, second, ..] if first >> 4 == 4 => *second,
+        [first, second, ..] => first << 4 | second >> 4,
+        _ => 0,
+    }
+}
+
+fn ecn(packet: &[u8]) -> u8 {
+    tos(packet) & 3
+}
+
+/// Gives the ECN field of a whole IP packet what the tunnel's outer packet has seen on its way (RFC 6040 §4.2). `false`: the packet is to be
+/// dropped, as congestion was marked on a packet whose ends know nothing of ECN.
+pub(super) fn take_over_ecn(packet: &mut [u8], outer: u8) -> bool {
+    let inner = ecn(packet);
+    let new = match (inner, outer & 3) {
+        (0, CE) => return false,
+        (0, _) | (CE, _) | (_, 0) | (1, 2) => inner,
+        (_, outer) => outer,
+    };
+    if new == inner {
+        return true;
+    }
+    if packet[0] >> 4 == 6 {
+        packet[1] = packet[1] & !0x30 | new << 4;
+        return true;
+    }
+    packet[1] = packet[1] & !3 | new;
+    let header_len = usize::from(packet[0] & 0x0f) * 4;
+    packet[10..12].fill(0);
+    let sum = checksum(&packet[..header_len]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    true
+}
+
 /// Whether `bytes` are an IP packet beyond reasonable doubt, which the wrong key of an MPPE packet makes of nearly no packet: IPv4
 /// has a right header checksum, as every host and router checks it; IPv6 is exactly as long as it says.
 pub(super) fn is_certain(bytes: &[u8]) -> bool {
@@ -69,6 +109,34 @@ mod tests {
     #[test]
     fn the_checksum_of_rfc_1071_is_right() {
         assert_eq!(checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]), !0xddf2);
+    }
+
+    #[test]
+    fn congestion_on_the_way_is_told_as_rfc_6040_has_it() {
+        const DROP: Option<u8> = None;
+        // Rows: inner; columns: outer; both Not-ECT, ECT(1), ECT(0), CE (RFC 6040 §4.2, figure 4).
+        let table = [
+            [Some(0), Some(0), Some(0), DROP],
+            [Some(1), Some(1), Some(1), Some(3)],
+            [Some(2), Some(1), Some(2), Some(3)],
+            [Some(3), Some(3), Some(3), Some(3)],
+        ];
+        for (inner, row) in table.into_iter().enumerate() {
+            for (outer, expected) in row.into_iter().enumerate() {
+                let mut v4 = [0u8; 24];
+                v4[..4].copy_from_slice(&[0x45, 0xb8 | inner as u8, 0, 24]);
+                let sum = checksum(&v4[..20]);
+                v4[10..12].copy_from_slice(&sum.to_be_bytes());
+                let mut v6 = [0u8; 40];
+                v6[..2].copy_from_slice(&[0x6b, 0x8f | (inner as u8) << 4]);
+                for packet in [&mut v4[..], &mut v6[..]] {
+                    let passes = take_over_ecn(packet, outer as u8);
+                    assert_eq!(passes.then(|| ecn(packet)), expected, "{inner} in {outer}");
+                    assert!(is_certain(packet));
+                }
+                assert_eq!((v4[1] & !3, v6[0], v6[1] & !0x30), (0xb8, 0x6b, 0x8f & !0x30));
+            }
+        }
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub struct DataPath {
     opener: Option<Receiver>,
     /// Whether the cipher of the next packet to the peer is ready.
     is_prepared: bool,
+    /// The ECN field of the IP packet around the one that is taken.
+    outer_ecn: u8,
     stats: Stats,
 }
 
@@ -140,6 +142,7 @@ impl DataPath {
             sealer: None,
             opener: None,
             is_prepared: false,
+            outer_ecn: 0,
             stats: Stats::default(),
         }
     }
@@ -224,6 +227,11 @@ impl DataPath {
     /// No network packet passes any more.
     pub fn close_network(&mut self) {
         self.permit = None;
+    }
+
+    /// Takes the ECN field of the IP packets around those that are given from now on: their congestion marks are handed on (RFC 6040 §4.2).
+    pub fn set_outer_ecn(&mut self, ecn: u8) {
+        self.outer_ecn = ecn;
     }
 
     /// When an acknowledgement must leave in an [`ack_frame`](Self::ack_frame). `None`: nothing to acknowledge.

@@ -26,6 +26,8 @@ pub struct Outbound {
     pub packet: Range<usize>,
     /// What of it is still to be encrypted, and with which key ([`mppe::apply`]).
     pub seal: Option<(SessionKey, Range<usize>)>,
+    /// TOS or traffic class of the IP packet.
+    pub tos: u8,
 }
 
 /// Encrypts a body, or gives the key for it; and the MPPE header.
@@ -105,12 +107,11 @@ impl DataPath {
         });
         let (start, protocol) = protocol.map_err(|reason| self.count_drop(reason))?;
         let end = packet.end;
+        let tos = ip::tos(&buffer[packet.clone()]);
         let inner = packet.start - start..end - start;
         let key = self.wrap_ip(now, protocol, &mut buffer[start..], inner, seal);
-        Ok(Outbound {
-            packet: start..end,
-            seal: key.map(|key| (key, packet.start - PROTOCOL..end)),
-        })
+        let seal = key.map(|key| (key, packet.start - PROTOCOL..end));
+        Ok(Outbound { packet: start..end, seal, tos })
     }
 
     /// Writes the GRE packet for a whole PPP frame of [`Link`](crate::ppp::Link) to the front of `out` and gives its length, 16 more than the

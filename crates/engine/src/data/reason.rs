@@ -40,11 +40,13 @@ pub enum DropReason {
     SpoofedSource,
     /// The caller's buffer is too small.
     NoRoom,
+    /// Congestion was marked on the way, and its ends do not know ECN (RFC 6040 §4.2).
+    Congestion,
 }
 
 impl DropReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::MalformedGre,
         Self::WrongCall,
         Self::EmptyPayload,
@@ -63,6 +65,7 @@ impl DropReason {
         Self::MalformedIp,
         Self::SpoofedSource,
         Self::NoRoom,
+        Self::Congestion,
     ];
 
     /// A label for metrics and logs.
@@ -87,6 +90,7 @@ impl DropReason {
             Self::MalformedIp => "malformed-ip",
             Self::SpoofedSource => "spoofed-source",
             Self::NoRoom => "no-room",
+            Self::Congestion => "congestion",
         }
     }
 }

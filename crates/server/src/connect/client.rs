@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time;
 
-use dataplane::{Command, Dataplane, First, IoMode, NewCall, Notice};
+use dataplane::{Command, Dataplane, First, IoMode, NewCall, Notice, TosPolicy};
 use engine::Instant;
 use engine::control::{self, Connection, Role};
 use engine::data;
@@ -318,6 +318,7 @@ impl Client<'_> {
                 check_source: false,
                 clamp_mss: true,
             },
+            tos: TosPolicy::default(),
             trace: false,
         });
         let config = LinkConfig {

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crypto::{Password, Secret};
-use dataplane::{Dataplane, IoMode, NewCall};
+use dataplane::{Dataplane, IoMode, NewCall, TosPolicy};
 use engine::auth::Method;
 use engine::ppp::{ClientConfig, LcpConfig, LinkConfig, MppePolicy, Side, Timers};
 use sys::raw::{GreSocket, RecvBatch};
@@ -95,7 +95,14 @@ impl Bench {
             check_source: true,
             clamp_mss: true,
         };
-        let call = NewCall { generation: 1, peer: LOOPBACK, local: LOOPBACK, path, trace: false };
+        let call = NewCall {
+            generation: 1,
+            peer: LOOPBACK,
+            local: LOOPBACK,
+            path,
+            tos: TosPolicy::default(),
+            trace: false,
+        };
         let counters = shared.dataplane.add(call);
         let call = Call { our_call_id: CALL, counters, seed: [2; 32], round_trip: Duration::ZERO };
         let lease = shared.slots().take().unwrap();

@@ -32,6 +32,7 @@ struct Entry {
     packet: Range<usize>,
     destination: Ipv4Addr,
     source: Ipv4Addr,
+    tos: u8,
     tag: u16,
 }
 
@@ -97,7 +98,14 @@ impl SendBatch {
         assert!(fits && !self.is_full(), "a packet beyond the room for it");
         let start = self.entries.len() * self.packet_len;
         let packet = start + packet.start..start + packet.end;
-        self.entries.push(Entry { packet, destination, source, tag });
+        self.entries.push(Entry { packet, destination, source, tos: 0, tag });
+    }
+
+    /// Gives the packet that was added last this TOS. Without it is 0.
+    pub fn mark_last(&mut self, tos: u8) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.tos = tos;
+        }
     }
 
     /// The waiting packets, each in the whole [`room`](Self::room) that it was written to, in order.
@@ -183,11 +191,33 @@ impl PacketInfo {
     const LEN: usize = mem::offset_of!(Self, info) + mem::size_of::<libc::in_pktinfo>();
 }
 
+/// A control message of type `IP_TOS`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Tos {
+    header: libc::cmsghdr,
+    tos: libc::c_int,
+}
+
+impl Tos {
+    /// Without the padding at the end.
+    const LEN: usize = mem::offset_of!(Self, tos) + mem::size_of::<libc::c_int>();
+}
+
+/// Both control messages of a packet, each aligned as its header.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Control {
+    info: PacketInfo,
+    /// Left out where it is 0.
+    tos: Tos,
+}
+
 /// The arguments of `sendmmsg` for a batch.
 struct Headers {
     addresses: [libc::sockaddr_in; BATCH],
     vectors: [libc::iovec; BATCH],
-    control: [PacketInfo; BATCH],
+    control: [Control; BATCH],
     messages: [libc::mmsghdr; BATCH],
     filled: usize,
 }
@@ -204,11 +234,15 @@ impl Headers {
         // The kernel only reads what a sent vector points to.
         self.vectors[index].iov_base = packet.as_ptr().cast_mut().cast();
         self.vectors[index].iov_len = packet.len();
-        let control = &mut self.control[index];
-        control.header.cmsg_len = PacketInfo::LEN as _;
-        control.header.cmsg_level = libc::IPPROTO_IP;
-        control.header.cmsg_type = libc::IP_PKTINFO;
-        control.info.ipi_spec_dst.s_addr = u32::from_ne_bytes(entry.source.octets());
+        let Control { info, tos } = &mut self.control[index];
+        info.header.cmsg_len = PacketInfo::LEN as _;
+        info.header.cmsg_level = libc::IPPROTO_IP;
+        info.header.cmsg_type = libc::IP_PKTINFO;
+        info.info.ipi_spec_dst.s_addr = u32::from_ne_bytes(entry.source.octets());
+        tos.header.cmsg_len = Tos::LEN as _;
+        tos.header.cmsg_level = libc::IPPROTO_IP;
+        tos.header.cmsg_type = libc::IP_TOS;
+        tos.tos = entry.tos.into();
         self.filled = index + 1;
     }
 
@@ -223,8 +257,11 @@ impl Headers {
             header.msg_namelen = mem::size_of::<libc::sockaddr_in>() as libc::socklen_t;
             header.msg_iov = vector;
             header.msg_iovlen = 1;
+            let is_marked = control.tos.tos != 0;
+            let len =
+                if is_marked { mem::size_of::<Control>() } else { mem::size_of::<PacketInfo>() };
             header.msg_control = ptr::from_mut(control).cast();
-            header.msg_controllen = mem::size_of::<PacketInfo>() as _;
+            header.msg_controllen = len as _;
         }
     }
 }

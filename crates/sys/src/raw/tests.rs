@@ -142,6 +142,22 @@ fn packets_leave_from_the_address_that_was_called() {
 }
 
 #[test]
+fn packets_leave_with_the_tos_that_they_were_given() {
+    isolated(|| {
+        let sender = GreSocket::open().unwrap();
+        let receiver = GreSocket::open().unwrap();
+        let mut batch = SendBatch::new(PACKET_LEN);
+        for tos in [0, 0xb8, 2, 3, 0] {
+            batch.push_copy(&gre(1, b""), HERE, HERE, 0);
+            batch.mark_last(tos);
+        }
+        assert_eq!(batch.flush(&sender, |failure| panic!("{failure:?}")), 5);
+        let tos: Vec<_> = whole(&receiver).iter().map(|packet| packet[1]).collect();
+        assert_eq!(tos, [0, 0xb8, 2, 3, 0]);
+    });
+}
+
+#[test]
 fn a_packet_that_cannot_leave_is_reported_and_the_others_leave() {
     isolated(|| {
         let sender = GreSocket::open().unwrap();
