@@ -12,12 +12,14 @@ use anyhow::{Context, Result};
 use crate::workspace::{self, cargo, output, run as run_command};
 
 /// Files of the package: where they come from (below the project's root), where they go, and their mode.
-const FILES: [(&str, &str, u32); 7] = [
+const FILES: [(&str, &str, u32); 9] = [
     ("packaging/gretel.service", "usr/lib/systemd/system/gretel.service", 0o644),
     ("README.md", "usr/share/doc/gretel/README.md", 0o644),
     ("README.ja.md", "usr/share/doc/gretel/README.ja.md", 0o644),
     ("docs/migrating-from-pptpd.md", "usr/share/doc/gretel/docs/migrating-from-pptpd.md", 0o644),
     ("docs/options.md", "usr/share/doc/gretel/options.md", 0o644),
+    ("packaging/fail2ban/gretel.conf", "usr/share/doc/gretel/fail2ban/gretel.conf", 0o644),
+    ("packaging/fail2ban/jail.conf", "usr/share/doc/gretel/fail2ban/jail.conf", 0o644),
     ("packaging/examples/pptpd.conf", "usr/share/doc/gretel/examples/pptpd.conf", 0o644),
     ("packaging/examples/pptpd-options", "usr/share/doc/gretel/examples/pptpd-options", 0o644),
 ];

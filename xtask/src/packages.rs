@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use crate::workspace::{as_root, run};
 
 /// What the lab runs: real clients and servers, a kernel for guests, and tools to watch them.
-const PACKAGES: [&str; 14] = [
+const PACKAGES: [&str; 15] = [
     "ethtool",
+    "fail2ban",
     "iperf3",
     "iproute2",
     "iputils-ping",

@@ -1,16 +1,23 @@
 //! Faults that are really made, each with the verdict that it must get.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
 
 use super::Scenario;
-use crate::lab::{
-    caller::Caller,
-    segment::SERVER,
-    server::{Files, wait_for_log},
-    stranger::{call_request, start_request},
-    world::World,
+use crate::{
+    lab::{
+        caller::Caller,
+        segment::SERVER,
+        server::{Files, wait_for_log},
+        stranger::{call_request, start_request},
+        world::World,
+    },
+    workspace,
 };
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -137,6 +144,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         second.disconnect()?;
         told(world, ADDRESS, "G-604")
     }),
+    fault("fail2ban's filter finds failed logins with their addresses and nothing else", fail2ban),
     fault("a healthy session gets no fault for a verdict, and the server's end neither", healthy),
 ];
 
@@ -269,4 +277,40 @@ fn healthy(world: &mut World) -> Result<()> {
     ensure!(ends.iter().filter(fine).count() == 2, "{}", ends.join("\n"));
     ensure!(ends.len() == 3 && ends[2].contains(". G-605: "), "{}", ends.join("\n"));
     world.check_released_without_server()
+}
+
+/// A user's name can look like the line that the filter waits for.
+fn fail2ban(world: &mut World) -> Result<()> {
+    serve(world, &Files::SHIPPED)?;
+    let mut caller = caller(world)?;
+    attempt(&caller, "anna", "wrong")?;
+    attempt(
+        &caller,
+        "x failed CHAP authentication (MS-CHAPv2 from 192.0.2.66: wrong password)",
+        "x",
+    )?;
+    caller.connect()?;
+    caller.disconnect()?;
+    let log = world.server.log()?;
+    let lines = log.lines().filter_map(|line| {
+        let (_, text) = line.split_once(" pppd: ")?;
+        let text = text.rsplit_once(" session=").map_or(text, |(text, _)| text);
+        Some(format!("Nov 24 01:02:03 router pppd[99]: {text}\n"))
+    });
+    let file = world.segment.folder.join("fail2ban.log");
+    fs::write(&file, lines.collect::<String>())?;
+    // What it includes lies beside it, as where it is installed.
+    let folder = &world.segment.folder;
+    fs::copy("/etc/fail2ban/filter.d/common.conf", folder.join("common.conf"))?;
+    let filter = folder.join("gretel.conf");
+    fs::copy(workspace::root().join("packaging/fail2ban/gretel.conf"), &filter)?;
+    let found =
+        Command::new("fail2ban-regex").args(["--out", "ip"]).arg(&file).arg(filter).output()?;
+    let found = String::from_utf8_lossy(&found.stdout).into_owned();
+    ensure!(
+        found.lines().eq([ADDRESS, ADDRESS]),
+        "found {found:?} in\n{}",
+        fs::read_to_string(&file)?
+    );
+    world.end_and_check()
 }
