@@ -11,10 +11,12 @@
 mod input;
 mod link;
 mod messages;
+mod offload;
 mod settings;
 
 pub use link::link;
 pub use messages::{control, gre, ppp};
+pub use offload::{join, split};
 pub use settings::config;
 pub use sim::fuzz::{connection, data_path as datapath};
 
@@ -22,7 +24,7 @@ pub use sim::fuzz::{connection, data_path as datapath};
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("control", control),
     ("gre", gre),
     ("ppp", ppp),
@@ -30,4 +32,6 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("link", link),
     ("datapath", datapath),
     ("config", config),
+    ("split", split),
+    ("join", join),
 ];

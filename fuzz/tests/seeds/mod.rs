@@ -1,6 +1,7 @@
 //! What a fuzzer starts from: messages that the project's own writers make, and courses of events that lead far.
 
 mod messages;
+mod offload;
 
 /// The seeds of a target: a label and the bytes.
 pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -12,6 +13,8 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
         "link" => links(),
         "datapath" => data_paths(),
         "config" => configs(),
+        "split" => offload::split(),
+        "join" => offload::join(),
         _ => Vec::new(),
     }
 }
