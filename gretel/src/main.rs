@@ -1,6 +1,7 @@
 //! `gretel`: a PPTP VPN server and client in one process.
 #![forbid(unsafe_code)]
 
+mod capture;
 mod check;
 mod client;
 mod configuration;
@@ -50,6 +51,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Explain a verdict of the log: what it means, and what to do.
     Explain(explain::Arguments),
+    /// Capture packets of clients, outside and inside their tunnels, as a file for Wireshark.
+    Capture(capture::Arguments),
     /// Print what to type on a client of this server; no password is in it.
     Client(client::Arguments),
     /// Connect to a PPTP server as a client.
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Config(command) => configuration::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Capture(arguments) => capture::run(&arguments),
         Command::Client(arguments) => client::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
     };
@@ -97,7 +101,8 @@ mod tests {
     use super::*;
 
     /// Pages of which people type what they print.
-    const PAGES: [&str; 6] = [
+    const PAGES: [&str; 7] = [
+        "docs/capture.md",
         "docs/split-tunnel.md",
         "docs/doctor.md",
         "README.md",

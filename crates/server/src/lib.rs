@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod capture;
 pub mod connect;
 mod connection;
 pub mod doctor;

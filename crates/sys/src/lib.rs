@@ -4,6 +4,7 @@
 //! Nothing here knows a protocol above IP, but for the packet filter that sorts GRE packets by call id ([`raw`]).
 
 pub mod broadcast;
+pub mod capture;
 pub mod clock;
 pub mod event;
 pub mod namespace;

@@ -3,6 +3,7 @@
 mod accounts;
 mod addresses;
 mod bad_lines;
+mod capture;
 mod command_line;
 mod doctor;
 mod faults;
@@ -64,6 +65,7 @@ pub(crate) fn all(named: bool) -> impl Iterator<Item = (Kind, &'static Scenario)
         pages::SCENARIOS,
         command_line::SCENARIOS,
         doctor::SCENARIOS,
+        capture::SCENARIOS,
         routes::SCENARIOS,
     ];
     let scenarios = lists.into_iter().flatten();
