@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::workspace::{self, cargo, output, run as run_command};
 
 /// Files of the package: where they come from (below the project's root), where they go, and their mode.
-const FILES: [(&str, &str, u32); 9] = [
+const FILES: [(&str, &str, u32); 10] = [
     ("packaging/gretel.service", "usr/lib/systemd/system/gretel.service", 0o644),
     ("README.md", "usr/share/doc/gretel/README.md", 0o644),
     ("README.ja.md", "usr/share/doc/gretel/README.ja.md", 0o644),
@@ -21,6 +21,11 @@ const FILES: [(&str, &str, u32); 9] = [
     ("packaging/fail2ban/gretel.conf", "usr/share/doc/gretel/fail2ban/gretel.conf", 0o644),
     ("packaging/fail2ban/jail.conf", "usr/share/doc/gretel/fail2ban/jail.conf", 0o644),
     ("packaging/examples/pptpd.conf", "usr/share/doc/gretel/examples/pptpd.conf", 0o644),
+    (
+        "packaging/examples/unconfined-scripts.conf",
+        "usr/share/doc/gretel/examples/unconfined-scripts.conf",
+        0o644,
+    ),
     ("packaging/examples/pptpd-options", "usr/share/doc/gretel/examples/pptpd-options", 0o644),
 ];
 /// Links of the package: what they point to, and where they are. `pptpd.service` is an alias that enabling the unit makes: as a file it

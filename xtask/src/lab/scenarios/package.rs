@@ -111,6 +111,7 @@ pub(super) fn prepare(guest: &mut Pptpd) -> Result<()> {
          cp /mnt/pptpd.conf pptpd.conf
          cp /mnt/pptpd-options ppp/pptpd-options
          : >ppp/options
+         rm -f ../var/lib/man-db/auto-update # else each installation reads all manual pages
          umask 077; cp /mnt/chap-secrets ppp/chap-secrets
          echo \"DAEMON_OPTS='--debug'\" >default/pptpd")?;
     Ok(())

@@ -34,7 +34,7 @@ fn start(segment: &Segment) -> Result<Guest> {
     fs::write(folder.join("chap-secrets"), files.secrets)?;
     fs::copy(deb::path()?, folder.join("gretel.deb"))?;
     guest.sh(
-        30,
+        60,
         r#"set -e
         cp /mnt/pptpd.conf /etc; cp /mnt/pptpd-options /etc/ppp; : >/etc/ppp/options
         install -m 600 /mnt/chap-secrets /etc/ppp
@@ -52,9 +52,12 @@ fn serve(world: &mut World, guest: &mut Guest) -> Result<()> {
 
     // The old service runs; nobody types more than this.
     let said = guest.sh(60, "dpkg -i /mnt/gretel.deb")?;
+    for words in ["do not purge the package pptpd", "/etc/ppp/ip-up runs within"] {
+        ensure!(said.contains(words), "the installation does not say {words:?}:\n{said}");
+    }
     is_gretel(guest).map_err(|error| error.context(said))?;
     ensure!(call(world)? == before, "the client has another address than with pptpd");
-    let journal = guest.sh(10, "journalctl -u gretel -o short --no-pager")?;
+    let journal = guest.sh(60, "journalctl -u gretel -o short --no-pager")?;
     for words in [
         " pptpd[",
         " pppd[",
@@ -70,15 +73,16 @@ fn serve(world: &mut World, guest: &mut Guest) -> Result<()> {
             .contains("Using interface ppp0"),
         "the journal does not find the peer:\n{journal}"
     );
-    ensure!(guest.sh(5, "tail -n 1 /run/ups")?.starts_with("ppp0 "), "ip-up was not run");
+    ensure!(guest.sh(60, "tail -n 1 /run/ups")?.starts_with("ppp0 "), "ip-up was not run");
 
     keeps_calls_while_it_reads_files(world, guest)?;
     starts_again(world, guest)?;
+    scripts_have_limits_that_can_be_lifted(world, guest)?;
 
-    guest.sh(10, "systemctl stop pptpd; ! systemctl is-active gretel && ! ip link show ppp0")?;
-    guest.sh(30, "dpkg --remove gretel")?;
+    guest.sh(60, "systemctl stop pptpd; ! systemctl is-active gretel && ! ip link show ppp0")?;
+    guest.sh(60, "dpkg --remove gretel")?;
     let left = guest.sh(
-        10,
+        60,
         "systemctl show -P LoadState gretel pptpd; cd /etc/systemd/system; ls gretel* pptpd* *.wants/gretel* 2>/dev/null; find /etc/init.d/pptpd -executable",
     )?;
     ensure!(left.split_whitespace().eq(["not-found", "not-found"]), "left: {left}");
@@ -89,13 +93,13 @@ fn serve(world: &mut World, guest: &mut Guest) -> Result<()> {
 fn keeps_calls_while_it_reads_files(world: &mut World, guest: &mut Guest) -> Result<()> {
     let process = main_process(guest)?;
     guest.sh(
-        10,
+        60,
         "echo 'anna pptpd other *' >/etc/ppp/chap-secrets; echo 'listen 10.99.0.1' >>/etc/pptpd.conf; systemctl reload pptpd",
     )?;
     ensure!(main_process(guest)? == process, "a reload started it anew");
     world.client()?.ping_all_sizes(INNER)?;
     world.call("require-mppe-128")?.ensure_refused()?;
-    guest.sh(10, "cp /mnt/chap-secrets /etc/ppp/chap-secrets; systemctl reload gretel")?;
+    guest.sh(60, "cp /mnt/chap-secrets /etc/ppp/chap-secrets; systemctl reload gretel")?;
     call(world)?;
     Ok(())
 }
@@ -109,11 +113,40 @@ fn starts_again(world: &mut World, guest: &mut Guest) -> Result<()> {
         "kill -KILL $(systemctl show -P MainPID gretel); sleep 0.5",
     ] {
         let process = main_process(guest)?;
-        let said = guest.sh(30, command)?;
+        let said = guest.sh(60, command)?;
         is_gretel(guest).map_err(|error| error.context(format!("{command}: {said}")))?;
         ensure!(main_process(guest)? != process, "{command} did not start it anew: {said}");
         world.call("require-mppe-128")?.address().map_err(|error| error.context(command))?;
     }
+    Ok(())
+}
+
+/// What a script of pppd's may do and the service's may not, until the example that the package brings is put in place.
+fn scripts_have_limits_that_can_be_lifted(world: &mut World, guest: &mut Guest) -> Result<()> {
+    let script = r#"#!/bin/sh
+        {
+            touch /var/lib/script-was-here && echo wrote
+            echo 2 >/proc/sys/net/ipv4/conf/$1/rp_filter && echo set
+            su -s /bin/sh -c 'id -un' nobody
+            ip route replace 192.0.2.0/24 dev $1 && echo routed
+        } >/run/script 2>/run/script.errors
+        echo done >>/run/script"#;
+    fs::write(world.segment.folder.join("systemd/ip-up"), script)?;
+    guest.sh(60, "install -m 755 /mnt/ip-up /etc/ppp/ip-up")?;
+    let wait = "for try in $(seq 50); do grep -q done /run/script && break; sleep 0.1; done; cat /run/script";
+    world.call("require-mppe-128")?.address()?;
+    let limited = guest.sh(60, wait)?;
+    ensure!(limited == "routed\ndone\n", "within the service's limits: {limited}");
+    guest.sh(
+        60,
+        "rm /run/script; mkdir /etc/systemd/system/gretel.service.d
+         cp /usr/share/doc/gretel/examples/unconfined-scripts.conf /etc/systemd/system/gretel.service.d
+         systemctl daemon-reload; systemctl restart gretel",
+    )?;
+    world.call("require-mppe-128")?.address()?;
+    let free = guest.sh(60, wait)?;
+    ensure!(free == "wrote\nset\nnobody\nrouted\ndone\n", "without limits: {free}");
+    guest.sh(60, "rm -r /etc/systemd/system/gretel.service.d; systemctl daemon-reload")?;
     Ok(())
 }
 
@@ -125,13 +158,13 @@ fn call(world: &mut World) -> Result<String> {
 }
 
 fn main_process(guest: &mut Guest) -> Result<String> {
-    guest.sh(5, "systemctl show -P MainPID gretel")
+    guest.sh(60, "systemctl show -P MainPID gretel")
 }
 
 /// Both names are the same running service, which starts at the next boot too.
 fn is_gretel(guest: &mut Guest) -> Result<()> {
     let state = guest.sh(
-        20,
+        60,
         "for try in $(seq 50); do systemctl -q is-active gretel && break; sleep 0.1; done
          systemctl is-active gretel pptpd; systemctl is-enabled gretel pptpd
          [ $(pgrep -x pptpd) = $(systemctl show -P MainPID pptpd) ]; echo $?
