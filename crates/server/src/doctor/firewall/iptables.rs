@@ -105,7 +105,7 @@ fn is_judged(name: &str) -> bool {
     ["tcp", "udp", "state", "conntrack", "multiport", "comment"].contains(&name)
 }
 
-fn action(target: &str, goes: bool) -> Action {
+pub(super) fn action(target: &str, goes: bool) -> Action {
     match target {
         "ACCEPT" => Action::Accept,
         "DROP" | "REJECT" => Action::Drop,
@@ -147,7 +147,7 @@ fn value(field: Field, text: &str) -> Option<Value> {
             let name = text.strip_suffix('+').map(|beginning| format!("{beginning}*"));
             Some(Value::Name(name.unwrap_or_else(|| text.to_owned())))
         }
-        Field::State => Some(Value::Name(text.to_owned())),
+        Field::State | Field::Family | Field::EtherType => Some(Value::Name(text.to_owned())),
     }
 }
 

@@ -107,6 +107,10 @@ enum Field {
     Input,
     Output,
     State,
+    /// `ipv4`, nftables' word for the family.
+    Family,
+    /// `ip`, nftables' word for the Ethernet protocol.
+    EtherType,
 }
 
 /// Numbers, addresses as numbers, or a name; a name that ends in `*` stands for all that begin so.

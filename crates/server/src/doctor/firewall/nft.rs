@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 
 use serde_json::Value as Json;
 
-use super::{Action, Base, Chain, Field, GRE, Hook, Rule, Ruleset, TCP, Term, UDP, Value};
+use super::{
+    Action, Base, Chain, Field, GRE, Hook, Rule, Ruleset, TCP, Term, UDP, Value, iptables,
+};
 
 /// Families whose rules IPv4 packets meet.
 const FAMILIES: [&str; 2] = ["ip", "inet"];
@@ -81,7 +83,7 @@ impl Reader {
         let mut terms = Vec::new();
         let rule =
             |terms: &[Term], action| Rule { text: text.to_owned(), terms: terms.to_vec(), action };
-        for statement in statements {
+        for (place, statement) in statements.iter().enumerate() {
             let Some((kind, body)) = statement.as_object().and_then(|it| it.iter().next()) else {
                 continue;
             };
@@ -94,7 +96,17 @@ impl Reader {
                         .map(|(term, action)| rule(&[&terms[..], &[term]].concat(), action))
                         .collect();
                 }
-                "limit" | "quota" | "connlimit" | "ct count" | "xt" => terms.push(Term::Unclear),
+                "xt" => match (body["type"].as_str(), body["name"].as_str()) {
+                    (Some("target"), Some(name)) => {
+                        return vec![rule(&terms, iptables::action(name, false))];
+                    }
+                    // Older programs do not say what it is; a target is the last.
+                    (None, _) if place + 1 == statements.len() => {
+                        return vec![rule(&terms, Action::Unclear)];
+                    }
+                    _ => terms.push(Term::Unclear),
+                },
+                "limit" | "quota" | "connlimit" | "ct count" => terms.push(Term::Unclear),
                 // They change or tell something, and the next statement follows.
                 "counter" | "log" | "mangle" | "notrack" | "set" | "comment" | "ct helper"
                 | "ct timeout" | "ct expectation" | "flow" | "last" | "meter" => {}
@@ -105,17 +117,23 @@ impl Reader {
     }
 
     fn matches(&self, table: &str, body: &Json, terms: &mut Vec<Term>) {
+        terms.extend(dependency(&body["left"]));
         let negated = match body["op"].as_str() {
             Some("==" | "in") => false,
             Some("!=") => true,
             _ => return terms.push(Term::Unclear),
         };
-        let (Some((field, protocol)), Some(values)) =
+        let (Some(field), Some(values)) =
             (field(&body["left"]), self.values(table, &body["right"]))
         else {
             return terms.push(Term::Unclear);
         };
-        terms.extend(protocol);
+        // A translated destination is a state that our packets are not in; of others nothing is known.
+        let translated =
+            |value: &Value| matches!(value, Value::Name(name) if name.ends_with("nat"));
+        if body["left"]["ct"]["key"] == "status" && !values.iter().all(translated) {
+            return terms.push(Term::Unclear);
+        }
         terms.push(Term::Is { field, values, negated });
     }
 
@@ -125,7 +143,9 @@ impl Reader {
             Json::String(name) => self.named(table, name),
             data => data["set"].as_array(),
         };
-        let (Some((field, None)), Some(elements)) = (field(&body["key"]), elements) else {
+        let (Some(field), None, Some(elements)) =
+            (field(&body["key"]), dependency(&body["key"]), elements)
+        else {
             return unclear();
         };
         let mut map = Vec::new();
@@ -162,38 +182,52 @@ fn table(object: &Json) -> Option<String> {
     FAMILIES.contains(&family).then(|| format!("{family} {table}"))
 }
 
-/// The field that an expression reads, and a term about the protocol that it stands for by itself.
-fn field(left: &Json) -> Option<(Field, Option<Term>)> {
-    if let Some(key) = left["meta"]["key"].as_str() {
-        let field = match key {
-            "l4proto" => Field::Protocol,
-            "iifname" | "iif" => Field::Input,
-            "oifname" | "oif" => Field::Output,
-            _ => return None,
-        };
-        return Some((field, None));
-    }
-    if left["ct"]["key"] == "state" {
-        return Some((Field::State, None));
-    }
-    let of = |number: u8| {
-        let values = vec![Value::Range(number.into(), number.into())];
-        Some(Term::Is { field: Field::Protocol, values, negated: false })
-    };
-    let payload = &left["payload"];
-    let field = match (payload["protocol"].as_str()?, payload["field"].as_str()?) {
-        ("ip", "protocol") => (Field::Protocol, None),
-        ("ip", "saddr") => (Field::Source, None),
-        ("ip", "daddr") => (Field::Destination, None),
-        ("th", "dport") => (Field::DestinationPort, None),
-        ("th", "sport") => (Field::SourcePort, None),
-        ("tcp", "dport") => (Field::DestinationPort, of(TCP)),
-        ("tcp", "sport") => (Field::SourcePort, of(TCP)),
-        ("udp", "dport") => (Field::DestinationPort, of(UDP)),
-        ("udp", "sport") => (Field::SourcePort, of(UDP)),
+/// What an expression about a protocol's own header asks of the packet by itself.
+fn dependency(left: &Json) -> Option<Term> {
+    let number = match left["payload"]["protocol"].as_str()? {
+        "tcp" => Some(TCP),
+        "udp" => Some(UDP),
+        "icmp" => Some(1),
+        "igmp" => Some(2),
+        "dccp" => Some(33),
+        "esp" => Some(50),
+        "ah" => Some(51),
+        "icmpv6" => Some(58),
+        "sctp" => Some(132),
+        "udplite" => Some(136),
+        // Packets here are IPv4.
+        "ip6" | "arp" => None,
         _ => return None,
     };
-    Some(field)
+    let values = number.map(|number| Value::Range(number.into(), number.into()));
+    let values = values.into_iter().collect();
+    Some(Term::Is { field: Field::Protocol, values, negated: false })
+}
+
+/// The field that an expression reads.
+fn field(left: &Json) -> Option<Field> {
+    if let Some(key) = left["meta"]["key"].as_str() {
+        return match key {
+            "l4proto" => Some(Field::Protocol),
+            "iifname" | "iif" => Some(Field::Input),
+            "oifname" | "oif" => Some(Field::Output),
+            "nfproto" => Some(Field::Family),
+            "protocol" => Some(Field::EtherType),
+            _ => None,
+        };
+    }
+    if let Some("state" | "status") = left["ct"]["key"].as_str() {
+        return Some(Field::State);
+    }
+    let payload = &left["payload"];
+    match (payload["protocol"].as_str()?, payload["field"].as_str()?) {
+        ("ip", "protocol") => Some(Field::Protocol),
+        ("ip", "saddr") => Some(Field::Source),
+        ("ip", "daddr") => Some(Field::Destination),
+        ("th" | "tcp" | "udp", "dport") => Some(Field::DestinationPort),
+        ("th" | "tcp" | "udp", "sport") => Some(Field::SourcePort),
+        _ => None,
+    }
 }
 
 fn value(json: &Json) -> Option<Value> {

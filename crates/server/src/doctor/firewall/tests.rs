@@ -98,6 +98,22 @@ fn text_of_any_kind_is_read_without_a_panic() {
     assert_eq!(letters(&Ruleset::from_nft(odd, "table ip t { # handle\n").unwrap()), "pp");
 }
 
+#[test]
+fn what_iptables_keeps_in_nftables_is_judged_or_unclear() {
+    let rule = |xt: &str| {
+        let json = format!(
+            r#"{{"nftables":[{{"chain":{{"family":"ip","table":"filter","name":"INPUT","hook":"input","prio":0,"policy":"accept"}}}},
+            {{"rule":{{"family":"ip","table":"filter","chain":"INPUT","handle":1,"expr":[{xt}]}}}}]}}"#
+        );
+        letters(&Ruleset::from_nft(&json, "").unwrap())
+    };
+    assert_eq!(rule(r#"{"xt":{"type":"target","name":"REJECT"}}"#), "dd");
+    assert_eq!(rule(r#"{"xt":{"type":"match","name":"comment"}},{"drop":null}"#), "uu");
+    assert_eq!(rule(r#"{"xt":null},{"drop":null}"#), "uu");
+    assert_eq!(rule(r#"{"xt":null}"#), "uu");
+    assert_eq!(rule(r#"{"xt":{"type":"target","name":"LOG"}}"#), "pp");
+}
+
 /// Lets the real `nft` make the rules and print them.
 fn nft(chain: &str) -> Option<Ruleset> {
     let script = format!(
@@ -141,6 +157,14 @@ fn nftables_rules_are_followed_as_nft_prints_them() {
         ("meta mark 7 accept", "uu"),
         ("udp dport 1723 accept", "dd"),
         ("th dport 1723 accept", "pd"),
+        ("icmp type echo-request accept\nicmpv6 type nd-neighbor-solicit accept", "dd"),
+        ("meta nfproto ipv4 tcp dport 1723 accept", "pd"),
+        ("meta nfproto ipv6 drop\naccept", "pp"),
+        ("ip6 nexthdr tcp accept", "dd"),
+        ("ct status dnat accept", "dd"),
+        ("ct status assured accept", "uu"),
+        ("tcp flags syn accept", "ud"),
+        ("fib daddr type local accept", "uu"),
         ("log prefix \"in \" accept", "pp"),
     ] {
         let Some(rules) = nft(chain) else { return };

@@ -203,6 +203,8 @@ fn term_holds(term: &Term, packet: &Packet) -> Option<bool> {
         Field::Input => Known::Name(&packet.input),
         Field::Output => Known::Name(&packet.output),
         Field::State => Known::Name(if packet.established { "established" } else { "new" }),
+        Field::Family => Known::Name("ipv4"),
+        Field::EtherType => Known::Name("ip"),
     };
     let found = match known {
         Known::Absent => return Some(false),
