@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::bed::{Bed, Tunnel};
@@ -10,6 +10,8 @@ use crate::lab::Namespace;
 
 /// How long each load runs.
 const SECONDS: u32 = 2;
+/// How often a load is tried while iperf3's server is busy.
+const TRIES: usize = 10;
 /// What processor time is counted for.
 const UNIT_BYTES: f64 = 1400.0;
 
@@ -88,10 +90,19 @@ fn under_load(bed: &Bed, from: &Namespace, address: &str, options: &str) -> Resu
 }
 
 fn run(from: &Namespace, address: &str, options: &str) -> Result<Value> {
-    let script = format!("timeout 30 iperf3 --client {address} --time {SECONDS} --json {options}");
-    let result: Value = serde_json::from_str(&from.sh(&script)?).context("iperf3")?;
-    ensure!(result.get("error").is_none(), "iperf3: {result}");
-    Ok(result)
+    // iperf3 gives its error in the result.
+    let script =
+        format!("timeout 30 iperf3 --client {address} --time {SECONDS} --json {options} || true");
+    for _ in 0..TRIES {
+        let result: Value = serde_json::from_str(&from.sh(&script)?).context("iperf3")?;
+        match result.get("error").and_then(Value::as_str) {
+            None => return Ok(result),
+            // Its server is still at the test before.
+            Some(error) if error.contains("busy") => std::thread::sleep(Duration::from_secs(1)),
+            Some(error) => bail!("iperf3: {error}"),
+        }
+    }
+    bail!("iperf3's server stays busy")
 }
 
 struct Pings {
