@@ -1,6 +1,7 @@
 //! `gretel`: a PPTP VPN server and client in one process.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod capture;
 mod check;
 mod client;
@@ -8,10 +9,12 @@ mod configuration;
 mod connect;
 mod doctor;
 mod explain;
+mod kick;
 mod logging;
 mod pptpd;
 mod serve;
 mod supervisor;
+mod who;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +52,10 @@ enum Command {
     Config(configuration::Command),
     /// Examine this host as a server, or the way to another server, and say what mends each trouble. Exit status: 0 fine, 1 trouble.
     Doctor(doctor::Arguments),
+    /// List the sessions of the server on this host.
+    Who(who::Arguments),
+    /// End sessions of the server on this host.
+    Kick(kick::Arguments),
     /// Explain a verdict of the log: what it means, and what to do.
     Explain(explain::Arguments),
     /// Capture packets of clients, outside and inside their tunnels, as a file for Wireshark.
@@ -82,6 +89,8 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => configuration::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Who(arguments) => who::run(&arguments),
+        Command::Kick(arguments) => kick::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Client(arguments) => client::run(&arguments),
@@ -101,8 +110,9 @@ mod tests {
     use super::*;
 
     /// Pages of which people type what they print.
-    const PAGES: [&str; 7] = [
+    const PAGES: [&str; 8] = [
         "docs/capture.md",
+        "docs/admin-socket.md",
         "docs/split-tunnel.md",
         "docs/doctor.md",
         "README.md",

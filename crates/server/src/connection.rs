@@ -177,6 +177,11 @@ impl Task {
                         session.replaced(now);
                     }
                 }
+                Mail::Kicked { session, reason } => {
+                    if let Some(session) = self.session(session) {
+                        session.kicked(now, reason);
+                    }
+                }
                 Mail::PamAnswered { session, question, answer } => {
                     if let Some(session) = self.session(session) {
                         session.pam_answered(now, question, answer);
@@ -318,9 +323,10 @@ impl Task {
             trace: self.shared.settings().debug,
         });
         let round_trip = sys::round_trip(&self.stream);
+        let figures = counters.clone();
         let call = Call { our_call_id, counters, seed, round_trip };
         let session = Session::new(self.shared.clone(), source.clone(), call, lease, now);
-        self.shared.register(our_call_id, number, *self.source.peer().ip(), self.mailbox.clone());
+        self.shared.register(our_call_id, &source, figures, self.mailbox.clone());
         self.sessions.push((our_call_id, session));
         if self.control.accept_call(peer_call_id, our_call_id).is_ok() {
             source.publish(Event::CallStarted { our_call_id, peer_call_id });

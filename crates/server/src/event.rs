@@ -125,6 +125,8 @@ pub enum Event {
     TrafficLimit,
     /// A call was refused: the caller's address is not among those that may call.
     CallerNotAllowed,
+    /// An administrator ended the session, for this reason.
+    Kicked { reason: String },
     /// The same user logged in again with the same address.
     Replaced,
     /// A script runs.
@@ -258,6 +260,11 @@ impl Source {
     /// The session's number, unless this is a whole connection's source.
     pub fn session(&self) -> Option<u64> {
         self.session
+    }
+
+    /// What its events have shown.
+    pub(crate) fn evidence(&self) -> &Evidence {
+        &self.evidence
     }
 
     /// The peer's address.

@@ -1,6 +1,7 @@
 //! The control plane: listeners, sessions, authentication, addresses, what a session needs of the host, and events.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod auth;
 pub mod capture;
 pub mod connect;

@@ -303,6 +303,9 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
         Event::CallerNotAllowed => {
             warn(PPPD, format!("calling number {peer} is not authorized (allow-number)"))
         }
+        Event::Kicked { reason } => {
+            info(PPPD, format!("Ended by an administrator ({})", Escaped(reason.as_bytes())))
+        }
         Event::Replaced => info(PPPD, "The user logged in again: this older session ends"),
         Event::ScriptStarted { script, pid } => {
             debug(PPPD, format!("Script {script} started (pid {pid})"))

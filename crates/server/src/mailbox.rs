@@ -19,6 +19,8 @@ pub(crate) enum Mail {
     Notice { call: u16, notice: Notice },
     /// The session's address goes to a newer session of the same user.
     Replaced { session: u64 },
+    /// An administrator ends the session, and says why.
+    Kicked { session: u64, reason: String },
     /// `ip-pre-up` has ended: the session's interface may come up.
     MayRise { session: u64 },
     /// PAM has answered a question about a login.

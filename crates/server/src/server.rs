@@ -12,6 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
+use crate::admin;
 use crate::auth::Users;
 use crate::event::{Bus, Event};
 use crate::host::{Change, Host};
@@ -122,6 +123,7 @@ pub fn run(
         let relay = shared.settings().relay.as_deref().and_then(|name| open_relay(name, &bus));
         let relay = relay.map(|relay| tokio::task::spawn_local(relay.run(shared.clone())));
         let heart = options.heartbeat.map(|heart| tokio::task::spawn_local(beat(heart)));
+        let admin = open_admin(&options.state_dir, &shared);
         let mut signals = Signals::listen()?;
         bus.server(Event::Started { listening, connections });
         let failure = loop {
@@ -144,7 +146,7 @@ pub fn run(
         if let Some(change) = &pid_file {
             shared.host.undo(change);
         }
-        for task in [heart, relay].into_iter().flatten() {
+        for task in [heart, relay].into_iter().flatten().chain(admin) {
             task.abort();
         }
         failure.map_or(Ok(()), Err)
@@ -198,6 +200,16 @@ fn open_relay(name: &str, bus: &Bus) -> Option<Relay> {
             bus.server(Event::HostFailed { what, error: error.to_string() });
         })
         .ok()
+}
+
+/// Sockets that cannot be are told of, and keep nobody from connecting.
+fn open_admin(state_dir: &Path, shared: &Rc<Shared>) -> Vec<tokio::task::JoinHandle<()>> {
+    let doors = admin::open(state_dir).map(Vec::from).unwrap_or_else(|error| {
+        let what = "open the admin sockets";
+        shared.bus.server(Event::HostFailed { what, error: error.to_string() });
+        Vec::new()
+    });
+    doors.into_iter().map(|door| tokio::task::spawn_local(door.serve(shared.clone()))).collect()
 }
 
 /// On the thread that everything else needs too: when that is stuck, so is the heart.

@@ -188,6 +188,12 @@ impl Session {
         self.terminate(now, Cause::Local("logged in again"));
     }
 
+    /// An administrator ends the session.
+    pub(crate) fn kicked(&mut self, now: Instant, reason: String) {
+        self.source.publish(Event::Kicked { reason });
+        self.terminate(now, Cause::Local("Ended by an administrator"));
+    }
+
     /// Releases everything and reports the end. `call` is how the call ended, when it did before PPP.
     pub(crate) fn finish(mut self, now: Instant, call: Option<engine::control::CallEnd>) {
         if let Some(call) = call {

@@ -2,23 +2,25 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time;
 
-use dataplane::{Dataplane, Notice};
+use dataplane::{Counters, Dataplane, Notice, Snapshot};
 use engine::control::CallIds;
 use engine::{Instant, Random};
 use tokio::sync::Semaphore;
 
 use crate::auth::Users;
-use crate::event::{Bus, Event};
+use crate::event::{Bus, Event, Source};
 use crate::host::Host;
 use crate::leases::Slots;
 use crate::mailbox::{Mail, Mailbox};
 use crate::relay::Clients;
 use crate::scripts::Scripts;
 use crate::settings::Settings;
+use crate::verdict::Stage;
 
 /// How long a call id rests after use: late GRE packets of the old call must not reach a new one.
 const CALL_ID_QUARANTINE: time::Duration = time::Duration::from_secs(300);
@@ -30,9 +32,27 @@ const MOST_PAM: usize = 16;
 struct Entry {
     mailbox: Mailbox,
     call: u16,
-    peer: Ipv4Addr,
+    source: Source,
+    counters: Arc<Counters>,
+    since: time::SystemTime,
+    /// In the tunnel.
+    address: Option<Ipv4Addr>,
     /// Who logged in.
     user: Option<Vec<u8>>,
+}
+
+/// A session that has not ended, as administrators see it.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) number: u64,
+    pub(crate) user: Option<Vec<u8>>,
+    pub(crate) peer: SocketAddrV4,
+    /// In the tunnel.
+    pub(crate) address: Option<Ipv4Addr>,
+    pub(crate) client: Option<String>,
+    pub(crate) stage: Stage,
+    pub(crate) since: time::SystemTime,
+    pub(crate) figures: Snapshot,
 }
 
 pub(crate) struct Shared {
@@ -128,10 +148,24 @@ impl Shared {
     }
 
     /// A session begins: its call's notices and its own letters go to `mailbox`.
-    pub(crate) fn register(&self, call: u16, session: u64, peer: Ipv4Addr, mailbox: Mailbox) {
+    pub(crate) fn register(
+        &self,
+        call: u16,
+        source: &Source,
+        counters: Arc<Counters>,
+        mailbox: Mailbox,
+    ) {
         self.routes.borrow_mut().insert(call, mailbox.clone());
-        let entry = Entry { mailbox, call, peer, user: None };
-        self.sessions.borrow_mut().insert(session, entry);
+        let entry = Entry {
+            mailbox,
+            call,
+            source: source.clone(),
+            counters,
+            since: time::SystemTime::now(),
+            address: None,
+            user: None,
+        };
+        self.sessions.borrow_mut().insert(source.session().unwrap_or_default(), entry);
     }
 
     /// A session has ended.
@@ -146,14 +180,35 @@ impl Shared {
         self.sessions.borrow().len()
     }
 
-    pub(crate) fn set_user(&self, session: u64, name: &[u8]) {
+    pub(crate) fn set_user(&self, session: u64, name: &[u8], address: Ipv4Addr) {
         if let Some(entry) = self.sessions.borrow_mut().get_mut(&session) {
             entry.user = Some(name.to_vec());
+            entry.address = Some(address);
         }
     }
 
     pub(crate) fn user_of(&self, session: u64) -> Option<Vec<u8>> {
         self.sessions.borrow().get(&session).and_then(|entry| entry.user.clone())
+    }
+
+    /// The sessions that there are, the oldest first.
+    pub(crate) fn live(&self) -> Vec<Live> {
+        let sessions = self.sessions.borrow();
+        let mut live: Vec<Live> = sessions
+            .iter()
+            .map(|(number, entry)| Live {
+                number: *number,
+                user: entry.user.clone(),
+                peer: entry.source.peer(),
+                address: entry.address,
+                client: entry.source.evidence().client(),
+                stage: entry.source.evidence().stage(),
+                since: entry.since,
+                figures: entry.counters.snapshot(),
+            })
+            .collect();
+        live.sort_by_key(|live| live.number);
+        live
     }
 
     pub(crate) fn post_to_session(&self, session: u64, mail: Mail) {
@@ -189,7 +244,7 @@ impl Shared {
     fn unknown_call(&self, from: Ipv4Addr, call_id: u16, suppressed: u64) {
         let sessions = self.sessions.borrow();
         let mut heard = false;
-        for entry in sessions.values().filter(|entry| entry.peer == from) {
+        for entry in sessions.values().filter(|entry| *entry.source.peer().ip() == from) {
             let notice = Notice::UnknownCall { from, call_id, suppressed };
             entry.mailbox.post(Mail::Notice { call: entry.call, notice });
             heard = true;

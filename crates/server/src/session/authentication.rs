@@ -198,7 +198,7 @@ impl Session {
             }
         });
         self.user = Some(name.to_vec());
-        self.shared.set_user(self.number, name);
+        self.shared.set_user(self.number, name, address);
         None
     }
 }

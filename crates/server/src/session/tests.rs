@@ -20,6 +20,7 @@ use crate::host::{Host, Wtmp};
 use crate::leases::Slot;
 use crate::mailbox::Mailbox;
 use crate::scripts::{ScriptPaths, Scripts};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
 const CALL: u16 = 7;
 const PEER_CALL: u16 = 9;
@@ -106,9 +107,10 @@ impl Bench {
         let counters = shared.dataplane.add(call);
         let call = Call { our_call_id: CALL, counters, seed: [2; 32], round_trip: Duration::ZERO };
         let lease = shared.slots().take().unwrap();
+        let (figures, registered) = (call.counters.clone(), source.clone());
         let session = Session::new(shared.clone(), source, call, lease, shared.now());
         let mailbox = Mailbox::default();
-        shared.register(CALL, session.number(), LOOPBACK, mailbox.clone());
+        shared.register(CALL, &registered, figures, mailbox.clone());
         Self { session, mailbox, shared, scripts, socket: GreSocket::open().unwrap(), told }
     }
 
@@ -265,5 +267,46 @@ fn a_session_stays_its_first_users_when_lcp_is_negotiated_anew() {
         bench.end().await;
         assert_eq!(log(dir), ["auth-up anna", "ip-up anna", "ip-down anna", "auth-down anna"]);
         assert!(told.0.borrow()[0].contains("the session is another user's"), "{:?}", told.0);
+    });
+}
+
+/// Asks over an admin socket.
+async fn ask(socket: &Path, request: &str) -> serde_json::Value {
+    let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+    stream.write_all(format!("{request}\n").as_bytes()).await.unwrap();
+    let mut line = String::new();
+    tokio::io::BufReader::new(stream).read_line(&mut line).await.unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+#[test]
+fn who_may_look_sees_a_session_and_who_may_act_ends_it() {
+    in_namespace(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let mut bench = Bench::new(dir);
+        let mut client = bench.client("anna");
+        assert!(bench.connect(&mut client).await);
+        for door in crate::admin::open(dir).unwrap() {
+            tokio::task::spawn_local(door.serve(bench.shared.clone()));
+        }
+        let (act, look) = (dir.join("admin.sock"), dir.join("monitor.sock"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&act), mode(&look)), (0o600, 0o660));
+        let who = ask(&look, r#"{"v":1,"command":"who"}"#).await;
+        assert_eq!(who["sessions"][0]["user"], "anna");
+        assert_eq!(who["sessions"][0]["address"], "10.0.0.2");
+        let kick = r#"{"v":1,"command":"kick","whom":"10.0.0.2","reason":"lunch"}"#;
+        assert!(ask(&look, kick).await["error"].as_str().unwrap().contains("looking only"));
+        assert_eq!(bench.mailbox.take().map(|_| ()), None);
+        let long = "x".repeat(5000);
+        assert!(ask(&act, &long).await["error"].as_str().unwrap().contains("4096"));
+        assert_eq!(ask(&act, kick).await["kicked"][0], 1);
+        let Some(Mail::Kicked { session: 1, reason }) = bench.mailbox.take() else {
+            panic!("the session was not told")
+        };
+        bench.session.kicked(bench.shared.now(), reason);
+        assert_eq!(bench.session.ended(), None, "it says goodbye first");
+        bench.end().await;
     });
 }

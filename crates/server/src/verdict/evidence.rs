@@ -75,6 +75,7 @@ pub(super) struct OfCall {
     pub(super) idle: bool,
     pub(super) limit: bool,
     pub(super) replaced: bool,
+    pub(super) kicked: bool,
     pub(super) no_proxy_arp: bool,
     pub(super) script_failed: bool,
 }
@@ -206,6 +207,7 @@ impl OfCall {
             Event::Idle => self.idle = true,
             Event::TimeUp | Event::TrafficLimit => self.limit = true,
             Event::Replaced => self.replaced = true,
+            Event::Kicked { .. } => self.kicked = true,
             Event::NoProxyArpInterface => self.no_proxy_arp = true,
             Event::ScriptFailed { .. } => self.script_failed = true,
             Event::ScriptFinished { status, .. } => self.script_failed |= !status.success(),

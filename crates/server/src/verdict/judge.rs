@@ -101,6 +101,7 @@ fn link_cause(
         Cause::Looped => &link::LOOPED,
         Cause::Local(_) if call.host_failed => &link::NO_INTERFACE,
         Cause::Local(_) if call.replaced => &session::REPLACED,
+        Cause::Local(_) if call.kicked => &session::KICKED,
         Cause::Local(_) => &session::STOPPED,
         Cause::NoAnswer
         | Cause::EchoTimeout
@@ -169,6 +170,7 @@ fn encryption(call: &OfCall) -> &'static Verdict {
 fn end_of_connected(connection: &OfConnection, call: &OfCall, cause: &Ended) -> &'static Verdict {
     match cause {
         _ if call.replaced => &session::REPLACED,
+        _ if call.kicked => &session::KICKED,
         _ if call.idle => &session::IDLE,
         _ if call.limit => &session::LIMIT,
         Ended::Link(Cause::EchoTimeout) => &session::VANISHED,

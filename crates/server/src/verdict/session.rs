@@ -2,8 +2,18 @@
 
 use super::{VERDICT, Verdict};
 
-pub(super) const ALL: &[&Verdict] =
-    &[&LEFT, &IDLE, &LIMIT, &REPLACED, &STOPPED, &VANISHED, &NOTHING_CAME, &OTHER_SOURCE, &LOSS];
+pub(super) const ALL: &[&Verdict] = &[
+    &LEFT,
+    &IDLE,
+    &LIMIT,
+    &REPLACED,
+    &STOPPED,
+    &VANISHED,
+    &NOTHING_CAME,
+    &OTHER_SOURCE,
+    &LOSS,
+    &KICKED,
+];
 
 pub(super) const LEFT: Verdict = Verdict {
     code: "G-601",
@@ -115,5 +125,19 @@ pub(super) const LOSS: Verdict = Verdict {
         "Look for a bad line, weak radio or a full one: `mtr` to the client's address.",
         "A shaper or firewall that treats protocol 47 worse than TCP.",
     ],
+    ..VERDICT
+};
+
+pub(super) const KICKED: Verdict = Verdict {
+    code: "G-610",
+    title: "An administrator ended the session",
+    sentence: "an administrator ended the session",
+    meaning: "Somebody on the server typed `gretel kick`.",
+    seen: &[
+        "Windows: error 628 or 829",
+        "Linux (pppd): \"LCP terminated by peer (Ended by an administrator)\"",
+    ],
+    evidence: "The command came over the admin socket; the log has its reason.",
+    is_fine: true,
     ..VERDICT
 };

@@ -206,6 +206,10 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
         (ended(Cause::Local("limit")).worked().saw(Event::TrafficLimit), &["G-603"]),
         (ended(Cause::Local("again")).worked().saw(Event::Replaced), &["G-604"]),
         (ended(Cause::Local("stop")).worked(), &["G-605"]),
+        (
+            ended(Cause::Local("kicked")).worked().saw(Event::Kicked { reason: "no".into() }),
+            &["G-610"],
+        ),
         (ended(Cause::EchoTimeout).worked(), &["G-606"]),
         (
             ended(CallEnd::ClearedByPeer).worked().with(|s| s.received_packets = 0),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod addresses;
+mod admin;
 mod bad_lines;
 mod capture;
 mod command_line;
@@ -53,6 +54,7 @@ pub(crate) fn all(named: bool) -> impl Iterator<Item = (Kind, &'static Scenario)
         tunnels::SCENARIOS,
         addresses::SCENARIOS,
         accounts::SCENARIOS,
+        admin::SCENARIOS,
         refusals::SCENARIOS,
         faults::SCENARIOS,
         bad_lines::SCENARIOS,

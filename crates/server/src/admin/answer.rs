@@ -1,0 +1,77 @@
+//! What clients of the admin sockets are told.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use wire::Escaped;
+
+use super::request::{Request, Whom};
+use super::{Rights, VERSION};
+use crate::mailbox::Mail;
+use crate::shared::{Live, Shared};
+
+/// Does what is asked, if it is allowed.
+pub(super) async fn answer(request: Request, rights: Rights, shared: &Shared) -> Value {
+    match request {
+        Request::Who => {
+            let sessions: Vec<Value> = shared.live().iter().map(session).collect();
+            json!({ "v": VERSION, "sessions": sessions })
+        }
+        Request::Kick { .. } if rights != Rights::Act => {
+            error("this socket is for looking only; ask admin.sock")
+        }
+        Request::Kick { whom, reason } => kick(&whom, &reason, shared),
+    }
+}
+
+/// An answer that says what went wrong.
+pub(super) fn error(why: &str) -> Value {
+    json!({ "v": VERSION, "error": why })
+}
+
+fn kick(whom: &Whom, reason: &str, shared: &Shared) -> Value {
+    let meant = shared.live().into_iter().filter(|live| is_meant(live, whom));
+    let numbers: Vec<u64> = meant.map(|live| live.number).collect();
+    for session in &numbers {
+        let mail = Mail::Kicked { session: *session, reason: reason.to_owned() };
+        shared.post_to_session(*session, mail);
+    }
+    json!({ "v": VERSION, "kicked": numbers })
+}
+
+fn is_meant(live: &Live, whom: &Whom) -> bool {
+    match whom {
+        Whom::Session(number) => live.number == *number,
+        Whom::Address(address) => live.address == Some(*address) || live.peer.ip() == address,
+        Whom::User(user) => user_of(live).as_deref() == Some(user),
+    }
+}
+
+/// As it is shown, so that what was read can be typed.
+fn user_of(live: &Live) -> Option<String> {
+    live.user.as_deref().map(|user| Escaped(user).to_string())
+}
+
+fn session(live: &Live) -> Value {
+    let since = live.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let uptime = SystemTime::now().duration_since(live.since).unwrap_or_default();
+    let figures = &live.figures;
+    json!({
+        "session": live.number,
+        "user": user_of(live),
+        "peer": live.peer.to_string(),
+        "address": live.address.map(|address| address.to_string()),
+        "client": live.client,
+        "stage": live.stage.to_string(),
+        "since": since.as_secs(),
+        "uptime": uptime.as_secs(),
+        "sent_bytes": figures.sent_bytes,
+        "sent_packets": figures.sent_packets,
+        "received_bytes": figures.received_bytes,
+        "received_packets": figures.received_packets,
+        "gre_received": figures.gre_received,
+        "gre_lost": figures.gre_lost,
+        "gre_reordered": figures.gre_reordered,
+        "round_trip_us": (figures.round_trip_micros > 0).then_some(figures.round_trip_micros),
+    })
+}

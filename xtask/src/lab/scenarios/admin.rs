@@ -1,0 +1,63 @@
+//! Looking at sessions and ending them, over the admin sockets.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail, ensure};
+
+use super::Scenario;
+use crate::{
+    lab::{caller::Caller, server::Files, server::wait_for_log, world::World},
+    workspace::{self, output},
+};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
+    name: "gretel who shows a session and gretel kick ends it",
+    compared: false,
+    run: who_and_kick,
+}];
+
+/// Runs `gretel` beside the server.
+fn gretel(world: &World, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(workspace::gretel());
+    command.args(arguments).arg("--state-dir").arg(state_dir(world)).stdin(Stdio::null());
+    output(&mut command)
+}
+
+fn state_dir(world: &World) -> impl AsRef<Path> + AsRef<std::ffi::OsStr> {
+    world.segment.folder.join("gretel/state")
+}
+
+fn who_and_kick(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
+    caller.connect()?;
+    let who = gretel(world, &["who"])?;
+    ensure!(who.lines().count() == 2, "{who}");
+    for shown in ["anna", "10.99.0.9:", "192.168.77.10"] {
+        ensure!(who.contains(shown), "no {shown} in:\n{who}");
+    }
+    ensure!(gretel(world, &["kick", "bert"]).is_err(), "bert has no session");
+    gretel(world, &["kick", "anna", "--reason", "lunch\nforged line"])?;
+    wait_for_log(
+        &mut *world.server,
+        r"Ended by an administrator (lunch\nforged line)",
+        Duration::from_secs(5),
+    )?;
+    wait_for_log(&mut *world.server, "G-610", Duration::from_secs(5))?;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let who = gretel(world, &["who"])?;
+        match who.lines().count() {
+            1 => break,
+            _ if Instant::now() < deadline => thread::sleep(Duration::from_millis(50)),
+            _ => bail!("the session is still there:\n{who}"),
+        }
+    }
+    caller.kill();
+    world.end_and_check()
+}
