@@ -26,13 +26,18 @@ pub(crate) struct ServerArguments {
 impl ServerArguments {
     /// Asks for something that changes nothing.
     pub(crate) fn look(&self, request: &Value) -> anyhow::Result<Value> {
-        ask(&self.state_dir.join(MONITOR_SOCKET), request)
+        look(&self.state_dir, request)
     }
 
     /// Asks for something to be done.
     pub(crate) fn act(&self, request: &Value) -> anyhow::Result<Value> {
         ask(&self.state_dir.join(ADMIN_SOCKET), request)
     }
+}
+
+/// Asks the server with this state directory for something that changes nothing.
+pub(crate) fn look(state_dir: &Path, request: &Value) -> anyhow::Result<Value> {
+    ask(&state_dir.join(MONITOR_SOCKET), request)
 }
 
 fn ask(socket: &Path, request: &Value) -> anyhow::Result<Value> {

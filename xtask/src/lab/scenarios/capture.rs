@@ -29,20 +29,21 @@ fn capture(world: &mut World) -> Result<()> {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
     let (file, log) = (folder.join("client.pcapng"), folder.join("capture.log"));
-    let process = world.server.sh(&format!(
-        "{} capture 10.99.0.9 --write {} --seconds 60 >/dev/null 2>{} & echo $!",
-        workspace::gretel().display(),
-        file.display(),
-        log.display()
-    ))?;
-    let process = process.trim();
-    wait_for(&log, "capturing 10.99.0.9")?;
+    let process = start(world, "10.99.0.9", &file, &log)?;
     let mut other = Caller::new(world, "other", "10.99.0.8")?;
     other.connect()?;
     let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
     caller.connect()?;
     caller.ping(NEIGHBOUR, 1000, 3)?;
+    // By its address inside, when the session is up: the server is asked.
+    let (again, again_log) = (folder.join("again.pcapng"), folder.join("again.log"));
+    let second = start(world, "192.168.77.101", &again, &again_log)?;
+    caller.ping(NEIGHBOUR, 800, 3)?;
     other.ping(NEIGHBOUR, 900, 3)?;
+    world.server.sh(&format!("kill -TERM {second}"))?;
+    wait_for(&again_log, "0 lost")?;
+    let inside: Vec<Packet> = read(&again)?.into_iter().filter(|it| it.interface == 2).collect();
+    ensure!(inside.len() == 6 && inside.iter().all(|it| it.bytes.len() == 828), "{}", inside.len());
     caller.disconnect()?;
     other.disconnect()?;
     world.server.sh(&format!("kill -TERM {process}"))?;
@@ -73,6 +74,20 @@ fn capture(world: &mut World) -> Result<()> {
         ensure!(!is_others && packet.bytes.len() != 928, "a packet of the other client is there");
     }
     world.end_and_check()
+}
+
+/// Starts a capture that names this client; gives its process.
+fn start(world: &mut World, whom: &str, file: &Path, log: &Path) -> Result<String> {
+    let state = world.segment.folder.join("gretel/state");
+    let process = world.server.sh(&format!(
+        "{} capture {whom} --write {} --state-dir {} --seconds 60 >/dev/null 2>{} & echo $!",
+        workspace::gretel().display(),
+        file.display(),
+        state.display(),
+        log.display()
+    ))?;
+    wait_for(log, "capturing 10.99.0.9")?;
+    Ok(process.trim().to_owned())
 }
 
 fn wait_for(log: &Path, words: &str) -> Result<()> {
