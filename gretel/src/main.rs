@@ -9,6 +9,7 @@ mod configuration;
 mod connect;
 mod doctor;
 mod explain;
+mod history;
 mod kick;
 mod logging;
 mod pptpd;
@@ -54,6 +55,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// List the sessions of the server on this host.
     Who(who::Arguments),
+    /// List attempts that have ended, the newest first, and why.
+    History(history::Arguments),
     /// End sessions of the server on this host.
     Kick(kick::Arguments),
     /// Explain a verdict of the log: what it means, and what to do.
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Config(command) => configuration::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Who(arguments) => who::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
         Command::Kick(arguments) => kick::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Capture(arguments) => capture::run(&arguments),

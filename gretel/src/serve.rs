@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use server::event::{Bus, Event, Record, Subscriber};
+use server::history::History;
 use server::log::Log;
 use server::quickstart::{Fixed, Quickstart};
 use server::{Files, Options};
@@ -130,7 +131,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Serves what the files say until told to stop.
 pub(crate) fn run_files(served: Served, service: &Service) -> anyhow::Result<ExitCode> {
-    let Served { files, options } = served;
+    let Served { files, mut options } = served;
     // Scripts inherit it, as from pppd; what we write is nobody else's either.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let (mut settings, users, diagnostics) = match files.read() {
@@ -143,7 +144,7 @@ pub(crate) fn run_files(served: Served, service: &Service) -> anyhow::Result<Exi
     settings.pid_file = settings.pid_file.or_else(|| service.pid_file.clone());
     let file = settings.log_file.as_deref().map(log_file).transpose()?;
     let _log = crate::logging::start(service.sink, settings.debug, file)?;
-    let bus = bus(service.ready);
+    let bus = bus(service.ready, &mut options);
     for diagnostic in &diagnostics.0 {
         bus.server(Event::Diagnostic(diagnostic.to_string()));
     }
@@ -157,13 +158,27 @@ fn log_file(path: &Path) -> anyhow::Result<File> {
     opened.with_context(|| format!("cannot write the log file {}", path.display()))
 }
 
-/// Who hears of events.
-fn bus(ready: Option<fn()>) -> Bus {
+/// Who hears of events. Without a history the server serves all the same.
+fn bus(ready: Option<fn()>, options: &mut Options) -> Bus {
     let mut subscribers: Vec<Box<dyn Subscriber>> = vec![Box::new(Log), Box::new(Supervisor)];
     if let Some(ready) = ready {
         subscribers.push(Box::new(Ready(ready)));
     }
-    Bus::new(subscribers)
+    let history = History::open(&options.state_dir);
+    let trouble = match history {
+        Ok(history) => {
+            options.past = Some(history.reader());
+            subscribers.push(Box::new(history));
+            None
+        }
+        Err(error) => Some(error),
+    };
+    let bus = Bus::new(subscribers);
+    if let Some(error) = trouble {
+        let what = "keep a history in the state directory";
+        bus.server(Event::HostFailed { what, error: error.to_string() });
+    }
+    bus
 }
 
 /// Calls a function when the server serves.
@@ -184,7 +199,11 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         bail!("{} exists: run `gretel serve` to follow it, or move it away", conf.display());
     }
     let _log = crate::logging::start(Sink::StandardError, arguments.debug, None)?;
-    let bus = bus(None);
+    let mut options = Options {
+        naive_io: arguments.naive_io,
+        ..options(arguments.workers, arguments.state_dir.clone())
+    };
+    let bus = bus(None, &mut options);
     let quickstart = Quickstart::prepare(&arguments.state_dir, &bus).context("cannot prepare")?;
     eprintln!("{quickstart}");
     let mut settings = quickstart.settings();
@@ -193,10 +212,6 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         settings.listen = vec![listen];
     }
     let source = Fixed::from(&quickstart);
-    let options = Options {
-        naive_io: arguments.naive_io,
-        ..options(arguments.workers, arguments.state_dir.clone())
-    };
     server::run(source, settings, quickstart.users(), options, bus).context("cannot serve")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -204,5 +219,6 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn options(workers: Option<usize>, state_dir: PathBuf) -> Options {
     let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let workers = workers.unwrap_or_else(processors).max(1);
-    Options { state_dir, workers, naive_io: false, heartbeat: crate::supervisor::heartbeat() }
+    let heartbeat = crate::supervisor::heartbeat();
+    Options { state_dir, workers, naive_io: false, past: None, heartbeat }
 }

@@ -34,6 +34,8 @@ pub struct Options {
     pub workers: usize,
     /// Move packets one by one, as a yardstick for benchmarks.
     pub naive_io: bool,
+    /// The past, for whoever asks over the admin sockets.
+    pub past: Option<crate::history::Reader>,
     /// A sign of life for whoever watches this process.
     pub heartbeat: Option<Heartbeat>,
 }
@@ -106,6 +108,7 @@ pub fn run(
             scripts.clone(),
             settings,
             users,
+            options.past,
             sys::random_bytes()?,
         ));
         let mut routing = tokio::task::spawn_local(route_notices(shared.clone(), notices));

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::auth::Users;
 use crate::event::{Bus, Event, Source};
+use crate::history;
 use crate::host::Host;
 use crate::leases::Slots;
 use crate::mailbox::{Mail, Mailbox};
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) host: Rc<Host>,
     pub(crate) scripts: Scripts,
     pub(crate) clients: Clients,
+    /// The past, where it is kept.
+    pub(crate) past: Option<history::Reader>,
     settings: RefCell<Rc<Settings>>,
     users: RefCell<Box<dyn Users>>,
     slots: Slots,
@@ -83,6 +86,7 @@ impl Shared {
         scripts: Scripts,
         settings: Settings,
         users: Box<dyn Users>,
+        past: Option<history::Reader>,
         seed: [u8; 32],
     ) -> Self {
         let slots = Slots::new(settings.slots.iter().copied());
@@ -93,6 +97,7 @@ impl Shared {
             host: Rc::new(host),
             scripts,
             clients: Clients::default(),
+            past,
             settings: RefCell::new(Rc::new(settings)),
             users: RefCell::new(users),
             slots,

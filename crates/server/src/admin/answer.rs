@@ -17,6 +17,7 @@ pub(super) async fn answer(request: Request, rights: Rights, shared: &Shared) ->
             let sessions: Vec<Value> = shared.live().iter().map(session).collect();
             json!({ "v": VERSION, "sessions": sessions })
         }
+        Request::History { limit, whom } => past(limit, whom, shared).await,
         Request::Kick { .. } if rights != Rights::Act => {
             error("this socket is for looking only; ask admin.sock")
         }
@@ -27,6 +28,20 @@ pub(super) async fn answer(request: Request, rights: Rights, shared: &Shared) ->
 /// An answer that says what went wrong.
 pub(super) fn error(why: &str) -> Value {
     json!({ "v": VERSION, "error": why })
+}
+
+async fn past(limit: u32, whom: String, shared: &Shared) -> Value {
+    let Some(reader) = shared.past.clone() else {
+        return error("no history is kept: the server's log says why");
+    };
+    let (lost, trouble) = reader.troubles();
+    match tokio::task::spawn_blocking(move || reader.read(limit, &whom)).await {
+        Ok(Ok(attempts)) => {
+            json!({ "v": VERSION, "attempts": attempts, "lost": lost, "trouble": trouble })
+        }
+        Ok(Err(why)) => error(&format!("the history cannot be read: {why}")),
+        Err(why) => error(&format!("the history cannot be read: {why}")),
+    }
 }
 
 fn kick(whom: &Whom, reason: &str, shared: &Shared) -> Value {

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::VERSION;
 
+/// Attempts in an answer, if the request does not say how many, and at most.
+const DEFAULT_ATTEMPTS: u64 = 50;
+const MOST_ATTEMPTS: u64 = 1000;
 /// The longest reason, in bytes.
 const LONGEST_REASON: usize = 200;
 
@@ -14,6 +17,8 @@ const LONGEST_REASON: usize = 200;
 pub(super) enum Request {
     /// Which sessions there are.
     Who,
+    /// The newest attempts that have ended; of everybody when `whom` is empty.
+    History { limit: u32, whom: String },
     /// End sessions.
     Kick { whom: Whom, reason: String },
 }
@@ -53,6 +58,11 @@ impl Request {
         let text = |key: &str| value[key].as_str().unwrap_or_default();
         match text("command") {
             "who" => Ok(Self::Who),
+            "history" => {
+                let limit = value["limit"].as_u64().unwrap_or(DEFAULT_ATTEMPTS).min(MOST_ATTEMPTS);
+                let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+                Ok(Self::History { limit, whom: text("whom").to_owned() })
+            }
             "kick" => {
                 let (whom, reason) = (text("whom"), text("reason"));
                 if whom.is_empty() {
@@ -63,7 +73,7 @@ impl Request {
                 }
                 Ok(Self::Kick { whom: Whom::parse(whom), reason: reason.to_owned() })
             }
-            _ => Err("\"command\" must be \"who\" or \"kick\"".to_owned()),
+            _ => Err("\"command\" must be \"who\", \"history\" or \"kick\"".to_owned()),
         }
     }
 }

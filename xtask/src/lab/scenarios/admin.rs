@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "gretel who shows a session and gretel kick ends it",
+    name: "gretel who shows a session, gretel kick ends it and gretel history keeps it",
     compared: false,
     run: who_and_kick,
 }];
@@ -59,5 +59,11 @@ fn who_and_kick(world: &mut World) -> Result<()> {
         }
     }
     caller.kill();
+    let history = gretel(world, &["history", "anna"])?;
+    ensure!(history.contains("G-610") && history.contains("10.99.0.9"), "{history}");
+    world.server.stop()?;
+    world.serve(&Files::SHIPPED)?;
+    let later = gretel(world, &["history", "anna"])?;
+    ensure!(later == history, "the history did not outlive the server:\n{later}");
     world.end_and_check()
 }
