@@ -109,7 +109,8 @@ fn found(answer: &Value, whom: &str) -> Vec<(Ipv4Addr, Option<Ipv4Addr>)> {
         let (peer, _) = session["peer"].as_str()?.rsplit_once(':')?;
         let inner = session["address"].as_str();
         let user = session["user"].as_str();
-        let is_it = session["session"].to_string() == whom
+        let number = session["session"].as_u64();
+        let is_it = number.is_some() && whom.parse().ok() == number
             || [Some(peer), inner, user].contains(&Some(whom));
         is_it.then(|| Some((peer.parse().ok()?, inner.and_then(|inner| inner.parse().ok()))))?
     });
