@@ -2,30 +2,29 @@
 
 mod limit;
 mod outbox;
+mod receive;
 mod session;
 mod timers;
 
 use std::io;
 use std::mem;
-use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
-use crypto::mppe::{self, PacketKeys, SessionKey};
+use crypto::mppe::{PacketKeys, SessionKey};
 use engine::Instant;
 use engine::data::Plan;
 use sys::event::{Epoll, MAX_READY};
 use sys::raw::{BATCH, GreSocket, NotSent, RecvBatch};
 use sys::tun::Tun;
-use wire::gre::Outer;
 
 use crate::counters::{WorkerTotals, count};
 use crate::dataplane::Notify;
 use crate::mailbox::{Letter, Mailbox};
-use crate::offload::{Join, MAX_PIECES, Packets};
+use crate::offload::Join;
 use crate::reaper::Remains;
 use crate::{Command, Counters, IoMode, NewCall, Notice};
 use limit::OncePerSecond;
@@ -71,7 +70,7 @@ pub(crate) struct Worker {
     /// And with which key, which part of its slot.
     keys: Vec<Option<(SessionKey, Range<usize>)>>,
     /// IP packets in `incoming` that are to be delivered.
-    arrivals: Vec<Arrival>,
+    arrivals: Vec<receive::Arrival>,
     join: Join,
     /// Calls whose interface turned out to be gone.
     gone: Vec<(u16, io::Error)>,
@@ -80,33 +79,6 @@ pub(crate) struct Worker {
     wrong_peers: OncePerSecond,
     io: Io,
 }
-
-/// Where an IP packet lies in the batch that was received.
-struct Arrival {
-    slot: usize,
-    range: Range<usize>,
-}
-
-/// The packets of a [`Join`] by their place among the arrivals.
-struct Arrivals<'a> {
-    incoming: &'a mut RecvBatch,
-    arrivals: &'a [Arrival],
-}
-
-impl Packets for Arrivals<'_> {
-    fn packet(&self, id: usize) -> &[u8] {
-        let Arrival { slot, range } = &self.arrivals[id];
-        &self.incoming.packet(*slot)[range.clone()]
-    }
-
-    fn packet_mut(&mut self, id: usize) -> &mut [u8] {
-        let Arrival { slot, range } = &self.arrivals[id];
-        &mut self.incoming.packet_mut(*slot)[range.clone()]
-    }
-}
-
-/// Every packet of a batch can be joined.
-const _: () = assert!(MAX_PIECES >= BATCH);
 
 /// What a session needs of its worker.
 struct Io {
@@ -263,152 +235,6 @@ impl Worker {
         self.io.bury(tun, Some(notice));
     }
 
-    /// Takes a batch of packets from the network. `false`: stop.
-    fn read_socket(&mut self) -> bool {
-        let received = match self.io.socket.recv_batch(&mut self.incoming) {
-            Ok(received) => received,
-            Err(_) => {
-                count(&self.io.totals.receive_errors);
-                thread::sleep(ERROR_PAUSE);
-                return true;
-            }
-        };
-        // What the control plane said before a packet could be provoked by it (a call added before its reply, keys before the last
-        // Configure-Ack) is in the mailbox before the packet arrives: read now, it is heard first.
-        if received > 0 && !self.read_mailbox() {
-            return false;
-        }
-        self.io.now = now();
-        // A lone packet costs least by itself.
-        if received > 1 {
-            self.open_many(received);
-        }
-        for index in 0..received {
-            self.take_packet(index);
-        }
-        self.plans.clear();
-        self.deliver_arrivals();
-        true
-    }
-
-    /// Decrypts what can be decrypted together. The packets are looked at again, and judged, one after the other.
-    fn open_many(&mut self, received: usize) {
-        let mut first = None;
-        for index in 0..received {
-            let planned = self.plan(index);
-            let (key, plan) = match planned {
-                Some((call, key, plan)) => {
-                    first.get_or_insert(call);
-                    (Some(key), Some(plan))
-                }
-                None => (None, None),
-            };
-            self.keys.push(key);
-            self.plans.push(plan);
-        }
-        let chain = first.and_then(|call: u16| self.sessions[usize::from(call)].as_mut());
-        let slots = self.incoming.packets_mut(received).zip(self.keys.drain(..));
-        let bodies = slots.filter_map(|(slot, key)| {
-            let (key, body) = key?;
-            Some((key, &mut slot[body]))
-        });
-        mppe::apply(bodies, chain.and_then(|session| session.path.receive_keys()));
-    }
-
-    /// Whose packet it is, what decrypts which part of its slot, and how to go on then.
-    fn plan(&mut self, index: usize) -> Option<(u16, (SessionKey, Range<usize>), Plan)> {
-        if self.incoming.is_truncated(index) {
-            return None;
-        }
-        let packet = self.incoming.packet(index);
-        let outer = Outer::parse(packet).ok()?;
-        let call = call_id(packet, &outer)?;
-        let session = self.sessions[usize::from(call)].as_mut()?;
-        if session.route.peer != outer.source {
-            return None;
-        }
-        let gre = &packet[outer.start..outer.end];
-        let (key, plan) = session.path.plan_inbound(self.io.now, gre)?;
-        let body = outer.start + plan.body.start..outer.start + plan.body.end;
-        Some((call, (key, body), plan))
-    }
-
-    fn take_packet(&mut self, index: usize) {
-        let is_truncated = self.incoming.is_truncated(index);
-        let packet = self.incoming.packet_mut(index);
-        let parsed = Outer::parse(packet).ok().filter(|_| !is_truncated);
-        let Some((outer, call)) = parsed.and_then(|outer| {
-            let call = call_id(packet, &outer)?;
-            Some((outer, call))
-        }) else {
-            count(&self.io.totals.malformed);
-            return;
-        };
-        // Between opening the socket and setting its filter.
-        if usize::from(call) % self.workers != self.index {
-            return;
-        }
-        let Some(session) = &mut self.sessions[usize::from(call)] else {
-            return self.unknown_call(outer.source, call);
-        };
-        if session.route.peer != outer.source {
-            session.counters.wrong_peer().add_one();
-            count(&self.io.totals.wrong_peers);
-            if let Some(suppressed) = self.wrong_peers.allow(self.io.now) {
-                let generation = session.generation;
-                let from = outer.source;
-                self.io.notify(Notice::WrongPeer { call, generation, from, suppressed });
-            }
-            return;
-        }
-        session.touch(&mut self.touched);
-        let plan = self.plans.get(index).and_then(Option::as_ref);
-        let tos = packet[1];
-        let gre = &mut packet[outer.start..outer.end];
-        let arrived = session.receive(&mut self.io, gre, tos, plan);
-        let has_held = session.path.has_held();
-        if let Some((range, offloads)) = arrived {
-            let range = outer.start + range.start..outer.start + range.end;
-            self.arrivals.push(Arrival { slot: index, range });
-            let id = self.arrivals.len() - 1;
-            let packets = Arrivals { incoming: &mut self.incoming, arrivals: &self.arrivals };
-            self.join.add(call, id, &packets, offloads);
-        }
-        if has_held {
-            self.deliver_held(call);
-        }
-    }
-
-    /// Gives the interfaces the packets of a batch, joined where that can be.
-    fn deliver_arrivals(&mut self) {
-        let mut packets = Arrivals { incoming: &mut self.incoming, arrivals: &self.arrivals };
-        let (sessions, gone) = (&mut self.sessions, &mut self.gone);
-        self.join.take(&mut packets, |call, pieces, count| {
-            let Some(session) = &mut sessions[usize::from(call)] else { return };
-            gone.extend(session.write(pieces, count).map(|error| (call, error)));
-        });
-        self.arrivals.clear();
-        while let Some((call, error)) = self.gone.pop() {
-            self.interface_gone(call, error);
-        }
-    }
-
-    /// Packets that waited for another which has come, or waited long enough: they follow those of the batch.
-    fn deliver_held(&mut self, call: u16) {
-        self.deliver_arrivals();
-        let Some(session) = &mut self.sessions[usize::from(call)] else { return };
-        if let Some(error) = session.take_ready(&mut self.io) {
-            self.interface_gone(call, error);
-        }
-    }
-
-    fn unknown_call(&mut self, from: Ipv4Addr, call_id: u16) {
-        count(&self.io.totals.unknown_calls);
-        if let Some(suppressed) = self.unknown_calls.allow(self.io.now) {
-            self.io.notify(Notice::UnknownCall { from, call_id, suppressed });
-        }
-    }
-
     /// Takes packets that the network sends to a call's interface.
     fn read_interface(&mut self, token: u64) {
         let Ok(call) = u16::try_from(token) else { return };
@@ -537,12 +363,6 @@ impl Io {
         // The thread lives as long as this sender.
         let _ = self.reaper.send(Remains { tun, notice });
     }
-}
-
-/// The call id in a GRE packet (RFC 2637 §4.1).
-fn call_id(packet: &[u8], outer: &Outer) -> Option<u16> {
-    let bytes = packet.get(outer.start + 6..outer.start + 8)?;
-    Some(u16::from_be_bytes(bytes.try_into().ok()?))
 }
 
 fn close(epoll: &Epoll, io: &Io, tun: Tun) {
