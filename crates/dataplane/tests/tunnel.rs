@@ -221,3 +221,47 @@ fn carry_a_megabyte(cable: &Cable) {
         assert!(read == bytes);
     });
 }
+
+#[test]
+fn a_question_to_all_dhcp_servers_is_told_once_a_second_and_passed_on() {
+    with_cable(|cable| {
+        let stations = open_tunnel(cable, Mode::Stateless, [1, 1]);
+        let to = |destination: [u8; 4], port: u16| {
+            let mut packet = ip_frame(1, b"x")[4..].to_vec();
+            packet[16..20].copy_from_slice(&destination);
+            packet[22..24].copy_from_slice(&port.to_be_bytes());
+            packet[10..12].fill(0);
+            let words = packet[..20].chunks(2).map(|it| u32::from(it[0]) << 8 | u32::from(it[1]));
+            let sum: u32 = words.sum();
+            let checksum = !((sum & 0xffff) + (sum >> 16)) as u16;
+            packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+            packet
+        };
+        let question = to([255; 4], 67);
+        let others = [to([255; 4], 68), to([255, 255, 255, 254], 67)];
+        let end = ip_frame(1, b"end")[4..].to_vec();
+        let questions = [question.clone(), question.clone(), end];
+        let socket = cable.udp(0);
+        for packet in others.into_iter().chain(questions) {
+            stations[1].dataplane.send(CALL[1], Command::Packet(packet));
+        }
+        assert_eq!(socket.recv(&mut [0; 8]).unwrap(), 3);
+        let told = stations[0].wait_for(|notice| match notice {
+            Notice::DhcpRequest { call, generation: 7, packet } => {
+                assert_eq!(*call, CALL[0]);
+                Some(packet.clone())
+            }
+            _ => None,
+        });
+        assert_eq!(told, question);
+        stations[0].dataplane.send(CALL[0], Command::Remove);
+        stations[0].wait_for(|notice| match notice {
+            Notice::DhcpRequest { .. } => panic!("it was told twice"),
+            Notice::Removed { counters, .. } => {
+                assert_eq!(counters.received_packets, 5);
+                Some(())
+            }
+            _ => None,
+        });
+    });
+}
