@@ -101,16 +101,17 @@ pub fn run(
         }
         let listening = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
         let connections = settings.slots.len();
-        let shared = Rc::new(Shared::new(
+        let mut shared = Shared::new(
             bus.clone(),
             dataplane,
             host,
             scripts.clone(),
             settings,
             users,
-            options.past,
             sys::random_bytes()?,
-        ));
+        );
+        shared.past = options.past;
+        let shared = Rc::new(shared);
         let mut routing = tokio::task::spawn_local(route_notices(shared.clone(), notices));
 
         let (stop, stopped) = watch::channel(false);

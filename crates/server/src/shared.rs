@@ -86,7 +86,6 @@ impl Shared {
         scripts: Scripts,
         settings: Settings,
         users: Box<dyn Users>,
-        past: Option<history::Reader>,
         seed: [u8; 32],
     ) -> Self {
         let slots = Slots::new(settings.slots.iter().copied());
@@ -97,7 +96,7 @@ impl Shared {
             host: Rc::new(host),
             scripts,
             clients: Clients::default(),
-            past,
+            past: None,
             settings: RefCell::new(Rc::new(settings)),
             users: RefCell::new(users),
             slots,

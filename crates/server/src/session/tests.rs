@@ -87,7 +87,6 @@ impl Bench {
             scripts.clone(),
             settings,
             Box::new(Everybody),
-            None,
             [1; 32],
         ));
         let source = bus.connection(SocketAddrV4::new(LOOPBACK, 4000)).new_session();
