@@ -273,6 +273,45 @@ macro_rules! xor {
     };
 }
 
+macro_rules! xor_4 {
+    () => {
+        concat!(xor!(0), xor!(1), xor!(2), xor!(3))
+    };
+}
+
+/// Blocks of key stream, `$len` bytes for each lane: `$rows` and `$xors` make one block, `$j` are the lanes' indices. `$more`: operands that only
+/// some rows need.
+macro_rules! lockstep {
+    ($state:ident, $data:ident, $len:ident, $rows:ident, $xors:expr, [$($j:ident),*], [$($more:tt)*]) => {
+        asm!(
+            "2:",
+            next_i!(),
+            rows!($rows),
+            $xors,
+            "mov {i:e}, {e:e}",
+            "add {o}, 16",
+            "cmp {o}, {end}",
+            "jb 2b",
+            t = in(reg) core::ptr::from_mut($state),
+            data = in(reg) $data.as_ptr(),
+            end = in(reg) $len,
+            o = inout(reg) 0u64 => _,
+            i = inout(reg) $state.i => _,
+            e = out(reg) _,
+            $($j = inout(reg) $j,)*
+            a = out(reg) _,
+            b = out(reg) _,
+            $($more)*
+            out("xmm0") _,
+            out("xmm1") _,
+            out("xmm2") _,
+            out("xmm3") _,
+            out("xmm7") _,
+            options(nostack),
+        )
+    };
+}
+
 impl Cpu {
     /// `None`: plain Rust has to do.
     #[inline]
@@ -385,53 +424,9 @@ impl Cpu {
         // SAFETY: as in `generate`; lane n's table lies 256 n bytes behind the first; `check` has seen that the data of all lanes have `len` bytes.
         unsafe {
             if N == 2 {
-                asm!(
-                    "2:",
-                    next_i!(),
-                    rows!(generate_2),
-                    xor!(0), xor!(1),
-                    "mov {i:e}, {e:e}",
-                    "add {o}, 16",
-                    "cmp {o}, {end}",
-                    "jb 2b",
-                    t = in(reg) core::ptr::from_mut(state),
-                    data = in(reg) data.as_ptr(),
-                    end = in(reg) len,
-                    o = inout(reg) 0u64 => _,
-                    i = inout(reg) state.i => _,
-                    e = out(reg) _,
-                    j0 = inout(reg) j0,
-                    j1 = inout(reg) j1,
-                    a = out(reg) _,
-                    b = out(reg) _,
-                    out("xmm0") _, out("xmm1") _, out("xmm7") _,
-                    options(nostack),
-                );
+                lockstep!(state, data, len, generate_2, concat!(xor!(0), xor!(1)), [j0, j1], []);
             } else {
-                asm!(
-                    "2:",
-                    next_i!(),
-                    rows!(generate_4),
-                    xor!(0), xor!(1), xor!(2), xor!(3),
-                    "mov {i:e}, {e:e}",
-                    "add {o}, 16",
-                    "cmp {o}, {end}",
-                    "jb 2b",
-                    t = in(reg) core::ptr::from_mut(state),
-                    data = in(reg) data.as_ptr(),
-                    end = in(reg) len,
-                    o = inout(reg) 0u64 => _,
-                    i = inout(reg) state.i => _,
-                    e = out(reg) _,
-                    j0 = inout(reg) j0,
-                    j1 = inout(reg) j1,
-                    j2 = inout(reg) j2,
-                    j3 = inout(reg) j3,
-                    a = out(reg) _,
-                    b = out(reg) _,
-                    out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm7") _,
-                    options(nostack),
-                );
+                lockstep!(state, data, len, generate_4, xor_4!(), [j0, j1, j2, j3], []);
             }
         }
         state.j = [j0, j1, j2, j3];
@@ -439,38 +434,19 @@ impl Cpu {
 
     /// [`State::generate_and_schedule`].
     pub(super) fn generate_and_schedule(self, state: &mut State, data: [&mut [u8]; DATA]) {
-        assert_eq!(check(state, &data), STRIDE);
+        let len = check(state, &data);
+        assert_eq!(len, STRIDE);
         let data = data.map(<[u8]>::as_mut_ptr);
         let [mut j0, mut j1, mut j2, mut j3] = state.j;
+        let mut j4 = 0u64;
         // SAFETY: as in `generate_lanes` and `schedule_lanes`; both need 16 blocks, so that `o` counts for both.
         unsafe {
-            asm!(
-                "2:",
-                next_i!(),
-                rows!(generate_4_schedule_1),
-                xor!(0), xor!(1), xor!(2), xor!(3),
-                "mov {i:e}, {e:e}",
-                "add {o:e}, 16",
-                "cmp {o:e}, {stride}",
-                "jb 2b",
-                t = in(reg) core::ptr::from_mut(state),
-                keys = const offset_of!(State, keys),
-                stride = const STRIDE,
-                data = in(reg) data.as_ptr(),
-                o = inout(reg) 0u64 => _,
-                i = inout(reg) state.i => _,
-                e = out(reg) _,
-                j0 = inout(reg) j0,
-                j1 = inout(reg) j1,
-                j2 = inout(reg) j2,
-                j3 = inout(reg) j3,
-                j4 = inout(reg) 0u64 => _,
-                a = out(reg) _,
-                b = out(reg) _,
-                out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm7") _,
-                options(nostack),
+            lockstep!(
+                state, data, len, generate_4_schedule_1, xor_4!(), [j0, j1, j2, j3, j4],
+                [keys = const offset_of!(State, keys),]
             );
         }
+        let _ = j4;
         state.j = [j0, j1, j2, j3];
     }
 }
