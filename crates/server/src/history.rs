@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,7 +72,8 @@ pub struct History {
 /// Where the past can be read.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    file: PathBuf,
+    /// One for all, open from the start: SQLite keeps a reader's file open as long as this process writes to it.
+    connection: Arc<Mutex<Connection>>,
     troubles: Arc<Troubles>,
 }
 
@@ -115,7 +116,8 @@ impl History {
             prepared => prepared,
         };
         let connection = connection.map_err(io::Error::other)?;
-        let reader = Reader { file, troubles: Arc::default() };
+        let reading = open_to_read(&file).map_err(io::Error::other)?;
+        let reader = Reader { connection: Arc::new(Mutex::new(reading)), troubles: Arc::default() };
         let (sender, rows) = sync_channel(QUEUE);
         let troubles = reader.troubles.clone();
         let writer = thread::Builder::new()
@@ -161,6 +163,15 @@ impl Subscriber for History {
 fn seconds(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Every file that reading needs is open then.
+fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.query_row("SELECT count(*) FROM attempt", [], |_| Ok(()))?;
+    Ok(connection)
 }
 
 fn is_broken(error: &rusqlite::Error) -> bool {
@@ -249,9 +260,7 @@ impl Reader {
     ///
     /// The file cannot be read.
     pub fn read(&self, limit: u32, whom: &str) -> rusqlite::Result<Vec<Value>> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.file, flags)?;
-        connection.busy_timeout(PATIENCE)?;
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let sql = format!(
             "SELECT {} FROM attempt WHERE ?1 = '' OR user = ?1 OR peer = ?1 OR address = ?1 ORDER BY id DESC LIMIT ?2",
             COLUMNS.join(",")
