@@ -51,7 +51,7 @@ pub(crate) enum Kind {
 /// Builds what is tested and runs the scenarios whose names contain the first argument.
 pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     if arguments.first().is_some_and(|argument| argument == "--list") {
-        for (kind, scenario) in scenarios::all(true) {
+        for (kind, scenario) in scenarios::all() {
             println!("{}", scenario.title(kind));
         }
         return Ok(true);
@@ -59,9 +59,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     packages::install_missing()?;
     let filter = arguments.first().map_or("", String::as_str);
     let chosen = |title: &str| title.contains(filter);
-    if scenarios::all(!filter.is_empty())
-        .any(|(kind, one)| kind == Kind::Gretel && chosen(&one.title(kind)))
-    {
+    if scenarios::all().any(|(kind, one)| kind == Kind::Gretel && chosen(&one.title(kind))) {
         workspace::build_gretel()?;
     }
     if scenarios::package().any(|one| chosen(&one.title(Kind::Gretel))) {
@@ -84,7 +82,7 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
     let mut report = Report::default();
     let mut differences = Differences::default();
     for kind in [Kind::Gretel, Kind::Pptpd] {
-        let chosen: Vec<&Scenario> = scenarios::all(!filter.is_empty())
+        let chosen: Vec<&Scenario> = scenarios::all()
             .filter(|(of, scenario)| *of == kind && scenario.title(kind).contains(filter))
             .map(|(_, scenario)| scenario)
             .collect();

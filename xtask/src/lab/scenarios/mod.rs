@@ -44,11 +44,15 @@ impl Scenario {
 
 /// Those that need the Debian package.
 pub(crate) fn package() -> impl Iterator<Item = &'static Scenario> {
-    package::SCENARIOS.iter().chain(service::SCENARIOS).chain(pages::SCENARIOS)
+    package::SCENARIOS
+        .iter()
+        .chain(found::SCENARIOS)
+        .chain(service::SCENARIOS)
+        .chain(pages::SCENARIOS)
 }
 
-/// Every scenario with every server it runs against; of those that run only when they are named only if `named`.
-pub(crate) fn all(named: bool) -> impl Iterator<Item = (Kind, &'static Scenario)> {
+/// Every scenario with every server it runs against.
+pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
     let lists = [
         own_client::SCENARIOS,
         tunnels::SCENARIOS,
@@ -63,7 +67,7 @@ pub(crate) fn all(named: bool) -> impl Iterator<Item = (Kind, &'static Scenario)
         hooks::SCENARIOS,
         package::SCENARIOS,
         service::SCENARIOS,
-        if named { found::SCENARIOS } else { &[] },
+        found::SCENARIOS,
         pages::SCENARIOS,
         command_line::SCENARIOS,
         doctor::SCENARIOS,
