@@ -17,6 +17,7 @@ pub mod sysctl;
 pub mod tun;
 pub mod utmp;
 
+mod bpf;
 mod random;
 mod tcp;
 mod time;

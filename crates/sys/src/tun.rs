@@ -1,5 +1,7 @@
 //! TUN: network interfaces whose other side is this process, an IP packet or a super-packet (many segments of one flow) for a read or write.
 
+mod queues;
+
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -10,6 +12,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
+pub use queues::queue_of;
 
 /// The longest interface name, in bytes.
 pub const MAX_NAME_LEN: usize = libc::IFNAMSIZ - 1;
@@ -40,7 +44,7 @@ const OFFLOAD_TCP: libc::c_uint =
 /// Equal-sized UDP datagrams over IPv4 and IPv6.
 const OFFLOAD_UDP: libc::c_uint = libc::TUN_F_USO4 | libc::TUN_F_USO6;
 
-/// A TUN interface, which exists as long as this value. It is made down and without addresses; see [`Netlink`](crate::netlink::Netlink).
+/// A TUN interface, which exists as long as this value, or one of its [queues](Tun::create_queues), as long as any of them. It is made down and without addresses; see [`Netlink`](crate::netlink::Netlink).
 ///
 /// Closing it takes the kernel some 20 ms, in which it changes no other interface.
 #[derive(Debug)]
@@ -70,9 +74,7 @@ impl Tun {
                 tun.offloads = ask_for_offloads(tun.as_fd());
                 Ok(tun)
             }
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                Self::create_plain(name_pattern)
-            }
+            Err(error) if is_refused(&error) => Self::create_plain(name_pattern),
             Err(error) => Err(error),
         }
     }
@@ -188,6 +190,11 @@ pub fn is_gone(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::BADFD | Errno::NODEV))
 }
 
+/// Whether the kernel does not know a flag that was asked for.
+fn is_refused(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINVAL)
+}
+
 /// Asks for all offloads, then for fewer, until the kernel agrees.
 fn ask_for_offloads(tun: BorrowedFd<'_>) -> Offloads {
     for offloads in [Offloads { tcp: true, udp: true }, Offloads { tcp: true, udp: false }] {
@@ -254,7 +261,7 @@ mod tests {
     const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
     const REMOTE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 
-    fn isolated(test: impl FnOnce(Netlink) + Send) {
+    pub(super) fn isolated(test: impl FnOnce(Netlink) + Send) {
         if let Err(error) = namespace::run_in_new(|| test(Netlink::open().unwrap())) {
             eprintln!("skipped: no network namespace: {error}");
         }
@@ -288,7 +295,7 @@ mod tests {
         tun.write(&[IoSlice::new(&[0; OFFLOAD_HEADER_LEN]), IoSlice::new(packet)])
     }
 
-    fn read_udp(tun: &Tun) -> Vec<u8> {
+    pub(super) fn read_udp(tun: &Tun) -> Vec<u8> {
         let give_up = Instant::now() + Duration::from_secs(5);
         let (mut header, mut buffer) = ([0; OFFLOAD_HEADER_LEN], [0; 2048]);
         loop {
