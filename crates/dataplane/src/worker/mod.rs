@@ -1,5 +1,6 @@
 //! One worker: its loop, and where each packet goes.
 
+mod gre_io;
 mod limit;
 mod outbox;
 mod receive;
@@ -27,6 +28,7 @@ use crate::mailbox::{Letter, Mailbox};
 use crate::offload::Join;
 use crate::reaper::Remains;
 use crate::{Command, Counters, IoMode, NewCall, Notice};
+use gre_io::GreIo;
 use limit::OncePerSecond;
 use outbox::Outbox;
 use session::Session;
@@ -46,9 +48,9 @@ const INTERFACE_BYTES: usize = SUPER_PACKET_LEN;
 /// How long to wait after an error of the kernel's that only time can help against.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-/// Tokens of the files that belong to no call. A call's interface has its call id.
-const SOCKET: u64 = 1 << 32;
-const MAILBOX: u64 = SOCKET + 1;
+/// Tokens of the files that belong to no call. A call's interface has its call id; the sources of GRE packets have the last ones.
+const MAILBOX: u64 = 1 << 32;
+const NETWORK: u64 = MAILBOX + 1;
 
 /// A worker thread's state.
 pub(crate) struct Worker {
@@ -84,7 +86,7 @@ pub(crate) struct Worker {
 struct Io {
     now: Instant,
     mode: IoMode,
-    socket: GreSocket,
+    gre: GreIo,
     outgoing: Outbox,
     /// Calls of packets that could not be sent, with the kernel's answer.
     not_sent: Vec<NotSent>,
@@ -109,7 +111,8 @@ impl Worker {
         reaper: Sender<Remains>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        epoll.add(&socket, SOCKET)?;
+        let gre = GreIo::new(socket);
+        gre.watch(&epoll, NETWORK)?;
         epoll.add(&mailbox.bell, MAILBOX)?;
         let limit = match mode {
             IoMode::Batched => BATCH,
@@ -117,7 +120,7 @@ impl Worker {
         };
         let io = Io {
             now: now(),
-            socket,
+            gre,
             mode,
             outgoing: Outbox::new(PACKET_LEN, limit),
             not_sent: Vec::with_capacity(BATCH),
@@ -163,10 +166,10 @@ impl Worker {
             }
             for event in 0..self.ready.len() {
                 let token = self.ready[event];
-                match token {
-                    SOCKET if !self.read_socket() => return,
-                    SOCKET | MAILBOX => {}
-                    _ => self.read_interface(token),
+                match token.checked_sub(NETWORK).and_then(|at| self.io.gre.source(at)) {
+                    Some(source) if !self.read_network(source) => return,
+                    None if token < MAILBOX => self.read_interface(token),
+                    _ => {}
                 }
             }
             self.run_timers();
@@ -343,7 +346,7 @@ impl Io {
     fn flush(&mut self, chain: Option<&mut PacketKeys>) {
         let not_sent = &mut self.not_sent;
         let totals = &self.totals;
-        self.outgoing.flush(&self.socket, chain, |failure| {
+        self.outgoing.flush(&mut self.gre, chain, |failure| {
             count(&totals.not_sent);
             // One batch's worth is remembered for the calls; the rest, which only a dead network makes, is in the totals alone.
             if not_sent.len() < BATCH {

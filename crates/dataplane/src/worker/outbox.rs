@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use crypto::mppe::{self, PacketKeys, SessionKey};
-use sys::raw::{BATCH, GreSocket, NotSent, SendBatch};
+use sys::raw::{BATCH, NotSent, SendBatch};
+
+use super::gre_io::GreIo;
 
 /// Where a call's packets go, and where they come from.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +64,7 @@ impl Outbox {
     /// Encrypts and sends everything. Keys of `chain` are made ahead meanwhile.
     pub(super) fn flush(
         &mut self,
-        socket: &GreSocket,
+        gre: &mut GreIo,
         chain: Option<&mut PacketKeys>,
         not_sent: impl FnMut(NotSent),
     ) {
@@ -72,6 +74,6 @@ impl Outbox {
             Some((key, &mut room[body]))
         });
         mppe::apply(bodies, chain);
-        self.batch.flush(socket, not_sent);
+        gre.send(&mut self.batch, not_sent);
     }
 }

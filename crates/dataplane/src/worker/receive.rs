@@ -9,6 +9,7 @@ use engine::data::Plan;
 use sys::raw::{BATCH, RecvBatch};
 use wire::gre::Outer;
 
+use super::gre_io::Source;
 use super::{ERROR_PAUSE, Worker, now};
 use crate::Notice;
 use crate::counters::count;
@@ -43,8 +44,8 @@ const _: () = assert!(MAX_PIECES >= BATCH);
 
 impl Worker {
     /// Takes a batch of packets from the network. `false`: stop.
-    pub(super) fn read_socket(&mut self) -> bool {
-        let received = match self.io.socket.recv_batch(&mut self.incoming) {
+    pub(super) fn read_network(&mut self, source: Source) -> bool {
+        let received = match self.io.gre.receive(source, &mut self.incoming) {
             Ok(received) => received,
             Err(_) => {
                 count(&self.io.totals.receive_errors);
