@@ -10,7 +10,7 @@ use server::event::{Bus, Event, Record, Subscriber};
 use server::history::History;
 use server::log::Log;
 use server::quickstart::{Fixed, Quickstart};
-use server::{Files, Options};
+use server::{Files, Options, Settings};
 
 use crate::logging::Sink;
 use crate::supervisor::Supervisor;
@@ -144,7 +144,7 @@ pub(crate) fn run_files(served: Served, service: &Service) -> anyhow::Result<Exi
     settings.pid_file = settings.pid_file.or_else(|| service.pid_file.clone());
     let file = settings.log_file.as_deref().map(log_file).transpose()?;
     let _log = crate::logging::start(service.sink, settings.debug, file)?;
-    let bus = bus(service.ready, &mut options);
+    let bus = bus(service.ready, &settings, &mut options);
     for diagnostic in &diagnostics.0 {
         bus.server(Event::Diagnostic(diagnostic.to_string()));
     }
@@ -159,12 +159,12 @@ fn log_file(path: &Path) -> anyhow::Result<File> {
 }
 
 /// Who hears of events. Without a history the server serves all the same.
-fn bus(ready: Option<fn()>, options: &mut Options) -> Bus {
+fn bus(ready: Option<fn()>, settings: &Settings, options: &mut Options) -> Bus {
     let mut subscribers: Vec<Box<dyn Subscriber>> = vec![Box::new(Log), Box::new(Supervisor)];
     if let Some(ready) = ready {
         subscribers.push(Box::new(Ready(ready)));
     }
-    let history = History::open(&options.state_dir);
+    let history = History::open(&history_directory(settings, options), settings.history);
     let trouble = match history {
         Ok(history) => {
             options.past = Some(history.reader());
@@ -179,6 +179,13 @@ fn bus(ready: Option<fn()>, options: &mut Options) -> Bus {
         bus.server(Event::HostFailed { what, error: error.to_string() });
     }
     bus
+}
+
+/// What the configuration says counts most; then systemd's `StateDirectory`, which outlives a boot.
+fn history_directory(settings: &Settings, options: &Options) -> PathBuf {
+    let by_systemd = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+    let said = settings.history_directory.clone().or_else(by_systemd);
+    said.unwrap_or_else(|| options.state_dir.clone())
 }
 
 /// Calls a function when the server serves.
@@ -203,7 +210,7 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         naive_io: arguments.naive_io,
         ..options(arguments.workers, arguments.state_dir.clone())
     };
-    let bus = bus(None, &mut options);
+    let bus = bus(None, &Settings::new(Vec::new()), &mut options);
     let quickstart = Quickstart::prepare(&arguments.state_dir, &bus).context("cannot prepare")?;
     eprintln!("{quickstart}");
     let mut settings = quickstart.settings();

@@ -32,6 +32,12 @@ const FILES: [(&str, &str, u32); 10] = [
 /// would go with the old package's, which has it under `/lib`.
 const LINKS: [(&str, &str); 2] =
     [("gretel", "usr/sbin/pptpd"), ("gretel.8.gz", "usr/share/man/man8/pptpd.8.gz")];
+/// Where shells look for completions.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "usr/share/bash-completion/completions/gretel"),
+    ("zsh", "usr/share/zsh/vendor-completions/_gretel"),
+    ("fish", "usr/share/fish/vendor_completions.d/gretel.fish"),
+];
 /// Scripts that dpkg runs.
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
@@ -61,8 +67,10 @@ pub(crate) fn build() -> Result<PathBuf> {
     let keywords = tree.join("usr/share/man/man5/pptpd.conf.5");
     write(&keywords, &manual_of_keywords(&fs::read_to_string(root.join("docs/options.md"))?))?;
     run_command(Command::new("gzip").args(["-9n"]).args([&page, &keys, &keywords]))?;
-    let completion = tree.join("usr/share/bash-completion/completions/gretel");
-    write(&completion, &output(Command::new(workspace::gretel()).args(["completion", "bash"]))?)?;
+    for (shell, file) in COMPLETIONS {
+        let text = output(Command::new(workspace::gretel()).args(["completion", shell]))?;
+        write(&tree.join(file), &text)?;
+    }
     let package = path()?;
     let libc = output(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
     let control = fs::read_to_string(root.join("packaging/debian/control.in"))?

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::diagnostic::{Diagnostics, File, Place};
 use crate::options::{Origin, PppOptions, Reader};
-use crate::own::{Limits, Own, OwnFile};
+use crate::own::{Limits, Own, OwnFile, Records};
 use crate::pptpd_conf::{Given, PptpdConf};
 use crate::slots::{self, Resolve};
 use crate::{read_file, resolve_host};
@@ -85,6 +85,8 @@ pub struct Config {
     pub debug: bool,
     /// Bounds on what clients may take.
     pub limits: Limits,
+    /// What is kept of attempts that have ended.
+    pub records: Records,
     /// Networks that clients reach through the tunnel, told to those that ask: address and length of the prefix.
     pub routes: Vec<(Ipv4Addr, u8)>,
     /// The domain in which clients look up short names; empty for none.
@@ -189,9 +191,10 @@ impl Config {
             chap_secrets: path(options.chap_secrets.as_ref(), &paths.chap_secrets),
             pap_secrets: path(options.pap_secrets.as_ref(), &paths.pap_secrets),
             no_ipparam: conf.has("noipparam"),
-            logwtmp: conf.has("logwtmp") || options.logwtmp,
+            logwtmp: own.logwtmp.unwrap_or(conf.has("logwtmp") || options.logwtmp),
             delegate: own.delegate.unwrap_or(conf.has("delegate")),
             limits: own.limits,
+            records: own.records.clone(),
             routes: own.routes.clone(),
             domain: own.domain.clone(),
             bcrelay: conf.get("bcrelay").map(|value| value.text.clone()),

@@ -16,6 +16,7 @@ use engine::ppp::{EchoConfig, InterfaceIds, LcpConfig, MppeNeed, MppePolicy, Sta
 use wire::Escaped;
 
 use crate::auth::{Addresses, Own, Pam, User, Users};
+use crate::history::Bounds;
 use crate::host::Wtmp;
 use crate::leases::Slot;
 use crate::scripts::{IpParam, ScriptPaths};
@@ -113,6 +114,8 @@ fn settings(config: &Config) -> Settings {
         speed: config.speed,
         debug: config.debug,
         limits: limits(&config.limits),
+        history_directory: config.records.directory.clone(),
+        history: history(&config.records),
         wtmp: config.logwtmp.then(Wtmp::of_this_system),
         ip_param: if config.no_ipparam { IpParam::Fixed(None) } else { IpParam::ClientAddress },
         ..Settings::new(slots.collect())
@@ -190,6 +193,15 @@ fn octets(options: &PppOptions) -> Option<OctetLimit> {
         },
         interval: seconds(options.octets_timeout).unwrap_or(Duration::from_secs(1)),
     })
+}
+
+fn history(records: &config::Records) -> Bounds {
+    let defaults = Bounds::default();
+    Bounds {
+        attempts: records.attempts.unwrap_or(defaults.attempts),
+        days: records.days.unwrap_or(defaults.days),
+        megabytes: records.megabytes.unwrap_or(defaults.megabytes),
+    }
 }
 
 fn limits(limits: &config::Limits) -> Limits {

@@ -24,12 +24,8 @@ use crate::event::{Attempt, Event, Record, Subscriber, Summary};
 const FILE: &str = "history.db";
 /// Rows that may wait for the disk.
 const QUEUE: usize = 1024;
-/// Rows kept; the oldest go first.
-const MOST_ROWS: i64 = 20_000;
-/// Days that rows are kept.
-const MOST_DAYS: i64 = 90;
-/// The file's largest size, in pages of 4 KiB: the state directory may be in memory.
-const MOST_PAGES: i64 = 4096;
+/// Bytes of one of SQLite's pages, unless it is told otherwise.
+const PAGE: i64 = 4096;
 /// Rows written between two looks at the bounds.
 const PRUNE_EVERY: u64 = 100;
 /// How long a reader or writer waits for the other.
@@ -60,6 +56,23 @@ const COLUMNS: [&str; 18] = [
     "gre_lost",
     "round_trip_us",
 ];
+
+/// How much of the past is kept; the oldest goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Attempts.
+    pub attempts: u32,
+    /// Days since their ends.
+    pub days: u32,
+    /// The file's largest size in MiB, as the directory may be in memory.
+    pub megabytes: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { attempts: 20_000, days: 90, megabytes: 16 }
+    }
+}
 
 /// Keeps the past: a subscriber.
 #[derive(Debug)]
@@ -96,22 +109,22 @@ struct Row {
 }
 
 impl History {
-    /// Opens or makes the file in the state directory. One that cannot be read is set aside as `history.db.broken`.
+    /// Opens or makes the file in a directory. One that cannot be read is set aside as `history.db.broken`.
     ///
     /// # Errors
     ///
     /// The directory cannot be written, or no thread be started.
-    pub fn open(state_dir: &Path) -> io::Result<Self> {
-        fs::create_dir_all(state_dir)?;
-        let file = state_dir.join(FILE);
-        let connection = match prepare(&file) {
+    pub fn open(directory: &Path, bounds: Bounds) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        let file = directory.join(FILE);
+        let connection = match prepare(&file, bounds) {
             Err(error) if is_broken(&error) => {
-                fs::rename(&file, state_dir.join("history.db.broken"))?;
+                fs::rename(&file, directory.join("history.db.broken"))?;
                 // What belongs to the broken file must not be taken for the new one's; they need not be there.
                 for companion in ["history.db-wal", "history.db-shm"] {
-                    let _ = fs::remove_file(state_dir.join(companion));
+                    let _ = fs::remove_file(directory.join(companion));
                 }
-                prepare(&file)
+                prepare(&file, bounds)
             }
             prepared => prepared,
         };
@@ -122,7 +135,7 @@ impl History {
         let troubles = reader.troubles.clone();
         let writer = thread::Builder::new()
             .name("history".to_owned())
-            .spawn(move || write_all(&connection, &rows, &troubles))?;
+            .spawn(move || write_all(&connection, bounds, &rows, &troubles))?;
         Ok(Self { rows: Some(sender), writer: Some(writer), reader })
     }
 
@@ -179,35 +192,36 @@ fn is_broken(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code().is_some_and(|code| broken.contains(&code))
 }
 
-fn prepare(file: &Path) -> rusqlite::Result<Connection> {
+fn prepare(file: &Path, bounds: Bounds) -> rusqlite::Result<Connection> {
     // Made here, so that nobody else can read it; if that fails, SQLite says why.
     let _ = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file);
     let connection = Connection::open(file)?;
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.pragma_update(None, "max_page_count", MOST_PAGES)?;
+    let pages = i64::from(bounds.megabytes) * 1024 * 1024 / PAGE;
+    connection.pragma_update(None, "max_page_count", pages)?;
     connection.execute(SCHEMA, [])?;
-    prune(&connection)?;
+    prune(&connection, bounds)?;
     Ok(connection)
 }
 
-fn prune(connection: &Connection) -> rusqlite::Result<()> {
-    let oldest = seconds(SystemTime::now()) - MOST_DAYS * 86_400;
+fn prune(connection: &Connection, bounds: Bounds) -> rusqlite::Result<()> {
+    let oldest = seconds(SystemTime::now()) - i64::from(bounds.days) * 86_400;
     connection.execute("DELETE FROM attempt WHERE ended < ?1", [oldest])?;
     let newest = "DELETE FROM attempt WHERE id <= (SELECT max(id) FROM attempt) - ?1";
-    connection.execute(newest, [MOST_ROWS])?;
+    connection.execute(newest, [bounds.attempts])?;
     Ok(())
 }
 
-fn write_all(connection: &Connection, rows: &Receiver<Row>, troubles: &Troubles) {
+fn write_all(connection: &Connection, bounds: Bounds, rows: &Receiver<Row>, troubles: &Troubles) {
     let mut written: u64 = 0;
     for row in rows {
         written += 1;
         let mut done = write(connection, &row);
         // When the file is full, old rows make way.
         if done.is_err() || written.is_multiple_of(PRUNE_EVERY) {
-            done = prune(connection).and(done);
+            done = prune(connection, bounds).and(done);
         }
         if let Err(error) = done {
             troubles.lost.fetch_add(1, Relaxed);
@@ -316,10 +330,10 @@ mod tests {
     fn the_past_outlives_the_server_and_can_be_searched() {
         let dir = tempfile::tempdir().unwrap();
         for peer in [ONE, TWO] {
-            let history = History::open(dir.path()).unwrap();
+            let history = History::open(dir.path(), Bounds::default()).unwrap();
             history.take(&record(peer));
         }
-        let history = History::open(dir.path()).unwrap();
+        let history = History::open(dir.path(), Bounds::default()).unwrap();
         let all = history.reader().read(10, "").unwrap();
         assert_eq!([&all[0]["peer"], &all[1]["peer"]], ["192.0.2.2", "192.0.2.1"]);
         assert!(all[0]["code"].as_str().unwrap().starts_with("G-"));
@@ -334,7 +348,7 @@ mod tests {
     fn a_broken_file_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE), [0x5a; 8192]).unwrap();
-        let history = History::open(dir.path()).unwrap();
+        let history = History::open(dir.path(), Bounds::default()).unwrap();
         assert!(history.reader().read(10, "").unwrap().is_empty());
         assert!(dir.path().join("history.db.broken").exists());
     }
@@ -342,7 +356,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_counted_and_harms_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let history = History::open(dir.path()).unwrap();
+        let history = History::open(dir.path(), Bounds::default()).unwrap();
         let other = Connection::open(dir.path().join(FILE)).unwrap();
         other.execute("DROP TABLE attempt", []).unwrap();
         history.take(&record(ONE));
@@ -355,8 +369,9 @@ mod tests {
 
     #[test]
     fn rows_beyond_the_bounds_go_the_oldest_first() {
+        let bounds = Bounds { attempts: 5, days: 2, megabytes: 1 };
         let dir = tempfile::tempdir().unwrap();
-        let connection = prepare(&dir.path().join(FILE)).unwrap();
+        let connection = prepare(&dir.path().join(FILE), bounds).unwrap();
         let insert = |id: i64, ended: i64| {
             let sql = "INSERT INTO attempt (id, ended, peer, stage, code, why) VALUES (?1, ?2, '', '', '', '')";
             connection.execute(sql, [id, ended]).unwrap();
@@ -364,12 +379,12 @@ mod tests {
         let now = seconds(SystemTime::now());
         insert(1, now);
         insert(2, now);
-        insert(MOST_ROWS + 1, now);
-        insert(MOST_ROWS + 2, now - MOST_DAYS * 86_400 - 1);
-        prune(&connection).unwrap();
+        insert(6, now);
+        insert(7, now - 2 * 86_400 - 1);
+        prune(&connection, bounds).unwrap();
         let mut left = connection.prepare("SELECT id FROM attempt ORDER BY id").unwrap();
         let left: Vec<i64> =
             left.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-        assert_eq!(left, [2, MOST_ROWS + 1]);
+        assert_eq!(left, [2, 6]);
     }
 }

@@ -64,6 +64,10 @@ pub struct Settings {
     pub relay: Option<String>,
     /// A file that log lines go to as well.
     pub log_file: Option<PathBuf>,
+    /// The directory of the history, where the configuration says.
+    pub history_directory: Option<PathBuf>,
+    /// How much of the past is kept.
+    pub history: crate::history::Bounds,
     /// Where the server's process id is written.
     pub pid_file: Option<PathBuf>,
     /// Scripts to run as sessions come and go.
@@ -207,6 +211,8 @@ impl Settings {
             proxy_arp: false,
             relay: None,
             log_file: None,
+            history_directory: None,
+            history: crate::history::Bounds::default(),
             pid_file: None,
             scripts: ScriptPaths::default(),
             ip_param: IpParam::ClientAddress,

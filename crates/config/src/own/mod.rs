@@ -8,7 +8,7 @@ mod write;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml_edit::{Document, Item, TableLike};
@@ -43,6 +43,19 @@ pub struct Limits {
     pub unsent: Option<usize>,
 }
 
+/// What is kept of attempts that have ended, where the file sets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    /// The directory of the history.
+    pub directory: Option<PathBuf>,
+    /// Attempts kept.
+    pub attempts: Option<u32>,
+    /// Days that they are kept.
+    pub days: Option<u32>,
+    /// The largest size of the history, in MiB.
+    pub megabytes: Option<u32>,
+}
+
 /// What the file says beyond pppd's options.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Own {
@@ -56,6 +69,8 @@ pub(crate) struct Own {
     pub(crate) routes: Vec<(Ipv4Addr, u8)>,
     pub(crate) domain: String,
     pub(crate) limits: Limits,
+    pub(crate) logwtmp: Option<bool>,
+    pub(crate) records: Records,
 }
 
 /// The file, parsed.

@@ -161,3 +161,14 @@ fn the_sample_has_every_key_and_its_defaults_can_be_read() {
         assert!(text.contains(&format!("#{} = ", key.name())), "{}", key.path);
     }
 }
+
+#[test]
+fn what_is_kept_can_be_said_and_counts_more_than_the_debian_files() {
+    let text = format!("{BASE}[records]\nlogins = false\nhistory = \"/srv\"\nhistory-days = 7\n");
+    let conf = ("/etc/pptpd.conf", "localip 10.0.0.1\nremoteip 10.0.0.5-9\nlogwtmp\n");
+    let (config, _) = with(&[conf], &text).unwrap();
+    assert!(!config.logwtmp);
+    let records = &config.records;
+    assert_eq!((records.directory.as_deref(), records.days), (Some(Path::new("/srv")), Some(7)));
+    assert_eq!((records.attempts, records.megabytes), (None, None));
+}
