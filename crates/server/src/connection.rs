@@ -14,7 +14,7 @@ use engine::ppp::Cause;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::event::{Event, Source};
+use crate::event::{Event, Source, TcpEnd};
 use crate::mailbox::{Mail, Mailbox};
 use crate::session::{Call, Session};
 use crate::shared::Shared;
@@ -152,14 +152,16 @@ impl Task {
         let mut buffer = [0; READ_BUFFER];
         let now = self.shared.now();
         match self.stream.try_read(&mut buffer) {
-            Ok(0) => self.control.handle_eof(now),
+            Ok(0) => self.tcp_ended(now, TcpEnd::Closed),
             Ok(length) => self.control.handle_bytes(now, &buffer[..length]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => {
-                self.source.publish(Event::ControlReset);
-                self.control.handle_eof(now);
-            }
+            Err(error) => self.tcp_ended(now, TcpEnd::from(&error)),
         }
+    }
+
+    fn tcp_ended(&mut self, now: Instant, end: TcpEnd) {
+        self.source.publish(Event::TcpEnded(end));
+        self.control.handle_eof(now);
     }
 
     fn read_mail(&mut self) {

@@ -1,6 +1,8 @@
 //! Everything that happens, as data. Log lines are one view of it; nothing is logged beside it.
 
 use std::cell::Cell;
+use std::fmt;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitStatus;
 use std::rc::Rc;
@@ -52,8 +54,8 @@ pub enum Event {
     Connected { local: SocketAddr },
     /// Something on the control connection.
     Control(control::Event),
-    /// The control connection's TCP connection was reset.
-    ControlReset,
+    /// The control connection's TCP connection ended, and not by us.
+    TcpEnded(TcpEnd),
     /// The peer does not read what we send.
     PeerNotReading,
     /// The control connection is over.
@@ -72,6 +74,14 @@ pub enum Event {
     LinkUp(Framing),
     /// LCP is no longer open.
     LinkDown,
+    /// LCP has ended, by whom and why.
+    LinkClosed(Cause),
+    /// The peer is asked for its proof (a Challenge), for the first time or again.
+    Challenged(Method),
+    /// The peer wants in, and its proof is judged.
+    LoginTried { method: Method, name: Vec<u8> },
+    /// PAM is asked about the login.
+    PamAsked,
     /// The peer is who it says.
     Authenticated { method: Option<Method>, name: Vec<u8> },
     /// The peer is not who it says.
@@ -82,6 +92,10 @@ pub enum Event {
     Encrypted { strength: Strength, mode: Mode },
     /// MPPE is no longer in use.
     NotEncrypted,
+    /// Stateful MPPE has lost its place, and this end asks the other for a fresh start (CCP Reset-Request).
+    ResetRequested { by: Party },
+    /// The peer starts stateful MPPE towards us afresh, as it was asked (CCP Reset-Ack).
+    ResetAcked,
     /// Network packets may flow, or may flow differently.
     NetworkUp(NetworkPermit),
     /// IPv4 addresses are agreed on.
@@ -111,6 +125,10 @@ pub enum Event {
     UnknownCall { from: Ipv4Addr, call_id: u16 },
     /// The peer asked for routes in its tunnel (DHCPINFORM) and was told so many.
     InformAnswered { routes: usize },
+    /// How well packets come, when that has changed noticeably.
+    Quality(Quality),
+    /// So many packets have been dropped for a reason, since the session's start: told at 1, 10, 100 and so on.
+    Dropped { reason: DropReason, count: u64 },
     /// The peer answered an LCP Echo-Request.
     EchoAnswered(Duration),
     /// So many LCP Echo-Requests are unanswered.
@@ -139,6 +157,70 @@ pub enum Event {
     SessionEnded(Summary, Attempt),
     /// The control connection is over and has seen no session.
     NoSession(Attempt),
+}
+
+/// How a control connection's TCP connection ended when it was not us who ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcpEnd {
+    /// The peer closed it properly (FIN).
+    Closed,
+    /// It was reset (RST), by the peer or by something between.
+    Reset,
+    /// Nothing that we sent was acknowledged for too long.
+    TimedOut,
+    /// Something else, in the kernel's words.
+    Failed(io::ErrorKind),
+}
+
+impl From<&io::Error> for TcpEnd {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Reset,
+            io::ErrorKind::TimedOut => Self::TimedOut,
+            kind => Self::Failed(kind),
+        }
+    }
+}
+
+/// Shows as what a person says of it, behind "the TCP connection".
+impl fmt::Display for TcpEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("was closed by the client (FIN)"),
+            Self::Reset => f.write_str("was reset (RST)"),
+            Self::TimedOut => f.write_str("timed out: nothing was acknowledged any more"),
+            Self::Failed(kind) => write!(f, "failed: {kind}"),
+        }
+    }
+}
+
+/// How well packets came from the peer in a stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quality {
+    /// GRE packets that came.
+    pub received: u64,
+    /// Those that went missing.
+    pub lost: u64,
+    /// Those that came after a later one.
+    pub reordered: u64,
+    /// From a packet of ours to its acknowledgement, smoothed.
+    pub round_trip: Option<Duration>,
+}
+
+/// Shows as `1000 packets came, 12.5 % lost, 3 reordered, round trip 1.5 ms`.
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let share = self.lost as f64 * 100.0 / (self.lost + self.received).max(1) as f64;
+        write!(
+            f,
+            "{} packets came, {share:.1} % lost, {} reordered",
+            self.received, self.reordered
+        )?;
+        match self.round_trip {
+            Some(time) => write!(f, ", round trip {:.1} ms", time.as_secs_f64() * 1000.0),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What the evidence says of an attempt that is over.

@@ -17,6 +17,7 @@ pub mod leases;
 mod listener;
 pub mod log;
 mod mailbox;
+mod quality;
 pub mod quickstart;
 mod relay;
 mod scripts;

@@ -136,8 +136,8 @@ fn lines(record: &Record) -> Vec<Line> {
         Event::PeerNotReading => {
             warn(PPTPD, format!("CTRL: Client {peer} does not read our messages, closing"))
         }
-        Event::ControlReset => {
-            debug(PPTPD, format!("CTRL: Client {peer} reset the control connection"))
+        Event::TcpEnded(end) => {
+            debug(PPTPD, format!("CTRL: The TCP connection of client {peer} {end}"))
         }
         Event::NoSession(attempt) => no_session_line(&peer, attempt),
         Event::Disconnected => {
@@ -294,6 +294,19 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
         Event::NoProxyArpInterface => warn(PPPD, "Cannot determine ethernet address for proxy ARP"),
         Event::HostFailed { what, error } => {
             vec![line(Level::ERROR, PPPD, format!("Cannot {what}: {error}"))]
+        }
+        Event::LoginTried { method, name } => {
+            debug(PPPD, format!("peer {} wants in by {method}", Escaped(name)))
+        }
+        Event::ResetRequested { by: Party::Us } => {
+            debug(PPPD, "MPPE has lost its place: asked for a fresh start")
+        }
+        Event::ResetRequested { by: Party::Peer } => {
+            debug(PPPD, "MPPE of the client has lost its place: it asks for a fresh start")
+        }
+        Event::Quality(quality) => debug(PPPD, quality),
+        Event::Dropped { reason, count } => {
+            debug(PPPD, format!("{count} packets dropped so far ({})", reason.as_str()))
         }
         Event::EchoMissing(count) => info(PPPD, format!("No response to {count} echo-requests")),
         Event::Loopback => warn(PPPD, "appears to be looped back"),

@@ -17,6 +17,7 @@ use crate::auth::Users;
 use crate::event::{Bus, Event};
 use crate::host::{Change, Host};
 use crate::listener::{self, Census};
+use crate::quality;
 use crate::relay::Relay;
 use crate::scripts::Scripts;
 use crate::settings::Settings;
@@ -127,6 +128,7 @@ pub fn run(
         let relay = shared.settings().relay.as_deref().and_then(|name| open_relay(name, &bus));
         let relay = relay.map(|relay| tokio::task::spawn_local(relay.run(shared.clone())));
         let heart = options.heartbeat.map(|heart| tokio::task::spawn_local(beat(heart)));
+        let watch = tokio::task::spawn_local(watch_quality(shared.clone()));
         let admin = open_admin(&options.state_dir, &shared);
         let mut signals = Signals::listen()?;
         bus.server(Event::Started { listening, connections });
@@ -150,7 +152,7 @@ pub fn run(
         if let Some(change) = &pid_file {
             shared.host.undo(change);
         }
-        for task in [heart, relay].into_iter().flatten().chain(admin) {
+        for task in [heart, relay, Some(watch)].into_iter().flatten().chain(admin) {
             task.abort();
         }
         failure.map_or(Ok(()), Err)
@@ -222,6 +224,15 @@ async fn beat(heart: Heartbeat) {
     loop {
         interval.tick().await;
         (heart.beat)();
+    }
+}
+
+/// Looks at the sessions' figures again and again.
+async fn watch_quality(shared: Rc<Shared>) {
+    let mut interval = tokio::time::interval(quality::INTERVAL);
+    loop {
+        interval.tick().await;
+        shared.look_at_quality();
     }
 }
 

@@ -133,7 +133,10 @@ impl Session {
                 }
                 self.link.handle_frame(now, &frame);
             }
-            Notice::ResetNeeded { .. } => self.link.request_reset(now),
+            Notice::ResetNeeded { .. } => {
+                self.source.publish(Event::ResetRequested { by: Party::Us });
+                self.link.request_reset(now);
+            }
             Notice::Packet { seq, expected, dropped, suppressed, .. } => {
                 self.source.publish(Event::GrePacket {
                     seq,
@@ -285,7 +288,12 @@ impl Session {
                 self.source.publish(Event::LinkUp(framing));
             }
             LinkEvent::LinkDown => self.source.publish(Event::LinkDown),
-            LinkEvent::Authenticate(request) => self.authenticate(now, request),
+            LinkEvent::Challenged(method) => self.source.publish(Event::Challenged(method)),
+            LinkEvent::Authenticate(request) => {
+                let (method, name) = (request.method(), request.name().to_vec());
+                self.source.publish(Event::LoginTried { method, name });
+                self.authenticate(now, request);
+            }
             LinkEvent::Authenticated { method, name } => {
                 if method.is_none() {
                     self.use_address(self.lease.slot().remote, &name);
@@ -305,8 +313,14 @@ impl Session {
                 self.command(Command::KeysGone);
                 self.source.publish(Event::NotEncrypted);
             }
-            LinkEvent::ResetTransmit => self.command(Command::ResetTransmit),
-            LinkEvent::ResetAcked => self.command(Command::ReceiveResetAcked),
+            LinkEvent::ResetTransmit => {
+                self.source.publish(Event::ResetRequested { by: Party::Peer });
+                self.command(Command::ResetTransmit);
+            }
+            LinkEvent::ResetAcked => {
+                self.source.publish(Event::ResetAcked);
+                self.command(Command::ReceiveResetAcked);
+            }
             LinkEvent::NetworkUp(permit) => self.network_up(now, permit),
             LinkEvent::NetworkDown => {
                 self.permit = None;
@@ -316,7 +330,10 @@ impl Session {
             LinkEvent::EchoAnswered(time) => self.source.publish(Event::EchoAnswered(time)),
             LinkEvent::EchoMissing(count) => self.source.publish(Event::EchoMissing(count)),
             LinkEvent::Loopback => self.source.publish(Event::Loopback),
-            LinkEvent::Closed(cause) => self.ended = Some(cause),
+            LinkEvent::Closed(cause) => {
+                self.source.publish(Event::LinkClosed(cause.clone()));
+                self.ended = Some(cause);
+            }
         }
     }
 

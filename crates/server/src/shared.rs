@@ -18,6 +18,7 @@ use crate::history;
 use crate::host::Host;
 use crate::leases::Slots;
 use crate::mailbox::{Mail, Mailbox};
+use crate::quality::Told;
 use crate::relay::Clients;
 use crate::scripts::Scripts;
 use crate::settings::Settings;
@@ -40,6 +41,8 @@ struct Entry {
     address: Option<Ipv4Addr>,
     /// Who logged in.
     user: Option<Vec<u8>>,
+    /// What has been told of its figures.
+    told: Told,
 }
 
 /// A session that has not ended, as administrators see it.
@@ -168,6 +171,7 @@ impl Shared {
             since: time::SystemTime::now(),
             address: None,
             user: None,
+            told: Told::default(),
         };
         self.sessions.borrow_mut().insert(source.session().unwrap_or_default(), entry);
     }
@@ -213,6 +217,15 @@ impl Shared {
             .collect();
         live.sort_by_key(|live| live.number);
         live
+    }
+
+    /// Tells of each session whose packets come noticeably better or worse than was told before.
+    pub(crate) fn look_at_quality(&self) {
+        for entry in self.sessions.borrow_mut().values_mut() {
+            for event in entry.told.look(&entry.counters.snapshot()) {
+                entry.source.publish(event);
+            }
+        }
     }
 
     pub(crate) fn post_to_session(&self, session: u64, mail: Mail) {

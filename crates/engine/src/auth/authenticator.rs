@@ -28,6 +28,8 @@ const MAX_NAME: usize = 255;
 pub(crate) enum Step {
     /// Send this packet.
     Send(Protocol, Vec<u8>),
+    /// A Challenge goes out with what follows.
+    Challenged(Method),
     /// Have this judged.
     Ask(Request),
     /// The peer stays silent.
@@ -251,6 +253,7 @@ impl Authenticator {
             name: &self.config.name[..self.config.name.len().min(MAX_NAME)],
         }
         .emit(&mut packet);
+        steps.push(Step::Challenged(self.method));
         steps.push(Step::Send(Protocol::CHAP, packet));
         self.sent += 1;
         self.deadline = Some(now + self.interval);

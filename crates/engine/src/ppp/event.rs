@@ -51,6 +51,8 @@ pub enum Event {
     LinkUp(Framing),
     /// LCP has left Opened; a new negotiation follows or the link ends.
     LinkDown,
+    /// The peer is sent a Challenge, its first or the same again (server).
+    Challenged(Method),
     /// The peer wants in: verify, then call `authenticated` or `deny`.
     Authenticate(Request),
     /// We (server) accepted the peer, or the server accepted us (client).

@@ -102,6 +102,7 @@ impl Session {
         let (shared, session) = (self.shared.clone(), self.number);
         let number = shared.next_question();
         self.asking = Some(Asking { number, request, welcome });
+        self.source.publish(Event::PamAsked);
         tokio::task::spawn_local(async move {
             // It is closed by nobody.
             let _permit = shared.pam.acquire().await;

@@ -14,7 +14,7 @@ use wire::ccp::{CcpOption, MppeBits};
 use wire::control::Message;
 use wire::ppp::{Code, Protocol};
 
-use crate::event::Event;
+use crate::event::{Event, TcpEnd};
 
 /// What is known of an attempt: of its control connection, and of one call on it. Bounded, whatever the peer does.
 #[derive(Clone, Debug, Default)]
@@ -129,7 +129,7 @@ impl OfConnection {
             Event::CallStarted { .. } => self.calls += 1,
             Event::NoFreeSlot => self.no_free_slot = true,
             Event::CallerNotAllowed => self.caller_not_allowed = true,
-            Event::ControlReset => self.reset = true,
+            Event::TcpEnded(end) => self.reset = *end != TcpEnd::Closed,
             _ => {}
         }
     }

@@ -11,7 +11,7 @@ use wire::control::{Message, Name, StopRequest};
 use wire::ppp::{Code, Protocol};
 
 use super::{Evidence, Verdict, catalogue, find};
-use crate::event::{Ended, Event, Summary};
+use crate::event::{Ended, Event, Summary, TcpEnd};
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 const STRANGER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 8);
@@ -145,8 +145,8 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
         (ended(Cause::NoAnswer).saw(Event::WrongPeer { from: STRANGER, call_id: 1 }), &["G-103"]),
         (ended(Cause::NoAnswer).saw(Event::UnknownCall { from: CLIENT, call_id: 9 }), &["G-104"]),
         (ended(Cause::NoAnswer).saw(host_failed(super::SENDING)), &["G-105"]),
-        (closed().let_in().connection_saw(Event::ControlReset), &["G-106"]),
-        (closed().worked().connection_saw(Event::ControlReset), &["G-106"]),
+        (closed().let_in().connection_saw(Event::TcpEnded(TcpEnd::Reset)), &["G-106"]),
+        (closed().worked().connection_saw(Event::TcpEnded(TcpEnd::Reset)), &["G-106"]),
         (closed().worked().connection_saw(Event::Control(control::Event::EchoMissing)), &["G-107"]),
         (ended(CallEnd::ClearedByPeer).with(|s| s.duration = Duration::from_secs(1)), &["G-111"]),
         (closed().let_in(), &["G-111"]),
@@ -199,7 +199,10 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
         (ended(Cause::PeerTerminated(Vec::new())).worked(), &["G-601"]),
         (closed().worked(), &["G-601"]),
         (
-            closed().worked().connection_saw(Event::ControlReset).connection_saw(goodbye()),
+            closed()
+                .worked()
+                .connection_saw(Event::TcpEnded(TcpEnd::Reset))
+                .connection_saw(goodbye()),
             &["G-601"],
         ),
         (ended(Cause::Local("idle")).worked().saw(Event::Idle), &["G-602"]),

@@ -93,6 +93,7 @@ impl Link {
         for step in steps {
             match step {
                 AuthenticatorStep::Send(protocol, packet) => self.send(protocol, &packet),
+                AuthenticatorStep::Challenged(method) => self.event(Event::Challenged(method)),
                 AuthenticatorStep::Ask(request) => self.event(Event::Authenticate(request)),
                 AuthenticatorStep::TimedOut(method) => {
                     self.terminate(now, Cause::AuthenticationTimeout(method));
