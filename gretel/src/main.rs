@@ -11,6 +11,7 @@ mod doctor;
 mod explain;
 mod history;
 mod kick;
+mod locks;
 mod logging;
 mod pptpd;
 mod serve;
@@ -59,6 +60,10 @@ enum Command {
     History(history::Arguments),
     /// End sessions of the server on this host.
     Kick(kick::Arguments),
+    /// List who is locked out of the server on this host after failed logins.
+    Locks(locks::Arguments),
+    /// Lift locks of the server on this host.
+    Unlock(locks::UnlockArguments),
     /// Explain a verdict of the log: what it means, and what to do.
     Explain(explain::Arguments),
     /// Capture packets of clients, outside and inside their tunnels, as a file for Wireshark.
@@ -95,6 +100,8 @@ fn main() -> ExitCode {
         Command::Who(arguments) => who::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
         Command::Kick(arguments) => kick::run(&arguments),
+        Command::Locks(arguments) => locks::run(&arguments),
+        Command::Unlock(arguments) => locks::unlock(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Client(arguments) => client::run(&arguments),

@@ -91,6 +91,14 @@ pub struct Rules {
     pub unit: u32,
 }
 
+impl Rules {
+    /// The user whom this name means.
+    #[must_use]
+    pub fn user(self, name: &[u8]) -> &[u8] {
+        if self.strip_domain { without_domain(name) } else { name }
+    }
+}
+
 /// What PAM (service `ppp`) is asked about everybody who logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pam {
@@ -109,8 +117,7 @@ pub fn judge(
     rules: Rules,
     remarks: &mut Vec<String>,
 ) -> Verdict {
-    let name = if rules.strip_domain { without_domain(request.name()) } else { request.name() };
-    let Some(user) = users.find(request.method(), name, remarks) else {
+    let Some(user) = users.find(request.method(), rules.user(request.name()), remarks) else {
         let nobody = Secret::Password(Password::new(b"no such user".to_vec()));
         // The result does not matter, only that it was computed.
         let _ = request.verify(&nobody);

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::event::{Event, Source, TcpEnd};
+use crate::locks::Subject;
 use crate::mailbox::{Mail, Mailbox};
 use crate::session::{Call, Session};
 use crate::shared::Shared;
@@ -302,6 +303,12 @@ impl Task {
         }
         if !self.shared.settings().may_call(*self.source.peer().ip()) {
             self.source.publish(Event::CallerNotAllowed);
+            let _ = self.control.refuse_call(now, peer_call_id, CALL_NOT_ACCEPTED, 0);
+            return;
+        }
+        let client = *self.source.peer().ip();
+        if let Err(left) = self.shared.locks.may_call(now, client) {
+            self.source.publish(Event::LoginLocked { subject: Subject::Address(client), left });
             let _ = self.control.refuse_call(now, peer_call_id, CALL_NOT_ACCEPTED, 0);
             return;
         }

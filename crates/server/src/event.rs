@@ -15,6 +15,7 @@ use engine::data::DropReason;
 use engine::ppp::{Cause, Framing, Ipv4Agreed, Ipv6Agreed, NetworkPermit, Party};
 use wire::ppp::{Code, Protocol};
 
+use crate::locks::Subject;
 use crate::verdict::{Evidence, Judgement, Stage};
 
 /// One thing that happened, when, and to whom.
@@ -143,6 +144,12 @@ pub enum Event {
     TrafficLimit,
     /// A call was refused: the caller's address is not among those that may call.
     CallerNotAllowed,
+    /// So many logins failed that further ones are refused for this time.
+    Locked { subject: Subject, failures: u32, time: Duration },
+    /// A call or login was refused because of that; for how long it goes on.
+    LoginLocked { subject: Subject, left: Duration },
+    /// An administrator lifted a lock.
+    Unlocked(Subject),
     /// An administrator ended the session, for this reason.
     Kicked { reason: String },
     /// The same user logged in again with the same address.

@@ -21,7 +21,7 @@ use crate::host::Wtmp;
 use crate::leases::Slot;
 use crate::scripts::{IpParam, ScriptPaths};
 use crate::server::Source;
-use crate::settings::{Challenges, Limits, OctetDirection, OctetLimit, Settings};
+use crate::settings::{Challenges, Limits, LoginLimits, OctetDirection, OctetLimit, Settings};
 
 /// The Debian files as a source of settings and users.
 #[derive(Debug)]
@@ -213,6 +213,12 @@ fn limits(limits: &config::Limits) -> Limits {
             .unwrap_or(defaults.unfinished_per_address),
         unfinished: limits.unfinished.unwrap_or(defaults.unfinished),
         unsent: limits.unsent.unwrap_or(defaults.unsent),
+        logins: LoginLimits {
+            per_address: limits.login_failures.unwrap_or(defaults.logins.per_address),
+            per_user: limits.login_failures_per_user.unwrap_or(defaults.logins.per_user),
+            window: limits.login_window.unwrap_or(defaults.logins.window),
+            lock: limits.login_lock.unwrap_or(defaults.logins.lock),
+        },
     }
 }
 

@@ -13,6 +13,7 @@ use tracing::Level;
 use wire::Escaped;
 
 use crate::event::{Attempt, Ended, Event, Record, Subscriber, Summary, link_local};
+use crate::locks::Subject;
 
 /// What stands where the old programs name a terminal: there is none, and whoever reads it takes it for a label.
 pub(crate) fn terminal(interface: &str) -> String {
@@ -316,6 +317,15 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
         Event::CallerNotAllowed => {
             warn(PPPD, format!("calling number {peer} is not authorized (allow-number)"))
         }
+        Event::Locked { subject, failures, time } => vec![locked_line(subject, *failures, *time)],
+        Event::LoginLocked { subject, left } => warn(
+            PPPD,
+            format!(
+                "Login from {peer} not looked at: {subject} is locked for {} s more (gretel locks)",
+                left.as_secs() + 1
+            ),
+        ),
+        Event::Unlocked(subject) => info(PPPD, format!("Unlocked by an administrator: {subject}")),
         Event::Kicked { reason } => {
             info(PPPD, format!("Ended by an administrator ({})", Escaped(reason.as_bytes())))
         }
@@ -332,6 +342,19 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
         Event::SessionEnded(summary, attempt) => ended_lines(peer, summary, attempt),
         _ => Vec::new(),
     }
+}
+
+fn locked_line(subject: &Subject, failures: u32, time: Duration) -> Line {
+    let seconds = time.as_secs();
+    let text = match subject {
+        Subject::Address(address) => {
+            format!("{failures} failed logins from {address}: locked for {seconds} s")
+        }
+        Subject::User(_) => format!(
+            "{failures} failed logins as {subject}: locked for {seconds} s, but where the user has logged in before"
+        ),
+    };
+    line(Level::WARN, PPPD, text)
 }
 
 /// pppd tells of a script's failure only when it debugs.

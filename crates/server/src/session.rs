@@ -23,7 +23,7 @@ use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::verdict::SENDING;
 pub(crate) use authentication::PamAnswer;
-use authentication::{Asking, PamSession};
+use authentication::{Asking, Delayed, PamSession};
 
 /// A session.
 pub(crate) struct Session {
@@ -36,6 +36,8 @@ pub(crate) struct Session {
     lease: Lease,
     address: Option<AddressInUse>,
     user: Option<Vec<u8>>,
+    /// A login that waits for its judgement, as earlier ones failed.
+    delayed: Option<Box<Delayed>>,
     /// A login that PAM is asked about.
     asking: Option<Asking>,
     /// The user's session with PAM.
@@ -90,6 +92,7 @@ impl Session {
             lease,
             address: None,
             user: None,
+            delayed: None,
             asking: None,
             pam: None,
             interface: None,
@@ -167,11 +170,15 @@ impl Session {
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let link = self.link.poll_timeout().map(|(at, _)| at);
-        [link, self.check].into_iter().flatten().min()
+        let delayed = self.delayed.as_ref().map(|delayed| delayed.until);
+        [link, self.check, delayed].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.link.handle_timeout(now);
+        if let Some(delayed) = self.delayed.take_if(|delayed| now >= delayed.until) {
+            self.authenticate_delayed(now, delayed.request);
+        }
         if self.check.is_some_and(|check| now >= check) {
             self.check_limits(now);
         }

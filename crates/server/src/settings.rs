@@ -124,6 +124,28 @@ pub struct Limits {
     pub unfinished: usize,
     /// Bytes waiting for a client that does not read.
     pub unsent: usize,
+    /// Failed logins.
+    pub logins: LoginLimits,
+}
+
+/// Bounds on failed logins: a wrong password, or a user who is not there.
+#[derive(Clone, Copy, Debug)]
+pub struct LoginLimits {
+    /// So many from one address lock the address; 0: never.
+    pub per_address: u32,
+    /// So many in one user's name, from addresses where the user has not logged in, lock the user for such addresses; 0: never.
+    pub per_user: u32,
+    /// Within this time.
+    pub window: Duration,
+    /// How long a lock holds.
+    pub lock: Duration,
+}
+
+impl Default for LoginLimits {
+    fn default() -> Self {
+        let window = Duration::from_secs(600);
+        Self { per_address: 10, per_user: 30, window, lock: window }
+    }
 }
 
 impl Default for Limits {
@@ -133,6 +155,7 @@ impl Default for Limits {
             unfinished_per_address: 64,
             unfinished: 4096,
             unsent: 16 * 1024,
+            logins: LoginLimits::default(),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::event::{Bus, Event, Source};
 use crate::history;
 use crate::host::Host;
 use crate::leases::Slots;
+use crate::locks::Locks;
 use crate::mailbox::{Mail, Mailbox};
 use crate::quality::Told;
 use crate::relay::Clients;
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) host: Rc<Host>,
     pub(crate) scripts: Scripts,
     pub(crate) clients: Clients,
+    pub(crate) locks: Locks,
     /// The past, where it is kept.
     pub(crate) past: Option<history::Reader>,
     settings: RefCell<Rc<Settings>>,
@@ -99,6 +101,7 @@ impl Shared {
             host: Rc::new(host),
             scripts,
             clients: Clients::default(),
+            locks: Locks::default(),
             past: None,
             settings: RefCell::new(Rc::new(settings)),
             users: RefCell::new(users),

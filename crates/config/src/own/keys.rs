@@ -437,6 +437,50 @@ pub(super) const KEYS: &[Key] = &[
         get: |config| config.limits.unsent.map(|number| number.to_string()),
     },
     Key {
+        path: "limits.login-failures",
+        default: "10",
+        meaning: "failed logins from one address that lock it for a time; 0: none do",
+        names: &[],
+        set: |own, _, item, _| {
+            own.limits.login_failures = Some(number(item, 0, MOST)?);
+            Ok(())
+        },
+        get: |config| config.limits.login_failures.map(|number| number.to_string()),
+    },
+    Key {
+        path: "limits.login-failures-per-user",
+        default: "30",
+        meaning: "failed logins in one user's name that lock it for a time, but for addresses from which the user has logged in; 0: none do",
+        names: &[],
+        set: |own, _, item, _| {
+            own.limits.login_failures_per_user = Some(number(item, 0, MOST)?);
+            Ok(())
+        },
+        get: |config| config.limits.login_failures_per_user.map(|number| number.to_string()),
+    },
+    Key {
+        path: "limits.login-window",
+        default: "600",
+        meaning: "seconds for which a failed login counts",
+        names: &[],
+        set: |own, _, item, _| {
+            own.limits.login_window = Some(time(item)?);
+            Ok(())
+        },
+        get: |config| config.limits.login_window.map(|time| time.as_secs().to_string()),
+    },
+    Key {
+        path: "limits.login-lock",
+        default: "600",
+        meaning: "seconds for which a lock holds",
+        names: &[],
+        set: |own, _, item, _| {
+            own.limits.login_lock = Some(time(item)?);
+            Ok(())
+        },
+        get: |config| config.limits.login_lock.map(|time| time.as_secs().to_string()),
+    },
+    Key {
         path: "records.log-file",
         default: "\"\"",
         meaning: "a file that log lines go to as well; none when empty",
@@ -508,6 +552,11 @@ pub(super) const KEYS: &[Key] = &[
         get: |config| config.records.megabytes.map(|number| number.to_string()),
     },
 ];
+
+/// A time from a second to a day.
+fn time(item: &Item) -> Result<Duration, Fault> {
+    Ok(Duration::from_secs(u64::from(number(item, 1, 86_400)?)))
+}
 
 /// Text as TOML writes it.
 pub(super) fn quoted(text: &str) -> String {

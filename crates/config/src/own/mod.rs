@@ -41,6 +41,14 @@ pub struct Limits {
     pub unfinished: Option<usize>,
     /// Bytes waiting for a client that does not read.
     pub unsent: Option<usize>,
+    /// Failed logins that lock an address; 0: none do.
+    pub login_failures: Option<u32>,
+    /// Failed logins in a user's name, from addresses where the user has not logged in, that lock it there; 0: none do.
+    pub login_failures_per_user: Option<u32>,
+    /// How long failed logins count.
+    pub login_window: Option<Duration>,
+    /// How long a lock holds.
+    pub login_lock: Option<Duration>,
 }
 
 /// What is kept of attempts that have ended, where the file sets it.

@@ -132,6 +132,8 @@ pub enum DenyReason {
     SecretUnusable,
     /// The proof is right, but the user may not come in; the text says why.
     NotAllowed(&'static str),
+    /// The proof was not looked at: too many logins have failed.
+    Locked,
 }
 
 impl fmt::Display for DenyReason {
@@ -142,6 +144,7 @@ impl fmt::Display for DenyReason {
             DenyReason::Malformed => "unreadable or refused form of response",
             DenyReason::SecretUnusable => "secret is kept in a form that this method cannot use",
             DenyReason::NotAllowed(why) => why,
+            DenyReason::Locked => "locked after too many failed logins",
         })
     }
 }

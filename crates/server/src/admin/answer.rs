@@ -7,6 +7,8 @@ use wire::Escaped;
 
 use super::request::{Request, Whom};
 use super::{Rights, VERSION};
+use crate::event::Event;
+use crate::locks::{Entry, Subject};
 use crate::mailbox::Mail;
 use crate::shared::{Live, Shared};
 
@@ -17,10 +19,12 @@ pub(super) async fn answer(request: Request, rights: Rights, shared: &Shared) ->
             let sessions: Vec<Value> = shared.live().iter().map(session).collect();
             json!({ "v": VERSION, "sessions": sessions })
         }
+        Request::Locks => locks(shared),
         Request::History { limit, whom } => past(limit, whom, shared).await,
-        Request::Kick { .. } if rights != Rights::Act => {
+        Request::Kick { .. } | Request::Unlock { .. } if rights != Rights::Act => {
             error("this socket is for looking only; ask admin.sock")
         }
+        Request::Unlock { whom } => unlock(whom.as_deref(), shared),
         Request::Kick { whom, reason } => kick(&whom, &reason, shared),
     }
 }
@@ -42,6 +46,34 @@ async fn past(limit: u32, whom: String, shared: &Shared) -> Value {
         Ok(Err(why)) => error(&format!("the history cannot be read: {why}")),
         Err(why) => error(&format!("the history cannot be read: {why}")),
     }
+}
+
+fn locks(shared: &Shared) -> Value {
+    let list = shared.locks.list(shared.now(), &shared.settings().limits.logins);
+    let entry = |entry: &Entry| {
+        let (address, user) = match &entry.subject {
+            Subject::Address(address) => (Some(address.to_string()), None),
+            Subject::User(_) => (None, Some(entry.subject.to_string())),
+        };
+        json!({
+            "address": address,
+            "user": user,
+            "failures": entry.failures,
+            "locked": entry.locked.map(|left| left.as_secs() + 1),
+            "refused": entry.refused,
+        })
+    };
+    json!({ "v": VERSION, "locks": list.iter().map(entry).collect::<Vec<_>>() })
+}
+
+fn unlock(whom: Option<&str>, shared: &Shared) -> Value {
+    let meant = |subject: &Subject| whom.is_none_or(|whom| subject.to_string() == whom);
+    let lifted = shared.locks.lift(shared.now(), meant);
+    let names: Vec<String> = lifted.iter().map(ToString::to_string).collect();
+    for subject in lifted {
+        shared.bus.server(Event::Unlocked(subject));
+    }
+    json!({ "v": VERSION, "unlocked": names })
 }
 
 fn kick(whom: &Whom, reason: &str, shared: &Shared) -> Value {

@@ -19,6 +19,10 @@ pub(super) enum Request {
     Who,
     /// The newest attempts that have ended; of everybody when `whom` is empty.
     History { limit: u32, whom: String },
+    /// Whose logins have failed, and who is locked for it.
+    Locks,
+    /// Lift locks; all when `whom` is nobody.
+    Unlock { whom: Option<String> },
     /// End sessions.
     Kick { whom: Whom, reason: String },
 }
@@ -58,6 +62,14 @@ impl Request {
         let text = |key: &str| value[key].as_str().unwrap_or_default();
         match text("command") {
             "who" => Ok(Self::Who),
+            "locks" => Ok(Self::Locks),
+            "unlock" => match (text("whom"), value["all"].as_bool()) {
+                ("", Some(true)) => Ok(Self::Unlock { whom: None }),
+                (whom, None | Some(false)) if !whom.is_empty() => {
+                    Ok(Self::Unlock { whom: Some(whom.to_owned()) })
+                }
+                _ => Err("\"whom\" must name an address or a user, or \"all\" be true".to_owned()),
+            },
             "history" => {
                 let limit = value["limit"].as_u64().unwrap_or(DEFAULT_ATTEMPTS).min(MOST_ATTEMPTS);
                 let limit = u32::try_from(limit).unwrap_or(u32::MAX);
@@ -73,7 +85,8 @@ impl Request {
                 }
                 Ok(Self::Kick { whom: Whom::parse(whom), reason: reason.to_owned() })
             }
-            _ => Err("\"command\" must be \"who\", \"history\" or \"kick\"".to_owned()),
+            _ => Err("\"command\" must be \"who\", \"history\", \"locks\", \"unlock\" or \"kick\""
+                .to_owned()),
         }
     }
 }
@@ -107,6 +120,8 @@ mod tests {
             (r#"{"v":2,"command":"who"}"#, "\"v\" must be 1"),
             (r#"{"v":1}"#, "\"command\""),
             (r#"{"v":1,"command":"kick"}"#, "\"whom\""),
+            (r#"{"v":1,"command":"unlock"}"#, "\"whom\""),
+            (r#"{"v":1,"command":"unlock","whom":"anna","all":true}"#, "\"whom\""),
             (&long, "longer than"),
         ] {
             let refused = Request::parse(line.as_bytes()).unwrap_err();

@@ -1,15 +1,17 @@
 //! Letting a session's user in.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use engine::Instant;
-use engine::auth::{DenyReason, Request};
+use engine::auth::{Denied, DenyReason, Request};
 use sys::pam;
 use zeroize::Zeroizing;
 
 use super::{Session, grant};
 use crate::auth::{Rules, Verdict, Welcome, judge};
 use crate::event::Event;
+use crate::locks::{Gate, Subject};
 use crate::mailbox::Mail;
 
 /// The name under which PAM knows the server: Debian's pppd brings `/etc/pam.d/ppp`.
@@ -22,6 +24,13 @@ pub(super) struct Asking {
     number: u64,
     request: Request,
     welcome: Welcome,
+}
+
+/// A login that is judged later.
+#[derive(Debug)]
+pub(super) struct Delayed {
+    pub(super) until: Instant,
+    pub(super) request: Request,
 }
 
 /// What PAM said about a login.
@@ -48,6 +57,35 @@ impl Session {
             let denied = DenyReason::NotAllowed("the session is another user's");
             return self.link.deny(now, request.name(), request.refuse(denied));
         }
+        match self.gate(now, &request) {
+            Gate::Open => self.decide(now, request),
+            Gate::Wait(time) => {
+                self.delayed = Some(Box::new(Delayed { until: now + time, request }));
+            }
+            Gate::Locked(subject, left) => self.refuse_locked(now, &request, subject, left),
+        }
+    }
+
+    /// The wait of a login is over.
+    pub(super) fn authenticate_delayed(&mut self, now: Instant, request: Request) {
+        match self.gate(now, &request) {
+            Gate::Open | Gate::Wait(_) => self.decide(now, request),
+            Gate::Locked(subject, left) => self.refuse_locked(now, &request, subject, left),
+        }
+    }
+
+    /// What earlier failures mean for this login.
+    fn gate(&self, now: Instant, request: &Request) -> Gate {
+        let (address, user) = (*self.source.peer().ip(), self.rules().user(request.name()));
+        self.shared.locks.gate(now, &self.settings.limits.logins, address, user)
+    }
+
+    fn refuse_locked(&mut self, now: Instant, request: &Request, subject: Subject, left: Duration) {
+        self.source.publish(Event::LoginLocked { subject, left });
+        self.link.deny(now, request.name(), request.refuse(DenyReason::Locked));
+    }
+
+    fn decide(&mut self, now: Instant, request: Request) {
         let mut verdict = self.judge(&request);
         if let Verdict::Welcome(welcome) | Verdict::AskPam(welcome, _) = &verdict
             && self.exchange_lease(welcome.address, request.name())
@@ -68,20 +106,38 @@ impl Session {
                 });
                 self.link.deny(now, request.name(), denied);
             }
-            Verdict::Refused(denied) => self.link.deny(now, request.name(), denied),
+            Verdict::Refused(denied) => self.refuse(now, &request, denied),
         }
     }
 
-    fn judge(&self, request: &Request) -> Verdict {
+    /// Refuses a login, and counts it if it was a guess.
+    fn refuse(&mut self, now: Instant, request: &Request, denied: Denied) {
+        if matches!(
+            denied.reason,
+            DenyReason::UnknownUser | DenyReason::WrongPassword | DenyReason::Malformed
+        ) {
+            let limits = self.settings.limits.logins;
+            let (address, user) = (*self.source.peer().ip(), self.rules().user(request.name()));
+            for (subject, failures) in self.shared.locks.failed(now, &limits, address, user) {
+                self.source.publish(Event::Locked { subject, failures, time: limits.lock });
+            }
+        }
+        self.link.deny(now, request.name(), denied);
+    }
+
+    fn rules(&self) -> Rules {
         let slot = self.lease.slot();
-        let rules = Rules {
+        Rules {
             strip_domain: self.settings.strip_domain,
             pam: self.settings.pam,
             suggested: slot.remote,
             unit: slot.unit,
-        };
+        }
+    }
+
+    fn judge(&self, request: &Request) -> Verdict {
         let mut remarks = Vec::new();
-        let verdict = judge(self.shared.users().as_mut(), request, rules, &mut remarks);
+        let verdict = judge(self.shared.users().as_mut(), request, self.rules(), &mut remarks);
         for remark in remarks {
             self.source.publish(Event::Diagnostic(remark));
         }
@@ -140,7 +196,7 @@ impl Session {
                     true => DenyReason::WrongPassword,
                     false => DenyReason::NotAllowed("PAM does not let the user in"),
                 };
-                self.link.deny(now, request.name(), request.refuse(denied));
+                self.refuse(now, &request, request.refuse(denied));
             }
         }
         self.pump(now);
@@ -148,6 +204,8 @@ impl Session {
 
     fn let_in(&mut self, now: Instant, request: &Request, welcome: Welcome) {
         let Welcome { authenticated, address, own } = welcome;
+        let user = self.rules().user(request.name());
+        self.shared.locks.succeeded(now, *self.source.peer().ip(), user);
         if let Some(denied) = self.use_address(address, request.name()) {
             self.source
                 .publish(Event::AddressNotAllowed { name: request.name().to_vec(), address });

@@ -270,6 +270,41 @@ fn a_session_stays_its_first_users_when_lcp_is_negotiated_anew() {
     });
 }
 
+/// So many failed logins from the client's address, in names that nobody has.
+fn fail_before(bench: &Bench, failures: u32) {
+    let (shared, limits) = (&bench.shared, bench.shared.settings().limits.logins);
+    for _ in 0..failures {
+        let _ = shared.locks.failed(shared.now(), &limits, LOOPBACK, b"nobody");
+    }
+}
+
+#[test]
+fn a_login_after_failures_waits_and_the_right_password_then_counts() {
+    in_namespace(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bench = Bench::new(dir.path());
+        fail_before(&bench, 3);
+        let (mut client, begun) = (bench.client("anna"), bench.shared.now());
+        assert!(bench.connect(&mut client).await);
+        let took = bench.shared.now() - begun;
+        assert!(took >= Duration::from_millis(500), "{took:?}");
+        bench.end().await;
+    });
+}
+
+#[test]
+fn a_locked_address_is_refused_whatever_its_password() {
+    in_namespace(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bench = Bench::new(dir.path());
+        fail_before(&bench, 10);
+        let mut client = bench.client("anna");
+        assert!(!bench.connect(&mut client).await);
+        assert!(bench.told.0.borrow()[0].contains("locked"), "{:?}", bench.told.0);
+        bench.end().await;
+    });
+}
+
 /// Asks over an admin socket.
 async fn ask(socket: &Path, request: &str) -> serde_json::Value {
     let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
@@ -305,6 +340,12 @@ fn who_may_look_sees_a_session_and_who_may_act_ends_it() {
         let Some(Mail::Kicked { session: 1, reason }) = bench.mailbox.take() else {
             panic!("the session was not told")
         };
+        fail_before(&bench, 10);
+        let locks = ask(&look, r#"{"v":1,"command":"locks"}"#).await;
+        assert_eq!(locks["locks"][0]["address"], "127.0.0.1", "{locks}");
+        let unlock = r#"{"v":1,"command":"unlock","whom":"127.0.0.1"}"#;
+        assert!(ask(&look, unlock).await["error"].as_str().unwrap().contains("looking only"));
+        assert_eq!(ask(&act, unlock).await["unlocked"][0], "127.0.0.1");
         bench.session.kicked(bench.shared.now(), reason);
         assert_eq!(bench.session.ended(), None, "it says goodbye first");
         bench.end().await;

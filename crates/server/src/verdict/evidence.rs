@@ -50,6 +50,7 @@ pub(super) struct OfConnection {
     pub(super) calls: u32,
     pub(super) no_free_slot: bool,
     pub(super) caller_not_allowed: bool,
+    pub(super) locked: bool,
     pub(super) echo_missing: bool,
     /// The client said goodbye on the control connection.
     pub(super) goodbye: bool,
@@ -130,6 +131,7 @@ impl OfConnection {
             Event::NoFreeSlot => self.no_free_slot = true,
             Event::CallerNotAllowed => self.caller_not_allowed = true,
             Event::TcpEnded(end) => self.reset = *end != TcpEnd::Closed,
+            Event::LoginLocked { .. } => self.locked = true,
             _ => {}
         }
     }

@@ -56,6 +56,7 @@ impl Evidence {
         let started = connection.peer.is_some();
         let verdict = match connection.closed {
             _ if connection.caller_not_allowed => &login::CALLER_NOT_ALLOWED,
+            _ if connection.locked => &login::LOCKED,
             _ if connection.no_free_slot => &link::NO_FREE_ADDRESS,
             _ if connection.calls > 0 => return None,
             Some(control::Cause::Malformed(_) | control::Cause::VersionNotSupported(_)) => {
@@ -150,6 +151,7 @@ fn denied(call: &OfCall) -> Option<&'static Verdict> {
         DenyReason::UnknownUser => &login::UNKNOWN_USER,
         DenyReason::WrongPassword => &login::WRONG_PASSWORD,
         DenyReason::NotAllowed(_) => &login::NOT_ALLOWED,
+        DenyReason::Locked => &login::LOCKED,
         DenyReason::Malformed | DenyReason::SecretUnusable => &login::UNUSABLE,
     })
 }

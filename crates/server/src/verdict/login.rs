@@ -12,6 +12,7 @@ pub(super) const ALL: &[&Verdict] = &[
     &NOT_ALLOWED,
     &UNUSABLE,
     &CALLER_NOT_ALLOWED,
+    &LOCKED,
 ];
 
 const DENIED_SEEN: &[&str] = &[
@@ -148,5 +149,24 @@ pub(super) const CALLER_NOT_ALLOWED: Verdict = Verdict {
     ],
     evidence: "The client's address was compared with each `allow-number`.",
     server: &["Add `allow-number ADDRESS`, or remove the restriction."],
+    ..VERDICT
+};
+
+pub(super) const LOCKED: Verdict = Verdict {
+    code: "G-210",
+    title: "Locked after failed logins",
+    sentence: "too many logins have failed: for a time the server does not look at further ones from this address, or of this user",
+    meaning: "Somebody at this address, or somebody who used this user's name, tried many wrong passwords. The lock ends by itself.",
+    seen: &[
+        "Windows: error 691, or 619 when the address is locked",
+        "Linux: \"Received Outgoing Call Reply\" with result 7 (pptp), or \"Authentication failed\" (pppd)",
+    ],
+    evidence: "The failed logins were counted; the lock was on when this attempt came. Whether its password is right was not looked at.",
+    server: &[
+        "`gretel locks` shows who is locked and for how long, `gretel unlock ADDRESS` or `gretel unlock USER` lifts it.",
+        "`gretel history USER` shows where the failures came from. A device with an old password, which tries again and again, looks like a guesser.",
+        "`login-failures`, `login-failures-per-user`, `login-window` and `login-lock` in the section `[limits]` of gretel.toml say how many are too many.",
+    ],
+    client: &["Set the right password on every device behind this address, then wait."],
     ..VERDICT
 };

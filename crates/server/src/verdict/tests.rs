@@ -12,6 +12,7 @@ use wire::ppp::{Code, Protocol};
 
 use super::{Evidence, Verdict, catalogue, find};
 use crate::event::{Ended, Event, Summary, TcpEnd};
+use crate::locks::Subject;
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 const STRANGER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 8);
@@ -174,6 +175,7 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
             ended(Cause::AuthenticationFailed).saw(denied(b"a", DenyReason::SecretUnusable)),
             &["G-208"],
         ),
+        (ended(Cause::AuthenticationFailed).saw(denied(b"a", DenyReason::Locked)), &["G-210"]),
         (ended(Cause::NotConverging(Protocol::LCP)), &["G-301"]),
         (ended(Cause::Looped), &["G-302"]),
         (ended(Cause::EncryptionRefused).let_in(), &["G-303"]),
@@ -253,6 +255,10 @@ fn started(vendor: &[u8], firmware: u16) -> Event {
     }))
 }
 
+fn locked() -> Event {
+    Event::LoginLocked { subject: Subject::Address(CLIENT), left: Duration::from_secs(60) }
+}
+
 fn closed(cause: control::Cause) -> Event {
     Event::Control(control::Event::Closed(cause))
 }
@@ -269,6 +275,7 @@ fn connections() -> Vec<(Vec<Event>, Option<&'static str>)> {
         (vec![connected(), closed(control::Cause::SetupTimeout)], Some("G-109")),
         (vec![connected(), started(), gone()], Some("G-110")),
         (vec![started(), Event::CallerNotAllowed, gone()], Some("G-209")),
+        (vec![started(), locked(), gone()], Some("G-210")),
         (vec![started(), Event::NoFreeSlot, gone()], Some("G-401")),
         (vec![started(), call_started(), gone()], None),
     ]
