@@ -70,8 +70,8 @@ pub enum Command {
     OpenNetwork {
         /// What may pass.
         permit: NetworkPermit,
-        /// The interface, which the worker reads, writes and finally closes. `None` keeps the present one; without any, packets from the
-        /// peer are counted and dropped.
+        /// The interface, which the worker reads, writes and finally closes. `None` keeps the present one; without any, the
+        /// [shared](crate::Dataplane::share) one is the call's, by the peer's IPv4 address; without that, packets from the peer are counted and dropped.
         tun: Option<Tun>,
     },
     /// No network packet passes any more. The interface stays; what is sent to it is dropped.

@@ -142,6 +142,12 @@ pub struct Totals {
     pub not_sent: u64,
     /// Errors of the kernel's when receiving.
     pub receive_errors: u64,
+    /// Packets from the shared interface for an address that no call has, broadcasts and IPv6 among them.
+    pub no_destination: u64,
+    /// Packets from the shared interface that were handed over to the worker that has their call.
+    pub handed_over: u64,
+    /// Packets that were not, as too many waited for that worker.
+    pub hand_over_full: u64,
 }
 
 /// One worker's part of [`Totals`].
@@ -153,6 +159,9 @@ pub(crate) struct WorkerTotals {
     pub(crate) notices_refused: AtomicU64,
     pub(crate) not_sent: AtomicU64,
     pub(crate) receive_errors: AtomicU64,
+    pub(crate) no_destination: AtomicU64,
+    pub(crate) handed_over: AtomicU64,
+    pub(crate) hand_over_full: AtomicU64,
 }
 
 impl WorkerTotals {
@@ -163,6 +172,9 @@ impl WorkerTotals {
         totals.notices_refused += self.notices_refused.load(Relaxed);
         totals.not_sent += self.not_sent.load(Relaxed);
         totals.receive_errors += self.receive_errors.load(Relaxed);
+        totals.no_destination += self.no_destination.load(Relaxed);
+        totals.handed_over += self.handed_over.load(Relaxed);
+        totals.hand_over_full += self.hand_over_full.load(Relaxed);
     }
 }
 

@@ -1,14 +1,17 @@
 //! The control plane's side: starting workers, sending commands.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 
 use sys::raw::GreSocket;
+use sys::tun::{Tun, queue_of};
 
 use crate::counters::WorkerTotals;
+use crate::hand_over::HandOver;
 use crate::mailbox::{Letter, Mailbox};
 use crate::reaper::{self, Remains};
 use crate::worker::Worker;
@@ -41,6 +44,8 @@ pub struct Settings<'a> {
 /// All workers. Dropping it ends them and closes every call's interface.
 pub struct Dataplane {
     workers: Vec<Handle>,
+    /// Whether calls without an interface of their own share one.
+    is_shared: bool,
     /// Lives on the last sender; the workers have the others.
     reaper: Option<Sender<Remains>>,
     reaper_thread: Option<JoinHandle<()>>,
@@ -71,6 +76,7 @@ impl Dataplane {
         let (reaper, reaper_thread) = reaper::start(Arc::clone(&notify), Arc::clone(&is_ending))?;
         let mut dataplane = Self {
             workers: Vec::new(),
+            is_shared: false,
             reaper: Some(reaper.clone()),
             reaper_thread: Some(reaper_thread),
             is_ending,
@@ -80,6 +86,35 @@ impl Dataplane {
             dataplane.workers.push(handle);
         }
         Ok(dataplane)
+    }
+
+    /// Has calls share an interface that has a queue for each worker. To be called before any call is added.
+    ///
+    /// A packet that comes from a queue whose worker does not have the packet's call is handed over to the one that has. Where the interface
+    /// [steers by destination](Tun::steer_by_destination), that is those whose call id does not [fit](Self::fits) alone. When the interface is
+    /// deleted by somebody else, the workers fail ([`Notice::WorkerFailed`]).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when there are not as many queues as workers; when there are no file descriptors left.
+    pub fn share(&mut self, queues: Vec<Tun>) -> io::Result<()> {
+        if queues.len() != self.workers.len() {
+            let text = format!("{} queues for {} workers", queues.len(), self.workers.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let ways = queues.iter().map(|_| HandOver::new()).collect::<io::Result<Arc<[_]>>>()?;
+        for (worker, queue) in self.workers.iter().zip(queues) {
+            worker.mailbox.post(Letter::Share(queue, Arc::clone(&ways)));
+        }
+        self.is_shared = true;
+        Ok(())
+    }
+
+    /// Whether a call with this id belongs to the worker into whose queue a shared interface is steered to put packets for `address`.
+    #[must_use]
+    pub fn fits(&self, our_call_id: u16, address: Ipv4Addr) -> bool {
+        let workers = self.workers.len();
+        !self.is_shared || queue_of(address, workers) == usize::from(our_call_id) % workers
     }
 
     /// Adds a call, under `call.path.our_call_id`. An earlier call of that id is removed first. Gives its figures.
@@ -92,7 +127,19 @@ impl Dataplane {
 
     /// Has a command carried out for a call, after all earlier ones. For a call that does not exist it is ignored.
     pub fn send(&self, our_call_id: u16, command: Command) {
+        let address = match &command {
+            Command::OpenNetwork { permit, tun: None } => {
+                Some(permit.ipv4().map(|ipv4| ipv4.remote))
+            }
+            Command::CloseNetwork | Command::Remove => Some(None),
+            _ => None,
+        };
         self.worker(our_call_id).mailbox.post(Letter::Command(our_call_id, command));
+        if let Some(address) = address.filter(|_| self.is_shared) {
+            for worker in &self.workers {
+                worker.mailbox.post(Letter::Address(our_call_id, address));
+            }
+        }
     }
 
     /// The figures of all workers together.

@@ -3,14 +3,18 @@
 //! A call belongs to one worker for its whole life (its call id modulo the number of workers), and a packet filter gives each worker's socket
 //! that worker's packets, so that no packet takes a lock. The control plane talks to a worker through a mailbox ([`Command`]s, carried out
 //! strictly in order); the worker answers with [`Notice`]s and keeps [`Counters`]. In steady state nothing is allocated for a packet.
+//!
+//! A call has an interface of its own ([`Command::OpenNetwork`]), or shares one with all others that have none ([`Dataplane::share`]).
 #![forbid(unsafe_code)]
 
 mod command;
 mod counters;
 mod dataplane;
+mod hand_over;
 mod mailbox;
 mod notice;
 pub mod offload;
+mod oversize;
 mod reaper;
 mod worker;
 

@@ -2,11 +2,14 @@
 
 use std::io;
 use std::mem;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sys::event::EventFd;
+use sys::tun::Tun;
 
+use crate::hand_over::HandOver;
 use crate::{Command, Counters, NewCall};
 
 /// A letter to a worker.
@@ -16,6 +19,10 @@ pub(crate) enum Letter {
     Add(NewCall, Arc<Counters>),
     /// A command for the call of this id.
     Command(u16, Command),
+    /// The worker's queue of an interface that calls share, and the ways to all workers, in their order.
+    Share(Tun, Arc<[HandOver]>),
+    /// Which address the call of this id has on the shared interface; every worker knows all.
+    Address(u16, Option<Ipv4Addr>),
     /// End the thread.
     Stop,
 }

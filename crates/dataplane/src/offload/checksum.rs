@@ -1,7 +1,7 @@
 //! The Internet checksum (RFC 1071), eight bytes at a time.
 
 /// The sum of 16-bit words in network order, folded to 16 bits; a last odd byte counts as a word's first half.
-pub(super) fn sum(bytes: &[u8]) -> u16 {
+pub(crate) fn sum(bytes: &[u8]) -> u16 {
     // Sums in the machine's order are the sums in network order with their bytes swapped (RFC 1071 §2 (B)).
     let mut total: u64 = 0;
     let mut words = bytes.chunks_exact(8);

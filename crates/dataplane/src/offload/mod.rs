@@ -3,7 +3,7 @@
 //! [`Split`] makes packets for the tunnel of what an interface gives; [`Join`] makes super-packets of what has come through the tunnel. Pure
 //! functions of bytes: no I/O and no clock. A join that is split again gives the packets that were joined.
 
-mod checksum;
+pub(crate) mod checksum;
 mod flow;
 mod header;
 mod join;

@@ -1,10 +1,12 @@
 //! One worker: its loop, and where each packet goes.
 
+mod directory;
 mod gre_io;
 mod limit;
 mod outbox;
 mod receive;
 mod session;
+mod shared;
 mod timers;
 
 use std::io;
@@ -24,6 +26,7 @@ use sys::tun::Tun;
 
 use crate::counters::{WorkerTotals, count};
 use crate::dataplane::Notify;
+use crate::hand_over::HandOver;
 use crate::mailbox::{Letter, Mailbox};
 use crate::offload::Join;
 use crate::reaper::Remains;
@@ -32,6 +35,7 @@ use gre_io::GreIo;
 use limit::OncePerSecond;
 use outbox::Outbox;
 use session::Session;
+use shared::Shared;
 use timers::Timers;
 
 /// The longest packet, in bytes: pppd's largest MRU (16,384) and all headers. Not a multiple of the page size, so that the beginnings of
@@ -50,7 +54,9 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// Tokens of the files that belong to no call. A call's interface has its call id; the sources of GRE packets have the last ones.
 const MAILBOX: u64 = 1 << 32;
-const NETWORK: u64 = MAILBOX + 1;
+const SHARED: u64 = MAILBOX + 1;
+const HANDED_OVER: u64 = MAILBOX + 2;
+const NETWORK: u64 = MAILBOX + 3;
 
 /// A worker thread's state.
 pub(crate) struct Worker {
@@ -90,7 +96,9 @@ struct Io {
     outgoing: Outbox,
     /// Calls of packets that could not be sent, with the kernel's answer.
     not_sent: Vec<NotSent>,
-    /// For a packet that had to wait for another.
+    /// The interface of calls that have none of their own.
+    shared: Option<Box<Shared>>,
+    /// For a packet that had to wait for another, or is too long.
     scratch: Box<[u8]>,
     /// For what an interface gives.
     super_packet: Box<[u8]>,
@@ -124,6 +132,7 @@ impl Worker {
             mode,
             outgoing: Outbox::new(PACKET_LEN, limit),
             not_sent: Vec::with_capacity(BATCH),
+            shared: None,
             scratch: vec![0; PACKET_LEN].into(),
             super_packet: vec![0; SUPER_PACKET_LEN].into(),
             notify,
@@ -166,10 +175,16 @@ impl Worker {
             }
             for event in 0..self.ready.len() {
                 let token = self.ready[event];
-                match token.checked_sub(NETWORK).and_then(|at| self.io.gre.source(at)) {
-                    Some(source) if !self.read_network(source) => return,
-                    None if token < MAILBOX => self.read_interface(token),
-                    _ => {}
+                match token {
+                    MAILBOX => {}
+                    HANDED_OVER => self.take_handed_over(),
+                    SHARED if !self.read_shared() => return,
+                    SHARED => {}
+                    NETWORK.. => match self.io.gre.source(token - NETWORK) {
+                        Some(source) if !self.read_network(source) => return,
+                        _ => {}
+                    },
+                    _ => self.read_interface(token),
                 }
             }
             self.run_timers();
@@ -187,11 +202,29 @@ impl Worker {
                 Letter::Add(call, counters) => self.add(call, counters),
                 Letter::Command(call, Command::Remove) => self.remove(call),
                 Letter::Command(call, command) => self.carry_out(call, command),
+                Letter::Share(queue, ways) => go_on &= self.share(queue, ways),
+                Letter::Address(call, address) => {
+                    if let Some(shared) = &mut self.io.shared {
+                        shared.directory.set(call, address);
+                    }
+                }
                 Letter::Stop => go_on = false,
             }
         }
         self.letters = letters;
         go_on
+    }
+
+    /// Takes the worker's queue of a shared interface. `false`: it cannot be used.
+    fn share(&mut self, queue: Tun, ways: Arc<[HandOver]>) -> bool {
+        match Shared::open(&self.epoll, self.index, self.io.mode, queue, ways) {
+            Ok(shared) => self.io.shared = Some(Box::new(shared)),
+            Err(error) => {
+                self.io.notify(Notice::WorkerFailed { worker: self.index, error });
+                return false;
+            }
+        }
+        true
     }
 
     fn add(&mut self, call: NewCall, counters: Arc<Counters>) {
@@ -333,6 +366,11 @@ impl Drop for Worker {
 }
 
 impl Io {
+    /// The interface of a call that has this one of its own, or none.
+    fn interface<'a>(&'a self, own: Option<&'a Tun>) -> Option<&'a Tun> {
+        own.or(self.shared.as_ref().map(|shared| &shared.tun))
+    }
+
     /// Tells the control plane; whether it was heard.
     fn notify(&self, notice: Notice) -> bool {
         let taken = (self.notify)(notice).is_ok();

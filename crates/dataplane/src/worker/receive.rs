@@ -162,10 +162,10 @@ impl Worker {
     /// Gives the interfaces the packets of a batch, joined where that can be.
     fn deliver_arrivals(&mut self) {
         let mut packets = Arrivals { incoming: &mut self.incoming, arrivals: &self.arrivals };
-        let (sessions, gone) = (&mut self.sessions, &mut self.gone);
+        let (io, sessions, gone) = (&self.io, &mut self.sessions, &mut self.gone);
         self.join.take(&mut packets, |call, pieces, count| {
             let Some(session) = &mut sessions[usize::from(call)] else { return };
-            gone.extend(session.write(pieces, count).map(|error| (call, error)));
+            gone.extend(session.write(io, pieces, count).map(|error| (call, error)));
         });
         self.arrivals.clear();
         while let Some((call, error)) = self.gone.pop() {

@@ -16,6 +16,7 @@ use super::Io;
 use super::limit::{Bucket, OncePerSecond, Trace};
 use super::outbox::Route;
 use crate::offload::{Header, Split};
+use crate::oversize::{self, Fragments};
 use crate::{Command, Counters, First, IoMode, NewCall, Notice, TosPolicy};
 
 /// How many packets are kept that came before their keys or network protocol.
@@ -117,7 +118,7 @@ impl Session {
         match inbound {
             Inbound::Ip(range) => {
                 self.arrived(io, &packet[range.clone()]);
-                let tun = self.tun.as_ref();
+                let tun = io.interface(self.tun.as_ref());
                 if tun.is_none() {
                     self.counters.no_interface().add_one();
                 }
@@ -135,15 +136,21 @@ impl Session {
         None
     }
 
-    /// Writes `count` packets to the interface as one, of which the first piece is the header. An error is that of the interface, which is gone.
-    pub(super) fn write(&mut self, pieces: &[IoSlice<'_>], count: usize) -> Option<io::Error> {
-        let result = match &self.tun {
+    /// Writes `count` packets to the interface as one, of which the first piece is the header. An error is that of the call's own interface,
+    /// which is gone; that a shared one is gone shows when it is read.
+    pub(super) fn write(
+        &mut self,
+        io: &Io,
+        pieces: &[IoSlice<'_>],
+        count: usize,
+    ) -> Option<io::Error> {
+        let result = match io.interface(self.tun.as_ref()) {
             Some(tun) => tun.write(pieces),
             None => Err(io::ErrorKind::NotFound.into()),
         };
         let error = result.err()?;
         self.counters.no_interface().add(count as u64);
-        tun::is_gone(&error).then_some(error)
+        (self.tun.is_some() && tun::is_gone(&error)).then_some(error)
     }
 
     /// Does what is due. An error is that of the interface, which is gone.
@@ -177,11 +184,16 @@ impl Session {
             Err(error) => return Err(error),
         };
         let buffer = mem::take(&mut io.super_packet);
-        if let Err(reason) = self.send_split(io, &header, &buffer[..len]) {
-            self.path.refuse(reason);
-        }
+        self.send(io, &header, &buffer[..len]);
         io.super_packet = buffer;
         Ok(Some(len))
+    }
+
+    /// Sends a packet or super-packet that an interface gave to the peer.
+    pub(super) fn send(&mut self, io: &mut Io, header: &OffloadHeader, packet: &[u8]) {
+        if let Err(reason) = self.send_split(io, header, packet) {
+            self.path.refuse(reason);
+        }
     }
 
     /// Sends the packets that a read gave. Those that the packet path refuses are counted there.
@@ -200,23 +212,58 @@ impl Session {
         while split.next_len().is_some() {
             let room = io.outgoing.room();
             let len = split.write_next(&mut room[HEADROOM..]).ok_or(DropReason::NoRoom)?;
-            let packet = HEADROOM..HEADROOM + len;
-            let planned = match io.mode {
-                IoMode::Batched => self.path.plan_outbound_ip(io.now, room, packet),
-                IoMode::Naive => {
-                    let packet = self.path.outbound_ip_in_place(io.now, room, packet);
-                    packet.map(|packet| Outbound { packet, seal: None, tos: 0 })
-                }
-            };
-            if let Ok(Outbound { packet, seal, tos }) = planned {
-                io.outgoing.push(packet, seal, &self.route, self.tos.outer(tos));
-                self.counters.last_activity().set(io.now.as_nanos());
-                self.first(io, First::GreSent);
-                self.first(io, First::PacketSent);
-                io.flush_if_full(self.path.send_keys());
+            // An interface of the call's own has its MTU.
+            match self.path.mtu().filter(|mtu| self.tun.is_none() && len > usize::from(*mtu)) {
+                Some(mtu) => self.send_oversize(io, len, mtu),
+                None => self.send_written(io, len),
             }
         }
         Ok(())
+    }
+
+    /// Sends the IP packet of `len` bytes that was written behind the headroom of the next packet's room.
+    fn send_written(&mut self, io: &mut Io, len: usize) {
+        let packet = HEADROOM..HEADROOM + len;
+        let room = io.outgoing.room();
+        let planned = match io.mode {
+            IoMode::Batched => self.path.plan_outbound_ip(io.now, room, packet),
+            IoMode::Naive => {
+                let packet = self.path.outbound_ip_in_place(io.now, room, packet);
+                packet.map(|packet| Outbound { packet, seal: None, tos: 0 })
+            }
+        };
+        if let Ok(Outbound { packet, seal, tos }) = planned {
+            io.outgoing.push(packet, seal, &self.route, self.tos.outer(tos));
+            self.counters.last_activity().set(io.now.as_nanos());
+            self.first(io, First::GreSent);
+            self.first(io, First::PacketSent);
+            io.flush_if_full(self.path.send_keys());
+        }
+    }
+
+    /// As [`send_written`](Self::send_written), for a packet that the shared interface let through and this call cannot carry: in fragments, or
+    /// the sender is told.
+    #[cold]
+    fn send_oversize(&mut self, io: &mut Io, len: usize, mtu: u16) {
+        let mut scratch = mem::take(&mut io.scratch);
+        let packet = &mut scratch[..len];
+        packet.copy_from_slice(&io.outgoing.room()[HEADROOM..HEADROOM + len]);
+        if let Some(mut fragments) = Fragments::new(packet, mtu) {
+            while let Some(len) = fragments.write_next(&mut io.outgoing.room()[HEADROOM..]) {
+                self.send_written(io, len);
+            }
+        } else {
+            self.path.refuse(DropReason::Oversize);
+            if let Some(shared) = &mut io.shared
+                && let Some((error, len)) = oversize::fragmentation_needed(packet, mtu)
+                && shared.too_big.take(io.now)
+            {
+                let header = Header::default().emit();
+                // An interface that is down, or gone, shows with the next packet.
+                let _ = shared.tun.write(&[IoSlice::new(&header), IoSlice::new(&error[..len])]);
+            }
+        }
+        io.scratch = scratch;
     }
 
     /// A packet of this call could not be sent.
@@ -279,7 +326,7 @@ impl Session {
 
     fn deliver_ip(&mut self, io: &mut Io, packet: &[u8]) -> Option<io::Error> {
         self.arrived(io, packet);
-        self.write(&[IoSlice::new(&Header::default().emit()), IoSlice::new(packet)], 1)
+        self.write(io, &[IoSlice::new(&Header::default().emit()), IoSlice::new(packet)], 1)
     }
 
     /// An IP packet came that was allowed into the network.

@@ -1,0 +1,124 @@
+//! The interface that calls share: the worker's queue of it, and whose packets come out.
+
+use std::io;
+use std::mem;
+use std::sync::Arc;
+
+use sys::event::Epoll;
+use sys::tun::{self, OFFLOAD_HEADER_LEN, OffloadHeader, Tun};
+
+use super::directory::Directory;
+use super::limit::Bucket;
+use super::{HANDED_OVER, INTERFACE_BYTES, INTERFACE_READS, SHARED, Worker};
+use crate::counters::count;
+use crate::hand_over::{HandOver, Handed};
+use crate::{IoMode, Notice};
+
+/// A worker's part of a shared interface.
+pub(super) struct Shared {
+    pub(super) tun: Tun,
+    /// Of the calls of all workers.
+    pub(super) directory: Directory,
+    /// The ways to all workers, this one's among them.
+    ways: Arc<[HandOver]>,
+    /// Room for what the others hand over.
+    handed: Handed,
+    /// How many senders may be told that their packets are too long for a session.
+    pub(super) too_big: Bucket,
+}
+
+impl Shared {
+    /// The queue of the worker with this index, which waits for it and for what is handed over to it.
+    pub(super) fn open(
+        epoll: &Epoll,
+        index: usize,
+        mode: IoMode,
+        mut tun: Tun,
+        ways: Arc<[HandOver]>,
+    ) -> io::Result<Self> {
+        if mode == IoMode::Naive {
+            // A kernel that has offloads lets go of them.
+            let _ = tun.forgo_offloads();
+        }
+        epoll.add(&tun, SHARED)?;
+        let own = ways.get(index).ok_or(io::ErrorKind::InvalidInput)?;
+        epoll.add(&own.bell, HANDED_OVER)?;
+        let (directory, handed) = (Directory::default(), Handed::new());
+        Ok(Self { tun, directory, ways, handed, too_big: Bucket::new() })
+    }
+}
+
+impl Worker {
+    /// Takes packets from the shared interface. `false`: it is gone, and so is the worker's work.
+    pub(super) fn read_shared(&mut self) -> bool {
+        let mut bytes = 0;
+        for _ in 0..INTERFACE_READS {
+            let Some(shared) = &self.io.shared else { return true };
+            let mut header = [0; OFFLOAD_HEADER_LEN];
+            match shared.tun.read(&mut header, &mut self.io.super_packet) {
+                Ok(len) => {
+                    bytes += len;
+                    let buffer = mem::take(&mut self.io.super_packet);
+                    self.sort(&header, &buffer[..len]);
+                    self.io.super_packet = buffer;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // Somebody has taken it down; it may come up again.
+                Err(error) if !tun::is_gone(&error) => break,
+                Err(error) => {
+                    self.io.notify(Notice::WorkerFailed { worker: self.index, error });
+                    return false;
+                }
+            }
+            if bytes >= INTERFACE_BYTES {
+                break;
+            }
+        }
+        true
+    }
+
+    /// Sends a packet of the shared interface to the peer that has its destination, or has the worker do it that has the call.
+    fn sort(&mut self, header: &OffloadHeader, packet: &[u8]) {
+        let Some(shared) = &self.io.shared else { return };
+        let Some(call) = shared.directory.find(packet) else {
+            return count(&self.io.totals.no_destination);
+        };
+        let worker = usize::from(call) % self.workers;
+        if worker == self.index {
+            return self.send(call, header, packet);
+        }
+        let taken = shared.ways.get(worker).is_some_and(|way| way.push(header, packet));
+        let totals = &self.io.totals;
+        count(if taken { &totals.handed_over } else { &totals.hand_over_full });
+    }
+
+    /// Takes what other workers have handed over.
+    pub(super) fn take_handed_over(&mut self) {
+        let Some(shared) = &mut self.io.shared else { return };
+        let mut handed = mem::take(&mut shared.handed);
+        if let Some(way) = shared.ways.get(self.index) {
+            way.take(&mut handed);
+        }
+        for (header, packet) in handed.iter() {
+            let shared = self.io.shared.as_ref();
+            let call = shared.and_then(|shared| shared.directory.find(packet));
+            // The address may have moved to another worker's call meanwhile.
+            match call.filter(|call| usize::from(*call) % self.workers == self.index) {
+                Some(call) => self.send(call, header, packet),
+                None => count(&self.io.totals.no_destination),
+            }
+        }
+        handed.clear();
+        if let Some(shared) = &mut self.io.shared {
+            shared.handed = handed;
+        }
+    }
+
+    fn send(&mut self, call: u16, header: &OffloadHeader, packet: &[u8]) {
+        let Some(session) = &mut self.sessions[usize::from(call)] else {
+            return count(&self.io.totals.no_destination);
+        };
+        session.send(&mut self.io, header, packet);
+        session.touch(&mut self.touched);
+    }
+}
