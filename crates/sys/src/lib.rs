@@ -10,12 +10,14 @@ pub mod event;
 pub mod namespace;
 pub mod netlink;
 pub mod nft;
+pub mod packet;
 pub mod pam;
 pub mod process;
 pub mod raw;
 pub mod sysctl;
 pub mod tun;
 pub mod utmp;
+pub mod xdp;
 
 mod bpf;
 mod random;

@@ -47,7 +47,7 @@ impl Outbox {
         tos: u8,
     ) {
         self.batch.push(packet, route.peer, route.local, route.call);
-        self.batch.mark_last(tos);
+        self.batch.mark_last(tos, false);
         self.seals.push(seal);
     }
 

@@ -198,7 +198,7 @@ impl Peer {
     pub(crate) fn send_marked(&self, source: Ipv4Addr, packet: &[u8], tos: u8) {
         let mut batch = SendBatch::new(4096);
         batch.push_copy(packet, OUTER[1 - self.end], source, 0);
-        batch.mark_last(tos);
+        batch.mark_last(tos, false);
         assert_eq!(batch.flush(&self.socket, |failure| panic!("{failure:?}")), 1);
     }
 

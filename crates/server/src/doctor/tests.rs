@@ -25,7 +25,7 @@ fn server() -> Process {
 fn interface(index: u32, name: &str, address: Ipv4Addr) -> Interface {
     let address = InterfaceAddress { local: address.into(), peer: None, prefix_len: 24 };
     let (name, addresses) = (name.into(), vec![address]);
-    Interface { index, name, mtu: 1500, flags: UP, link_type: 1, addresses }
+    Interface { index, name, mtu: 1500, flags: UP, link_type: 1, hardware: None, addresses }
 }
 
 fn default_route(interface: u32) -> Route {

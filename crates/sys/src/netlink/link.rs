@@ -17,6 +17,7 @@ const RTM_NEWLINK: u16 = 16;
 
 /// Length of `struct ifinfomsg` { family: u8, pad, type: u16, index: u32, flags: u32, change: u32 }.
 const HEADER: usize = 16;
+const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 
@@ -33,6 +34,8 @@ pub struct Interface {
     pub flags: u32,
     /// `ARPHRD_*` of `linux/if_arp.h`: 1 is Ethernet, 65534 a TUN device.
     pub link_type: u16,
+    /// Its hardware address, if that has six bytes as those of Ethernet.
+    pub hardware: Option<[u8; 6]>,
     /// Its addresses.
     pub addresses: Vec<InterfaceAddress>,
 }
@@ -212,10 +215,12 @@ fn interface(payload: &[u8]) -> Option<Interface> {
         mtu: 0,
         flags: word(8),
         link_type: u16::from_ne_bytes([header[2], header[3]]),
+        hardware: None,
         addresses: Vec::new(),
     };
     for attribute in attributes(&payload[HEADER..]) {
         match attribute.kind {
+            IFLA_ADDRESS => interface.hardware = attribute.value.try_into().ok(),
             IFLA_IFNAME => interface.name = attribute.text(),
             IFLA_MTU => interface.mtu = attribute.number()?,
             _ => {}
@@ -247,6 +252,7 @@ mod tests {
             mtu: 1500,
             flags: flags.bits(),
             link_type: libc::ARPHRD_ETHER,
+            hardware: None,
             addresses: vec![InterfaceAddress { local, peer: None, prefix_len }],
         }
     }

@@ -6,8 +6,10 @@
 mod address;
 mod attributes;
 mod error;
+mod ipsec;
 mod link;
 mod neighbour;
+mod next_hop;
 mod route;
 
 use std::io;
@@ -24,8 +26,10 @@ use rustix::net::{RecvFlags, recv};
 
 pub use address::InterfaceAddress;
 pub use error::Error;
+pub use ipsec::has_ipsec_policies;
 pub use link::{Interface, proxy_arp_interface};
 pub use neighbour::ProxyNeighbour;
+pub use next_hop::{Changes, Neighbour, Path};
 pub use route::Route;
 
 /// What our routes and proxy neighbours have as their protocol (`rtm_protocol`), by which they are told from others' after a crash. Not assigned
@@ -41,6 +45,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a list is fetched anew when it changed meanwhile.
 const MAX_INTERRUPTED: u32 = 8;
 
+/// No answer is of this type (`NLMSG_NOOP`).
+const NOTHING: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 
@@ -96,12 +102,26 @@ impl Netlink {
         message: RouteNetlinkMessage,
         flags: u16,
     ) -> Result<(), error::Failure> {
-        self.send(message, NLM_F_REQUEST | NLM_F_ACK | flags)?;
+        self.ask(message, flags, NOTHING, |_| {})
+    }
+
+    /// Makes a request, waits for the kernel's answer, and calls `each` with the payloads of messages of type `kind`.
+    fn ask(
+        &mut self,
+        question: RouteNetlinkMessage,
+        flags: u16,
+        kind: u16,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), error::Failure> {
+        self.send(question, NLM_F_REQUEST | NLM_F_ACK | flags)?;
         loop {
             let len = self.receive()?;
             for answer in messages(&self.buffer[..len]) {
-                if answer.sequence == self.sequence && answer.kind == NLMSG_ERROR {
-                    return error::outcome(answer.flags, answer.payload);
+                match answer.kind {
+                    _ if answer.sequence != self.sequence => {}
+                    NLMSG_ERROR => return error::outcome(answer.flags, answer.payload),
+                    answered if answered == kind => each(answer.payload),
+                    _ => {}
                 }
             }
         }

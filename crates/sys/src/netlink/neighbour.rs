@@ -11,11 +11,11 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use super::attributes::attributes;
 use super::{Error, Netlink, PROTOCOL};
 
-const RTM_NEWNEIGH: u16 = 28;
+pub(super) const RTM_NEWNEIGH: u16 = 28;
 
 /// Length of `struct ndmsg` { family: u8, pad, index: u32, state: u16, flags: u8, type: u8 }.
-const HEADER: usize = 12;
-const NDA_DST: u16 = 1;
+pub(super) const HEADER: usize = 12;
+pub(super) const NDA_DST: u16 = 1;
 const NDA_PROTOCOL: u16 = 12;
 
 /// An address for which this host answers ARP requests on an interface.

@@ -10,13 +10,13 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use super::attributes::attributes;
 use super::{Error, Netlink, PROTOCOL};
 
-const RTM_NEWROUTE: u16 = 24;
+pub(super) const RTM_NEWROUTE: u16 = 24;
 
 /// Length of `struct rtmsg` { family: u8, destination_len: u8, source_len: u8, tos: u8, table: u8, protocol: u8, scope: u8, type: u8, flags: u32 }.
-const HEADER: usize = 12;
+pub(super) const HEADER: usize = 12;
 const RTA_DST: u16 = 1;
-const RTA_OIF: u16 = 4;
-const RTA_GATEWAY: u16 = 5;
+pub(super) const RTA_OIF: u16 = 4;
+pub(super) const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
 const RTA_PREFSRC: u16 = 7;
 const RTA_TABLE: u16 = 15;

@@ -200,3 +200,32 @@ fn messages_that_are_cut_short_end_the_datagram() {
     }
     assert_eq!(messages(&[0; 64]).count(), 0);
 }
+
+#[test]
+fn the_next_hop_is_the_peer_or_its_gateway_and_changes_are_told() {
+    isolated(|mut netlink| {
+        netlink.create_veth("eth0", "eth1", None).unwrap();
+        let interface = netlink.index_of("eth0").unwrap();
+        let (local, peer) = (Ipv4Addr::new(10, 9, 0, 1), Ipv4Addr::new(10, 9, 0, 2));
+        let changes = Changes::open().unwrap();
+        assert!(!changes.take());
+        netlink.add_address(interface, local.into(), 24).unwrap();
+        netlink.set_up(interface, true).unwrap();
+        assert!(changes.take() && !changes.take());
+        let path = Path { interface, next: peer, mtu: None };
+        assert_eq!(netlink.path_to(peer, local).unwrap(), Some(path));
+        assert_eq!(netlink.path_to(peer, Ipv4Addr::UNSPECIFIED).unwrap(), Some(path));
+        let far = Ipv4Addr::new(203, 0, 113, 1);
+        assert_eq!(netlink.path_to(far, local).unwrap(), None);
+        let gateway = Some(peer.into());
+        let route = Route { gateway, ..Route::to(Ipv4Addr::UNSPECIFIED, 0) };
+        netlink.add_route(&route).unwrap();
+        assert!(changes.take());
+        assert_eq!(netlink.path_to(far, local).unwrap(), Some(path));
+        // This host itself.
+        assert_eq!(netlink.path_to(local, local).unwrap(), None);
+        assert_eq!(netlink.neighbours().unwrap(), []);
+        assert_eq!(netlink.rule_priorities().unwrap(), [0, 32766, 32767]);
+        assert!(!has_ipsec_policies().unwrap());
+    });
+}

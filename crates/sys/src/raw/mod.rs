@@ -1,15 +1,18 @@
 //! Raw sockets for GRE: whole IPv4 packets in, GRE packets out, many with one system call.
 
 pub(crate) mod filter;
+pub(crate) mod hop;
 mod receive;
 mod send;
 
+use std::cell::Cell;
 use std::io;
 use std::num::NonZero;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with, sockopt};
 
+pub use hop::Hop;
 pub use receive::RecvBatch;
 pub use send::{NotSent, SendBatch};
 
@@ -24,9 +27,12 @@ pub const BATCH: usize = 64;
 
 /// A raw socket that receives a copy of every GRE packet to this network namespace, or a worker's share of them.
 ///
-/// ICMP errors about packets that were sent are not reported on it, and too large packets are fragmented, whatever the path MTU.
+/// ICMP errors about packets that were sent are not reported on it. Too large packets are fragmented, but for those that are not to be.
 #[derive(Debug)]
-pub struct GreSocket(OwnedFd);
+pub struct GreSocket {
+    socket: OwnedFd,
+    dont_fragment: Cell<bool>,
+}
 
 impl GreSocket {
     /// Opens one in the calling thread's network namespace.
@@ -41,11 +47,20 @@ impl GreSocket {
         // Beyond the limit for everybody only with CAP_NET_ADMIN, else up to that limit.
         sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER_LEN)
             .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, BUFFER_LEN))?;
-        sockopt::set_socket_send_buffer_size_force(&socket, BUFFER_LEN)
-            .or_else(|_| sockopt::set_socket_send_buffer_size(&socket, BUFFER_LEN))?;
+        force_send_buffer(&socket)?;
         // The tunnel's MTU was agreed before; a path that carries less must cost fragments, not connections.
         sockopt::set_ip_mtu_discover(&socket, sockopt::Ipv4PathMtuDiscovery::DONT)?;
-        Ok(Self(socket))
+        Ok(Self { socket, dont_fragment: Cell::new(false) })
+    }
+
+    /// Has packets leave that may not be fragmented from now on, on the way or here: one that is too large cannot be sent.
+    pub(crate) fn set_dont_fragment(&self, on: bool) -> Result<(), rustix::io::Errno> {
+        use sockopt::Ipv4PathMtuDiscovery as Discovery;
+        if self.dont_fragment.replace(on) != on {
+            let discovery = if on { Discovery::DO } else { Discovery::DONT };
+            sockopt::set_ip_mtu_discover(&self.socket, discovery)?;
+        }
+        Ok(())
     }
 
     /// Keeps to one network interface: packets of others are not received, and none leave by them. A VRF's device stands for all interfaces
@@ -60,7 +75,7 @@ impl GreSocket {
         // SAFETY: the option takes as many bytes as it is told; they outlive the call, and the kernel only reads them.
         let result = unsafe {
             libc::setsockopt(
-                self.0.as_raw_fd(),
+                self.socket.as_raw_fd(),
                 libc::SOL_SOCKET,
                 libc::SO_BINDTODEVICE,
                 name.as_ptr().cast(),
@@ -77,7 +92,7 @@ impl GreSocket {
     ///
     /// `InvalidInput` when `workers` is 0; those of the kernel.
     pub fn attach_worker_filter(&self, index: usize, workers: usize) -> io::Result<()> {
-        filter::attach(self.0.as_fd(), index, workers)
+        filter::attach(self.socket.as_fd(), index, workers)
     }
 
     /// Takes waiting packets, up to [`BATCH`], and gives how many; 0 when there are none.
@@ -86,13 +101,20 @@ impl GreSocket {
     ///
     /// None that come from the network: those are swallowed.
     pub fn recv_batch(&self, batch: &mut RecvBatch) -> io::Result<usize> {
-        batch.receive(self.0.as_fd())
+        batch.receive(self.socket.as_fd())
     }
+}
+
+/// Beyond the limit for everybody only with `CAP_NET_ADMIN`, else up to that limit.
+pub(crate) fn force_send_buffer(socket: &OwnedFd) -> io::Result<()> {
+    sockopt::set_socket_send_buffer_size_force(socket, BUFFER_LEN)
+        .or_else(|_| sockopt::set_socket_send_buffer_size(socket, BUFFER_LEN))?;
+    Ok(())
 }
 
 impl AsFd for GreSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 

@@ -78,6 +78,15 @@ impl RecvBatch {
         self.truncated[index]
     }
 
+    /// Makes `packet`, or as much of it as there is room for, the packet at `index`.
+    pub(crate) fn put(&mut self, index: usize, packet: &[u8]) {
+        let len = packet.len().min(self.packet_len);
+        let start = index * self.packet_len;
+        self.buffer[start..start + len].copy_from_slice(&packet[..len]);
+        self.lengths[index] = len;
+        self.truncated[index] = len < packet.len();
+    }
+
     pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         let mut vectors = self.vectors();
         let mut headers = vectors.each_mut().map(|vector| {

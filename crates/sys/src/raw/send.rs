@@ -4,18 +4,22 @@ use std::io;
 use std::mem;
 use std::net::Ipv4Addr;
 use std::ops::Range;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::hop::{Hop, Ipv4};
 use super::{BATCH, GreSocket};
 
 /// How often a flush waits for room in the socket's or the device's queue.
 const MAX_WAITS: u32 = 3;
 /// How long each time.
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+
+/// What is never fragmented: every link carries so much (RFC 791 §3.1 with the largest header, and GRE's), in bytes.
+const NEVER_FRAGMENTED: usize = 508;
 
 /// Up to [`BATCH`] GRE packets that leave together.
 #[derive(Debug)]
@@ -33,6 +37,9 @@ struct Entry {
     destination: Ipv4Addr,
     source: Ipv4Addr,
     tos: u8,
+    dont_fragment: bool,
+    hop: Option<Hop>,
+    is_taken: bool,
     tag: u16,
 }
 
@@ -98,14 +105,52 @@ impl SendBatch {
         assert!(fits && !self.is_full(), "a packet beyond the room for it");
         let start = self.entries.len() * self.packet_len;
         let packet = start + packet.start..start + packet.end;
-        self.entries.push(Entry { packet, destination, source, tos: 0, tag });
+        self.entries.push(Entry {
+            packet,
+            destination,
+            source,
+            tos: 0,
+            dont_fragment: false,
+            hop: None,
+            is_taken: false,
+            tag,
+        });
     }
 
-    /// Gives the packet that was added last this TOS. Without it is 0.
-    pub fn mark_last(&mut self, tos: u8) {
+    /// Gives the packet that was added last this TOS, and says whether it may be fragmented on its way. Without, the TOS is 0 and it may.
+    pub fn mark_last(&mut self, tos: u8, dont_fragment: bool) {
         if let Some(entry) = self.entries.last_mut() {
-            entry.tos = tos;
+            (entry.tos, entry.dont_fragment) = (tos, dont_fragment);
         }
+    }
+
+    /// Says which way the packet that was added last goes, when it does not leave by a raw socket.
+    pub fn route_last(&mut self, hop: Hop) {
+        if let Some(entry) = self.entries.last_mut() {
+            // Which source address it would get is the raw socket's to find out.
+            entry.hop = Some(hop).filter(|_| !entry.source.is_unspecified());
+        }
+    }
+
+    /// The packets whose next hop is known and takes them whole, each with its place, in order. `id` is the last identification given.
+    pub(crate) fn framed(&self, id: &mut u16) -> impl Iterator<Item = (usize, (Ipv4, Hop, &[u8]))> {
+        self.entries.iter().enumerate().filter_map(|(index, entry)| {
+            let hop = entry.hop.filter(|hop| hop.fits(entry.packet.len()))?;
+            *id = id.wrapping_add(1);
+            let ip = Ipv4 {
+                source: entry.source,
+                destination: entry.destination,
+                tos: entry.tos,
+                dont_fragment: entry.dont_fragment,
+                id: *id,
+            };
+            Some((index, (ip, hop, &self.buffer[entry.packet.clone()])))
+        })
+    }
+
+    /// A packet has left another way than by [`flush`](Self::flush).
+    pub(crate) fn take(&mut self, index: usize) {
+        self.entries[index].is_taken = true;
     }
 
     /// The waiting packets, each in the whole [`room`](Self::room) that it was written to, in order.
@@ -123,14 +168,15 @@ impl SendBatch {
         self.push(0..packet.len(), destination, source, tag);
     }
 
-    /// Sends all waiting packets in order and gives how many left. Each that cannot be sent is passed to `not_sent` and skipped. Waits
+    /// Sends all packets that still wait, in order, and gives how many left. Each that cannot be sent is passed to `not_sent` and skipped. Waits
     /// for a full queue for a few milliseconds at most. The batch is empty after.
     pub fn flush(&mut self, socket: &GreSocket, mut not_sent: impl FnMut(NotSent)) -> usize {
         let mut sent = 0;
         let mut waits = 0;
         let mut next = 0;
+        self.entries.retain(|entry| !entry.is_taken);
         while next < self.entries.len() {
-            match self.send_from(next, socket.as_fd()) {
+            match self.send_from(next, socket) {
                 Ok(count) => {
                     sent += count;
                     next += count;
@@ -152,14 +198,24 @@ impl SendBatch {
         sent
     }
 
-    /// Sends the packets from `first` on, up to one that fails. Gives how many left, at least one.
-    fn send_from(&mut self, first: usize, socket: BorrowedFd<'_>) -> Result<usize, Errno> {
-        let count = self.entries.len() - first;
+    /// Sends the packets from `first` on, up to one that fails, or that may be fragmented where those before may not, or the other way round.
+    /// Gives how many left, at least one.
+    fn send_from(&mut self, first: usize, socket: &GreSocket) -> Result<usize, Errno> {
         let mut headers = Headers::new();
+        let mut dont_fragment = None;
         for (index, entry) in self.entries[first..].iter().enumerate() {
+            if entry.packet.len() > NEVER_FRAGMENTED
+                && *dont_fragment.get_or_insert(entry.dont_fragment) != entry.dont_fragment
+            {
+                break;
+            }
             headers.fill(index, entry, &self.buffer[entry.packet.clone()]);
         }
         headers.link();
+        if let Some(dont_fragment) = dont_fragment {
+            socket.set_dont_fragment(dont_fragment)?;
+        }
+        let (socket, count) = (socket.as_fd(), headers.filled);
         // SAFETY: the first `count` (at most BATCH) messages point to addresses, vectors and control data in `headers` and to packets in
         // `buffer`, with their lengths; both are borrowed here and outlive the call, which only reads them.
         let sent = unsafe {

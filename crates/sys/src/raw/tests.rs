@@ -110,7 +110,7 @@ fn the_filter_looks_behind_ip_options() {
         // SAFETY: the option takes bytes, which outlive the call, and their number.
         let result = unsafe {
             libc::setsockopt(
-                std::os::fd::AsRawFd::as_raw_fd(&sender.0),
+                std::os::fd::AsRawFd::as_raw_fd(&sender.socket),
                 libc::IPPROTO_IP,
                 libc::IP_OPTIONS,
                 options.as_ptr().cast(),
@@ -149,7 +149,7 @@ fn packets_leave_with_the_tos_that_they_were_given() {
         let mut batch = SendBatch::new(PACKET_LEN);
         for tos in [0, 0xb8, 2, 3, 0] {
             batch.push_copy(&gre(1, b""), HERE, HERE, 0);
-            batch.mark_last(tos);
+            batch.mark_last(tos, false);
         }
         assert_eq!(batch.flush(&sender, |failure| panic!("{failure:?}")), 5);
         let tos: Vec<_> = whole(&receiver).iter().map(|packet| packet[1]).collect();
@@ -242,7 +242,32 @@ fn the_buffers_hold_bursts() {
     isolated(|| {
         let socket = GreSocket::open().unwrap();
         // The kernel doubles what it is asked for, for its own structures.
-        assert!(sockopt::socket_recv_buffer_size(&socket.0).unwrap() >= BUFFER_LEN);
-        assert!(sockopt::socket_send_buffer_size(&socket.0).unwrap() >= BUFFER_LEN);
+        assert!(sockopt::socket_recv_buffer_size(&socket.socket).unwrap() >= BUFFER_LEN);
+        assert!(sockopt::socket_send_buffer_size(&socket.socket).unwrap() >= BUFFER_LEN);
+    });
+}
+
+#[test]
+fn packets_that_may_not_be_fragmented_say_so_and_are_not() {
+    isolated(|| {
+        let mut netlink = Netlink::open().unwrap();
+        let loopback = netlink.index_of("lo").unwrap();
+        netlink.set_mtu(loopback, 1000).unwrap();
+        let (sender, receiver) = (GreSocket::open().unwrap(), GreSocket::open().unwrap());
+        let mut batch = SendBatch::new(PACKET_LEN);
+        // Small ones go along with either kind.
+        for (tag, len, dont_fragment) in
+            [(0, 900, true), (1, 20, false), (2, 900, false), (3, 1100, true), (4, 900, true)]
+        {
+            batch.push_copy(&gre(tag, &vec![7; len]), HERE, HERE, tag);
+            batch.mark_last(0, dont_fragment);
+        }
+        let mut failed = Vec::new();
+        assert_eq!(batch.flush(&sender, |failure| failed.push(failure)), 4);
+        assert_eq!(failed.len(), 1);
+        assert_eq!((failed[0].tag, failed[0].error.raw_os_error()), (3, Some(libc::EMSGSIZE)));
+        let flags: Vec<_> =
+            whole(&receiver).iter().map(|packet| (packet[27], packet[6] & 0x40 != 0)).collect();
+        assert_eq!(flags, [(0, true), (1, true), (2, false), (4, true)]);
     });
 }

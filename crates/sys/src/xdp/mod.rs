@@ -1,0 +1,130 @@
+//! AF_XDP: GRE packets past the kernel's network stack, both ways, in copy mode (`Documentation/networking/af_xdp.rst`).
+//!
+//! An interface gets an XDP program ([`program`]), and each of its receive queues memory for frames ([`queue`]), on which each worker has a socket
+//! of its own. Frames are copied between that memory and the batches that workers work on.
+
+mod program;
+mod queue;
+mod ring;
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use crate::bpf;
+use queue::Socket;
+
+pub use queue::XdpSocket;
+
+/// How many of our own addresses the program knows.
+const MAX_ADDRESSES: usize = 1024;
+/// Queues that an interface may have; more is no network card.
+const MAX_QUEUES: usize = 256;
+/// The largest IP packet of an interface that is taken: a frame has to fit a page.
+const MAX_MTU: u32 = 3400;
+
+/// `XDP_FLAGS_SKB_MODE`, `XDP_FLAGS_DRV_MODE` (`linux/if_link.h`).
+const GENERIC: u32 = 1 << 1;
+const NATIVE: u32 = 1 << 2;
+
+/// The addresses for which GRE packets are taken, of all interfaces.
+#[derive(Clone, Debug)]
+pub struct XdpAddresses(Arc<OwnedFd>);
+
+impl XdpAddresses {
+    /// None yet.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` without the capabilities for it; `ENOSYS` where the kernel has no bpf(2).
+    pub fn new() -> io::Result<Self> {
+        let map = bpf::create_map(bpf::HASH, [4; 2], MAX_ADDRESSES)?;
+        Ok(Self(Arc::new(map)))
+    }
+
+    /// GRE packets to this address are taken from now on; before, they went to the raw sockets.
+    ///
+    /// # Errors
+    ///
+    /// `E2BIG` (raw error) when there are too many.
+    pub fn insert(&self, address: Ipv4Addr) -> io::Result<()> {
+        bpf::update_map(self.0.as_fd(), address.octets(), [1, 0, 0, 0])
+    }
+
+    pub(crate) fn map(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// An interface whose GRE packets come by AF_XDP: it is so until the last of its sockets is closed.
+#[derive(Debug)]
+pub struct XdpInterface {
+    /// For each worker its sockets, one for each queue of the interface.
+    pub sockets: Vec<Vec<XdpSocket>>,
+    /// Whether the driver runs the program itself, rather than the kernel's stack for it.
+    pub is_native: bool,
+}
+
+/// What keeps the program where it is.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    _link: OwnedFd,
+    _program: OwnedFd,
+    _sockets: OwnedFd,
+}
+
+impl XdpInterface {
+    /// Opens sockets for `workers` workers on the interface of this index and MTU in the calling thread's network namespace, and attaches the program: in the driver, or
+    /// else in the kernel's stack.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` when its packets are too large; `ResourceBusy` when another program is attached; `PermissionDenied` without the
+    /// capabilities.
+    pub fn open(
+        (index, mtu): (u32, u32),
+        workers: usize,
+        addresses: &XdpAddresses,
+    ) -> io::Result<Self> {
+        let workers = workers.max(1);
+        if mtu > MAX_MTU {
+            let text = format!("its MTU of {mtu} is more than {MAX_MTU}");
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
+        let map = bpf::create_map(bpf::XSK_MAP, [4; 2], MAX_QUEUES * workers)?;
+        let program = program::load(addresses.map(), map.as_fd(), workers)?;
+        let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
+        for queue in 0..MAX_QUEUES {
+            let opened = match queue::open(index, queue, workers) {
+                // There are no more.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput && queue > 0 => break,
+                opened => opened?,
+            };
+            for (worker, socket) in opened.into_iter().enumerate() {
+                let key = (queue * workers + worker) as u32;
+                bpf::update_map(map.as_fd(), key.to_ne_bytes(), socket.descriptor().to_ne_bytes())?;
+                sockets[worker].push(socket);
+            }
+        }
+        let (link, is_native) = attach(program.as_fd(), index)?;
+        let kept = Arc::new(Attachment { _link: link, _program: program, _sockets: map });
+        let with_attachment = |socket: Socket| XdpSocket::new(socket, Arc::clone(&kept));
+        let sockets = sockets
+            .into_iter()
+            .map(|of_worker| of_worker.into_iter().map(with_attachment).collect());
+        Ok(Self { sockets: sockets.collect(), is_native })
+    }
+}
+
+fn attach(program: BorrowedFd<'_>, interface: u32) -> io::Result<(OwnedFd, bool)> {
+    match bpf::attach_xdp(program, interface, NATIVE) {
+        Ok(link) => Ok((link, true)),
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Err(error),
+        // No such mode there, or something that stands in its way (queues, MTU, LRO).
+        Err(_) => Ok((bpf::attach_xdp(program, interface, GENERIC)?, false)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
