@@ -11,6 +11,7 @@ mod doctor;
 mod explain;
 mod history;
 mod kick;
+mod load;
 mod locks;
 mod logging;
 mod pptpd;
@@ -72,6 +73,8 @@ enum Command {
     Client(client::Arguments),
     /// Connect to a PPTP server as a client.
     Connect(connect::Arguments),
+    /// Set up many sessions with a PPTP server and print how fast and how well it serves them. Only against servers that are yours.
+    Load(load::Arguments),
 }
 
 /// Whether this program was called by the old one's name.
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Client(arguments) => client::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("gretel: {error:#}");
@@ -121,7 +125,8 @@ mod tests {
     use super::*;
 
     /// Pages of which people type what they print.
-    const PAGES: [&str; 8] = [
+    const PAGES: [&str; 9] = [
+        "docs/load.md",
         "docs/capture.md",
         "docs/admin-socket.md",
         "docs/split-tunnel.md",

@@ -15,6 +15,7 @@ pub mod host;
 mod inform;
 pub mod leases;
 mod listener;
+pub mod load;
 mod locks;
 pub mod log;
 mod mailbox;

@@ -69,6 +69,24 @@ impl Epoll {
         Ok(epoll::add(&self.0, file, EventData::new_u64(token), EventFlags::IN)?)
     }
 
+    /// Adds a socket that connects: it is ready once it has connected or failed, and then [`read_on`](Self::read_on) is wanted.
+    ///
+    /// # Errors
+    ///
+    /// When it is there already.
+    pub fn add_connecting(&self, file: impl AsFd, token: u64) -> io::Result<()> {
+        Ok(epoll::add(&self.0, file, EventData::new_u64(token), EventFlags::OUT)?)
+    }
+
+    /// Waits for a file that is there already to be readable, and for nothing else.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there.
+    pub fn read_on(&self, file: impl AsFd, token: u64) -> io::Result<()> {
+        Ok(epoll::modify(&self.0, file, EventData::new_u64(token), EventFlags::IN)?)
+    }
+
     /// Removes a file. Needed even before closing it when another descriptor of it stays open.
     ///
     /// # Errors

@@ -25,5 +25,5 @@ mod tcp;
 mod time;
 
 pub use random::random_bytes;
-pub use tcp::round_trip;
+pub use tcp::{begin_connection, round_trip};
 pub use time::monotonic_nanos;

@@ -13,5 +13,11 @@ pub use header::{Header, Segmentation};
 pub use join::{Join, MAX_PIECES, Packets};
 pub use split::{Malformed, Split};
 
+/// The Internet checksum (RFC 1071) of bytes in which its own field is zero; of bytes that have theirs it is 0.
+#[must_use]
+pub fn internet_checksum(bytes: &[u8]) -> u16 {
+    !checksum::sum(bytes)
+}
+
 #[cfg(test)]
 mod tests;

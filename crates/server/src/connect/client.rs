@@ -481,7 +481,7 @@ fn is_lcp(frame: &[u8]) -> bool {
 }
 
 /// RFC 2637 §2.8 and §2.16.
-fn call_refusal(result: u8, error: u8) -> String {
+pub(crate) fn call_refusal(result: u8, error: u8) -> String {
     let text = match (result, error) {
         (2, 4) => "no resources: all its addresses or connections are in use",
         (2, _) => "general error",

@@ -14,6 +14,7 @@ use engine::ppp::MppePolicy;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::LocalSet;
 
+pub(crate) use client::call_refusal;
 pub use stage::{Failure, Progress, Stage};
 pub use survey::{Found, METHODS};
 
@@ -101,7 +102,7 @@ pub fn examine(
     })
 }
 
-async fn look_up(server: &str) -> Result<SocketAddrV4, Failure> {
+pub(crate) async fn look_up(server: &str) -> Result<SocketAddrV4, Failure> {
     let target = match server.rsplit_once(':') {
         Some(_) => server.to_owned(),
         None => format!("{server}:{}", wire::control::PORT),

@@ -77,12 +77,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(stage: Stage, message: impl Into<String>) -> Self {
+    pub(crate) fn new(stage: Stage, message: impl Into<String>) -> Self {
         Self { stage, message: message.into() }
     }
 
     /// What a silence at a stage means and what to look at.
-    pub(super) fn silence(stage: Stage, server: SocketAddr) -> Self {
+    pub(crate) fn silence(stage: Stage, server: SocketAddr) -> Self {
         let message = match stage {
             Stage::Tcp => format!("no answer from {server}: a firewall drops TCP 1723, or the host is down"),
             Stage::Control => "TCP is up, but the server does not speak PPTP".into(),
