@@ -12,6 +12,7 @@ pub mod netlink;
 pub mod nft;
 pub mod packet;
 pub mod pam;
+pub mod ppp;
 pub mod process;
 pub mod raw;
 pub mod sysctl;

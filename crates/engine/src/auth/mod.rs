@@ -95,8 +95,8 @@ impl Authenticated {
         &self.name
     }
 
-    /// Where MPPE keys come from, when the method makes any.
-    pub(crate) fn keys(&self) -> Option<&MasterKeys> {
+    /// Where MPPE keys come from, when the method makes any: for a packet path that has to have them before CCP is open, as the kernel's has.
+    pub fn keys(&self) -> Option<&MasterKeys> {
         self.keys.as_ref()
     }
 
