@@ -4,12 +4,14 @@
 //! * `lab [FILTER]`: `gretel` and the real `pptpd` against real clients, in namespaces and guests.
 //! * `faults`: those of the lab's scenarios in which a fault is really made.
 //! * `deb`: the Debian package.
-//! * `bench [crypto]`: set-up rate, throughput and memory of a running server; sealing and opening of packets.
+//! * `bench [crypto | tunnel | peers]`: set-up rate, throughput and memory of a running server; sealing and opening of packets; a tunnel;
+//!   Gretel beside other servers.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a command line tool prints its results")]
 
 mod bench;
 mod deb;
+mod kernel_pptp;
 mod lab;
 mod packages;
 mod report;
@@ -48,7 +50,9 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         lab::INSIDE => lab::run_inside(rest),
         bench::INSIDE => bench::run_inside(),
         bench::TUNNEL_INSIDE => bench::run_tunnel_inside(),
+        bench::PEERS_INSIDE => bench::run_peers_inside(),
         lab::SYSLOG => lab::write_syslog(rest),
+        kernel_pptp::COMMAND => kernel_pptp::serve(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(true)
@@ -65,4 +69,5 @@ cargo xtask faults         the scenarios in which a fault is really made, with t
 cargo xtask bench          set-up rate, throughput, memory
 cargo xtask bench crypto   sealing and opening of packets
 cargo xtask bench tunnel   throughput, processor time and delay of a tunnel
+cargo xtask bench peers    Gretel beside pptpd and the kernel's PPTP, each in a guest
 cargo xtask deb            the Debian package";

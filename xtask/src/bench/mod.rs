@@ -1,12 +1,19 @@
 //! Measurements, each with its command, and the page that keeps them.
 
 mod crypto;
+mod iperf;
+mod peers;
 mod performance;
 mod server;
 mod tunnel;
 
+use std::fs;
+
 use anyhow::{Result, bail};
 
+use crate::{lab, packages, workspace};
+
+pub(crate) use peers::{INSIDE as PEERS_INSIDE, run_inside as run_peers_inside};
 pub(crate) use server::{INSIDE, run_inside};
 pub(crate) use tunnel::{INSIDE as TUNNEL_INSIDE, run_inside as run_tunnel_inside};
 
@@ -16,8 +23,17 @@ pub(crate) fn run(what: &[String]) -> Result<bool> {
         [] => server::run(),
         [one] if one == "crypto" => crypto::run(),
         [one] if one == "tunnel" => tunnel::run(),
+        [one] if one == "peers" => peers::run(),
         _ => bail!(
-            "nothing to measure is called {what:?}: there are `cargo xtask bench`, `cargo xtask bench crypto` and `cargo xtask bench tunnel`"
+            "nothing to measure is called {what:?}: there are `cargo xtask bench` and, behind that, `crypto`, `tunnel` and `peers`"
         ),
     }
+}
+
+/// Builds gretel, and runs this program's command `inside` in the lab's namespaces.
+fn run_in_sandbox(inside: &str) -> Result<bool> {
+    packages::install_missing()?;
+    workspace::build_gretel()?;
+    fs::create_dir_all(workspace::lab_directory())?;
+    lab::run_sandbox(&[inside.to_owned()])
 }

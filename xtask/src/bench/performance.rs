@@ -43,6 +43,21 @@ impl Section<'_> {
     }
 }
 
+/// A figure with three digits that say something.
+pub(super) fn shown(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => format!("{value:.1}"),
+        value => format!("{value:.2}"),
+    }
+}
+
+/// The middle one; `None` of none.
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
 fn page() -> PathBuf {
     workspace::root().join("docs/performance.md")
 }
@@ -73,5 +88,16 @@ mod tests {
             page,
             format!("{HEAD}\n## One\n\ne\n\n`c`, m\n\n3\n\n## Two\n\ne\n\n`c`, m\n\n2\n")
         );
+    }
+
+    #[test]
+    fn figures_are_shown_with_three_digits() {
+        assert_eq!([1234.5, 12.345, 0.1234].map(shown), ["1234", "12.3", "0.12"]);
+    }
+
+    #[test]
+    fn the_median_is_the_middle_one() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(Vec::new()), None);
     }
 }

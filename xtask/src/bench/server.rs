@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    lab::{Caller, Files, INNER, Kind, NEIGHBOUR, World, furnish, megabits, run_sandbox},
+    lab::{Caller, Files, INNER, Kind, NEIGHBOUR, World, furnish, megabits},
     workspace,
 };
 
@@ -30,10 +30,7 @@ const STAYING: usize = 60;
 
 /// Builds gretel and measures; the table is printed and written to `target/lab/bench.md`.
 pub(crate) fn run() -> Result<bool> {
-    crate::packages::install_missing()?;
-    workspace::build_gretel()?;
-    fs::create_dir_all(workspace::lab_directory())?;
-    run_sandbox(&[INSIDE.to_owned()])
+    super::run_in_sandbox(INSIDE)
 }
 
 /// The part of [`run`] that happens inside the lab's namespaces.

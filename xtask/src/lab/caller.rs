@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 
 use super::{
     network::{Namespace, Process},
-    segment::{INNER, SERVER},
+    segment::{INNER, SERVER, Segment},
     world::World,
 };
 use crate::workspace;
@@ -26,8 +26,13 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn new(world: &World, name: &'static str, address: &str) -> Result<Self> {
-        let namespace = world.segment.wan_host(name, address)?;
-        let folder = world.segment.folder.join(name);
+        Self::on(&world.segment, name, address)
+    }
+
+    /// As [`new`](Self::new), where there is no world.
+    pub(crate) fn on(segment: &Segment, name: &'static str, address: &str) -> Result<Self> {
+        let namespace = segment.wan_host(name, address)?;
+        let folder = segment.folder.join(name);
         fs::create_dir_all(&folder)?;
         Ok(Self { process: None, namespace, folder })
     }

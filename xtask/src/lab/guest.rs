@@ -25,6 +25,9 @@ use super::{
 /// How long a guest may take to start; two seconds are usual.
 const BOOT: Duration = Duration::from_secs(60);
 
+/// What `/proc` counts processor time in (`USER_HZ`, the same on every machine that Gretel runs on).
+const TICKS_PER_SECOND: u64 = 100;
+
 /// A running guest; powered off when dropped.
 #[derive(Debug)]
 pub(crate) struct Guest {
@@ -105,6 +108,19 @@ impl Guest {
         Ok(text)
     }
 
+    /// Processor time so far of the guest, its kernel and its programs alike, as this machine sees it. Programs are processes of the
+    /// guest's group, or were and have been waited for.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        let group = self.child.id().to_string();
+        let mut ticks = 0;
+        for entry in fs::read_dir("/proc")? {
+            // It may have ended by now, and then its parent has its time.
+            let Ok(stat) = fs::read_to_string(entry?.path().join("stat")) else { continue };
+            ticks += ticks_in_group(&stat, &group).unwrap_or(0);
+        }
+        Ok(Duration::from_millis(1000 * ticks / TICKS_PER_SECOND))
+    }
+
     /// Ends the guest at once, as a power cut does.
     pub(crate) fn cut_power(&mut self) {
         // The kernel has helper processes in its group; all of them are ours.
@@ -162,4 +178,27 @@ fn read_console(child: &mut Child, log: PathBuf) -> Result<Receiver<String>> {
         }
     });
     Ok(receiver)
+}
+
+/// The processor time in a line of `/proc/PID/stat` (proc(5)), that of children included, if the process belongs to this group.
+fn ticks_in_group(stat: &str, group: &str) -> Option<u64> {
+    // The name, in brackets, may hold anything.
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    if fields.get(2) != Some(&group) {
+        return None;
+    }
+    fields.get(11..15)?.iter().map(|field| field.parse::<u64>().ok()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_counts_children_and_no_other_group() {
+        let stat = "7 (a) b) S 1 42 42 0 -1 4194560 5 0 0 0 100 20 3 4 20 0 1 0 99 0 0";
+        assert_eq!(ticks_in_group(stat, "42"), Some(127));
+        assert_eq!(ticks_in_group(stat, "4"), None);
+        assert_eq!(ticks_in_group("7 (cut", "42"), None);
+    }
 }

@@ -27,11 +27,13 @@ use crate::{deb, packages, report::Report, workspace};
 use differences::Differences;
 use scenarios::Scenario;
 
+pub(crate) use boot::System;
 pub(crate) use caller::Caller;
 pub(crate) use client::megabits;
+pub(crate) use guest::Guest;
 pub(crate) use network::{Namespace, Process, wire};
 pub(crate) use sandbox::{furnish, run as run_sandbox};
-pub(crate) use segment::{INNER, NEIGHBOUR};
+pub(crate) use segment::{INNER, NEIGHBOUR, SERVER_GUEST, SERVER_PORT, Segment};
 pub(crate) use server::Files;
 pub(crate) use syslog::write as write_syslog;
 pub(crate) use world::World;

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use super::bed::{Bed, Tunnel};
-use crate::lab::Namespace;
+use crate::{
+    bench::iperf::{megabits, number, run},
+    lab::Namespace,
+};
 
 /// How long each load runs.
 const SECONDS: u32 = 2;
-/// How often a load is tried while iperf3's server is busy.
-const TRIES: usize = 10;
 /// What processor time is counted for.
 const UNIT_BYTES: f64 = 1400.0;
 
@@ -40,7 +41,7 @@ pub(super) const NAMES: [(&str, &str); 15] = [
 /// Measures between `near` and a server address, through a tunnel if there is one.
 pub(super) fn measure(bed: &Bed, address: &str, tunnel: Option<&Tunnel>) -> Result<Figures> {
     let server = bed.iperf_server()?;
-    let iperf = |options: &str| run(&bed.near, address, options);
+    let iperf = |options: &str| run(&bed.near, address, SECONDS, options);
     let before = tunnel.map(Tunnel::used).transpose()?;
     let one = iperf("")?;
     let after = tunnel.map(Tunnel::used).transpose()?;
@@ -89,22 +90,6 @@ fn under_load(bed: &Bed, from: &Namespace, address: &str, options: &str) -> Resu
     })
 }
 
-fn run(from: &Namespace, address: &str, options: &str) -> Result<Value> {
-    // iperf3 gives its error in the result.
-    let script =
-        format!("timeout 30 iperf3 --client {address} --time {SECONDS} --json {options} || true");
-    for _ in 0..TRIES {
-        let result: Value = serde_json::from_str(&from.sh(&script)?).context("iperf3")?;
-        match result.get("error").and_then(Value::as_str) {
-            None => return Ok(result),
-            // Its server is still at the test before.
-            Some(error) if error.contains("busy") => std::thread::sleep(Duration::from_secs(1)),
-            Some(error) => bail!("iperf3: {error}"),
-        }
-    }
-    bail!("iperf3's server stays busy")
-}
-
 struct Pings {
     mean: f64,
     worst_of_hundred: f64,
@@ -120,14 +105,6 @@ fn ping(from: &Namespace, address: &str, count: usize) -> Result<Pings> {
     times.sort_by(f64::total_cmp);
     let mean = times.iter().sum::<f64>() / count as f64;
     Ok(Pings { mean, worst_of_hundred: times[count * 99 / 100 - 1] })
-}
-
-fn number(result: &Value, pointer: &str) -> Result<f64> {
-    result.pointer(pointer).and_then(Value::as_f64).with_context(|| format!("iperf3: no {pointer}"))
-}
-
-fn megabits(result: &Value, sum: &str) -> Result<f64> {
-    Ok(number(result, &format!("/end/{sum}/bits_per_second"))? / 1e6)
 }
 
 /// Datagrams that arrived, each second.

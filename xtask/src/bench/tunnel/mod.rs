@@ -7,7 +7,7 @@ use std::{fs, process::Command};
 
 use anyhow::Result;
 
-use super::performance::Section;
+use super::performance::{Section, median, shown};
 use crate::{lab, workspace};
 use bed::{BEHIND_VXLAN, Bed, INNER, OUTER};
 use measure::{Figures, NAMES, measure};
@@ -43,10 +43,7 @@ const EXPLANATION: &str = "`gretel serve` and two `gretel connect` in three name
 
 /// Builds gretel and measures.
 pub(crate) fn run() -> Result<bool> {
-    crate::packages::install_missing()?;
-    workspace::build_gretel()?;
-    fs::create_dir_all(workspace::lab_directory())?;
-    lab::run_sandbox(&[INSIDE.to_owned()])
+    super::run_in_sandbox(INSIDE)
 }
 
 /// The part of [`run`] that happens inside the lab's namespaces.
@@ -89,11 +86,7 @@ pub(crate) fn run_inside() -> Result<bool> {
 }
 
 fn medians(rounds: &[Figures]) -> Figures {
-    std::array::from_fn(|row| {
-        let mut values: Vec<f64> = rounds.iter().filter_map(|figures| figures[row]).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
-    })
+    std::array::from_fn(|row| median(rounds.iter().filter_map(|figures| figures[row]).collect()))
 }
 
 fn table(ways: &[Figures]) -> String {
@@ -115,15 +108,6 @@ fn table(ways: &[Figures]) -> String {
     table
 }
 
-/// Three digits that say something.
-fn shown(value: f64) -> String {
-    match value {
-        value if value >= 100.0 => format!("{value:.0}"),
-        value if value >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,10 +122,5 @@ mod tests {
             })
             .to_vec();
         assert_eq!(medians(&rounds)[..3], [None, Some(2.0), Some(1.0)]);
-    }
-
-    #[test]
-    fn figures_are_shown_with_three_digits() {
-        assert_eq!([1234.5, 12.345, 0.1234].map(shown), ["1234", "12.3", "0.12"]);
     }
 }
