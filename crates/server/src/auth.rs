@@ -14,6 +14,11 @@ pub trait Users {
     /// The user that this name means to this server with this method, read anew if the file changed. What there is to say about the
     /// file or the user, for the log and for nobody else, is added to `remarks`.
     fn find(&mut self, method: Method, name: &[u8], remarks: &mut Vec<String>) -> Option<User>;
+
+    /// Whether there are secrets for this name, though none for this server's.
+    fn is_elsewhere(&self, _name: &[u8]) -> bool {
+        false
+    }
 }
 
 /// One user.
@@ -121,7 +126,11 @@ pub fn judge(
         let nobody = Secret::Password(Password::new(b"no such user".to_vec()));
         // The result does not matter, only that it was computed.
         let _ = request.verify(&nobody);
-        return Verdict::Refused(request.refuse(DenyReason::UnknownUser));
+        let reason = match users.is_elsewhere(rules.user(request.name())) {
+            true => DenyReason::OtherServer,
+            false => DenyReason::UnknownUser,
+        };
+        return Verdict::Refused(request.refuse(reason));
     };
     let address = address(&user, rules.suggested, rules.unit);
     let sent = request.sent_password();
@@ -134,6 +143,9 @@ pub fn judge(
     };
     let authenticated = match request.verify(&secret) {
         Ok(authenticated) => authenticated,
+        Err(denied) if denied.reason == DenyReason::WrongPassword && !is_ascii(&secret) => {
+            return Verdict::Refused(request.refuse(DenyReason::NotAscii));
+        }
         Err(denied) => return Verdict::Refused(denied),
     };
     let Some(address) = address else {
@@ -145,6 +157,11 @@ pub fn judge(
         Some(password) => Verdict::AskPam(welcome, password),
         None => Verdict::Welcome(welcome),
     }
+}
+
+/// Whether the two ends are sure to encode a secret alike. Of a hash nobody knows.
+fn is_ascii(secret: &Secret) -> bool {
+    secret.password().is_none_or(|password| password.as_bytes().is_ascii())
 }
 
 /// The user's address. One that is unspecified is none: with `delegate` the pool has only those.

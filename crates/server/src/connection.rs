@@ -175,14 +175,19 @@ impl Task {
                         session.handle_notice(now, notice);
                     }
                 }
-                Mail::Replaced { session } => {
+                Mail::Replaced { session, by } => {
                     if let Some(session) = self.session(session) {
-                        session.replaced(now);
+                        session.replaced(now, by);
                     }
                 }
                 Mail::Kicked { session, reason } => {
                     if let Some(session) = self.session(session) {
                         session.kicked(now, reason);
+                    }
+                }
+                Mail::Seen { session, event } => {
+                    if let Some(session) = self.session(session) {
+                        session.seen(*event);
                     }
                 }
                 Mail::PamAnswered { session, question, answer } => {
@@ -333,7 +338,8 @@ impl Task {
         });
         let round_trip = sys::round_trip(&self.stream);
         let figures = counters.clone();
-        let call = Call { our_call_id, counters, seed, round_trip };
+        let local = self.local;
+        let call = Call { our_call_id, peer_call_id, local, counters, seed, round_trip };
         let session = Session::new(self.shared.clone(), source.clone(), call, lease, now);
         self.shared.register(our_call_id, &source, figures, self.mailbox.clone());
         self.sessions.push((our_call_id, session));
@@ -353,7 +359,7 @@ impl Task {
         let sent = if self.unsent.is_empty() { self.write(message) } else { Ok(0) };
         match sent {
             Ok(sent) => self.unsent.extend(&message[sent..]),
-            Err(_) => return self.die(),
+            Err(error) => return self.cut(&error),
         }
         if self.unsent.len() > self.unsent_limit {
             self.source.publish(Event::PeerNotReading);
@@ -365,7 +371,7 @@ impl Task {
         let bytes = self.unsent.make_contiguous().to_vec();
         match self.write(&bytes) {
             Ok(sent) => drop(self.unsent.drain(..sent)),
-            Err(_) => self.die(),
+            Err(error) => self.cut(&error),
         }
     }
 
@@ -374,6 +380,12 @@ impl Task {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             result => result,
         }
+    }
+
+    /// TCP takes no more.
+    fn cut(&mut self, error: &io::Error) {
+        self.source.publish(Event::TcpEnded(TcpEnd::from(error)));
+        self.die();
     }
 
     fn die(&mut self) {

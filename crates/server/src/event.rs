@@ -16,6 +16,7 @@ use engine::ppp::{Cause, Framing, Ipv4Agreed, Ipv6Agreed, NetworkPermit, Party};
 use wire::ppp::{Code, Protocol};
 
 use crate::locks::Subject;
+use crate::look::Wire;
 use crate::verdict::{Evidence, Judgement, Stage};
 
 /// One thing that happened, when, and to whom.
@@ -69,6 +70,8 @@ pub enum Event {
     Frame { from: Party, frame: Vec<u8> },
     /// Options were asked for, granted or refused.
     Negotiation { protocol: Protocol, from: Party, code: Code, id: u8, options: Vec<u8> },
+    /// The peer does not know this protocol (LCP Protocol-Reject).
+    ProtocolRejected { protocol: Protocol },
     /// The peer named its software.
     Identification(Vec<u8>),
     /// LCP is open.
@@ -124,6 +127,12 @@ pub enum Event {
     WrongPeer { from: Ipv4Addr, call_id: u16 },
     /// A GRE packet for a call that is not there.
     UnknownCall { from: Ipv4Addr, call_id: u16 },
+    /// Other sessions from the same address are up, while this one's client is not heard.
+    SharesAddress { sessions: usize },
+    /// This host's interfaces were watched, as the client was not heard.
+    WireWatched(Wire),
+    /// They could not be watched.
+    NotWatched { why: String },
     /// The peer asked for routes in its tunnel (DHCPINFORM) and was told so many.
     InformAnswered { routes: usize },
     /// How well packets come, when that has changed noticeably.
@@ -152,8 +161,8 @@ pub enum Event {
     Unlocked(Subject),
     /// An administrator ended the session, for this reason.
     Kicked { reason: String },
-    /// The same user logged in again with the same address.
-    Replaced,
+    /// The same user logged in again, from there, with the same address in the tunnel; `moved`: that is another place than before.
+    Replaced { by: Ipv4Addr, moved: bool },
     /// A script runs.
     ScriptStarted { script: String, pid: u32 },
     /// A script has ended.
@@ -266,6 +275,8 @@ pub struct Summary {
     pub gre_sent: u64,
     /// GRE packets from the peer that went missing.
     pub gre_lost: u64,
+    /// GRE packets from the peer that came after a later one.
+    pub gre_reordered: u64,
     /// From a packet of ours to its acknowledgement, smoothed.
     pub round_trip: Option<Duration>,
     /// Packets dropped, by reason, where there were any.

@@ -315,6 +315,11 @@ impl Users for SecretsFiles {
         };
         in_pap.or_else(|| find_in(&mut self.chap, name, &everybodys, remarks))
     }
+
+    fn is_elsewhere(&self, name: &[u8]) -> bool {
+        let known = self.chap.known();
+        known.knows_client(name) && known.find(name, &self.server).is_none()
+    }
 }
 
 /// What holds for users who have nothing of their own.

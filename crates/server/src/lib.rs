@@ -18,6 +18,7 @@ mod listener;
 pub mod load;
 mod locks;
 pub mod log;
+pub mod look;
 mod mailbox;
 mod quality;
 pub mod quickstart;

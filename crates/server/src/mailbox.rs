@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 use dataplane::Notice;
 use tokio::sync::Notify;
 
+use crate::event::Event;
 use crate::session::PamAnswer;
 
 /// Notices that may wait; more mean that the peer floods us, and are dropped.
@@ -17,12 +19,14 @@ const CAPACITY: usize = 256;
 pub(crate) enum Mail {
     /// From the worker that carries one of our calls.
     Notice { call: u16, notice: Notice },
-    /// The session's address goes to a newer session of the same user.
-    Replaced { session: u64 },
+    /// The session's address goes to a newer session of the same user, who called from there.
+    Replaced { session: u64, by: Ipv4Addr },
     /// An administrator ends the session, and says why.
     Kicked { session: u64, reason: String },
     /// `ip-pre-up` has ended: the session's interface may come up.
     MayRise { session: u64 },
+    /// A look at this host has seen something that concerns the session.
+    Seen { session: u64, event: Box<Event> },
     /// PAM has answered a question about a login.
     PamAnswered { session: u64, question: u64, answer: PamAnswer },
 }

@@ -14,6 +14,7 @@ use tokio::task::LocalSet;
 
 use crate::admin;
 use crate::auth::Users;
+use crate::doctor::Process;
 use crate::event::{Bus, Event};
 use crate::host::{Change, Host};
 use crate::listener::{self, Census};
@@ -22,6 +23,7 @@ use crate::relay::Relay;
 use crate::scripts::Scripts;
 use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::verdict::PORT_TAKEN;
 
 /// Notices from workers that may wait; more are dropped and counted by the worker.
 const NOTICES: usize = 65_536;
@@ -142,6 +144,7 @@ pub fn run(
                 failure = &mut routing => break failure.ok(),
             }
         };
+        shared.looks.stop();
         bus.server(Event::Stopping { sessions: shared.session_count() });
         // Nobody left to hear it is as good as heard.
         let _ = stop.send(true);
@@ -187,14 +190,27 @@ fn no_wtmp(file: &Path) -> String {
 
 fn cannot_listen(address: std::net::SocketAddr, error: &io::Error) -> io::Error {
     let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "; another PPTP server runs here: stop it, or use another address"
-        }
-        io::ErrorKind::AddrNotAvailable => "; this host does not have that address",
-        io::ErrorKind::PermissionDenied => "; run as root or with CAP_NET_BIND_SERVICE",
-        _ => "",
+        io::ErrorKind::AddrInUse => port_taken(address),
+        io::ErrorKind::AddrNotAvailable => "; this host does not have that address".to_owned(),
+        io::ErrorKind::PermissionDenied => "; run as root or with CAP_NET_BIND_SERVICE".to_owned(),
+        _ => String::new(),
     };
     io::Error::new(error.kind(), format!("cannot listen on {address}: {error}{hint}"))
+}
+
+/// Who has it, and what to do.
+fn port_taken(address: std::net::SocketAddr) -> String {
+    let code = PORT_TAKEN.code;
+    let process = crate::doctor::listener(address).and_then(|listener| listener.process);
+    match process {
+        Some(Process { id, name }) => format!(
+            ". {code}: {} (process {id}) has it: stop it, or use another address",
+            name.escape_debug()
+        ),
+        None => format!(
+            ". {code}: another program has it, which cannot be seen from here: stop it, or use another address"
+        ),
+    }
 }
 
 /// A relay that cannot be is told of, and keeps nobody from connecting.
@@ -293,6 +309,16 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_names_who_has_it() {
+        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = other.local_addr().unwrap();
+        let error = std::net::TcpListener::bind(address).unwrap_err();
+        let text = cannot_listen(address, &error).to_string();
+        let us = format!("(process {}) has it", std::process::id());
+        assert!(text.contains("G-504: ") && text.contains(&us), "{text}");
+    }
 
     #[test]
     fn a_second_server_is_kept_off_the_state_of_the_first() {

@@ -1,6 +1,7 @@
 //! One call's session: its PPP link, what it holds of the pool and of the host, and its end.
 
 mod authentication;
+mod looking;
 
 use std::net::Ipv4Addr;
 use std::rc::Rc;
@@ -32,6 +33,9 @@ pub(crate) struct Session {
     source: Source,
     number: u64,
     our_call_id: u16,
+    peer_call_id: u16,
+    /// The address that the client called.
+    outside: Ipv4Addr,
     link: Link,
     lease: Lease,
     address: Option<AddressInUse>,
@@ -53,6 +57,8 @@ pub(crate) struct Session {
     connected: Option<Instant>,
     /// What the network layer was allowed when it was last reported.
     permit: Option<NetworkPermit>,
+    /// When to look at this host, if the client has not been heard properly by then.
+    look: Option<Instant>,
     /// When to look whether the session has been idle, or has lasted long enough.
     check: Option<Instant>,
     ended: Option<Cause>,
@@ -61,6 +67,9 @@ pub(crate) struct Session {
 /// The accepted call that a session belongs to.
 pub(crate) struct Call {
     pub(crate) our_call_id: u16,
+    pub(crate) peer_call_id: u16,
+    /// The address that the client called.
+    pub(crate) local: Ipv4Addr,
     pub(crate) counters: Arc<Counters>,
     /// Unpredictable.
     pub(crate) seed: [u8; 32],
@@ -88,6 +97,8 @@ impl Session {
             source,
             number,
             our_call_id: call.our_call_id,
+            peer_call_id: call.peer_call_id,
+            outside: call.local,
             link,
             lease,
             address: None,
@@ -103,6 +114,7 @@ impl Session {
             started: now,
             connected: None,
             permit: None,
+            look: Some(now + looking::SILENCE),
             check: None,
             ended: None,
         }
@@ -171,13 +183,16 @@ impl Session {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let link = self.link.poll_timeout().map(|(at, _)| at);
         let delayed = self.delayed.as_ref().map(|delayed| delayed.until);
-        [link, self.check, delayed].into_iter().flatten().min()
+        [link, self.check, delayed, self.look].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.link.handle_timeout(now);
         if let Some(delayed) = self.delayed.take_if(|delayed| now >= delayed.until) {
             self.authenticate_delayed(now, delayed.request);
+        }
+        if self.look.take_if(|look| now >= *look).is_some() {
+            self.look_if_silent();
         }
         if self.check.is_some_and(|check| now >= check) {
             self.check_limits(now);
@@ -192,8 +207,9 @@ impl Session {
     }
 
     /// Another session of the same user takes the address.
-    pub(crate) fn replaced(&mut self, now: Instant) {
-        self.source.publish(Event::Replaced);
+    pub(crate) fn replaced(&mut self, now: Instant, by: Ipv4Addr) {
+        let moved = by != *self.source.peer().ip();
+        self.source.publish(Event::Replaced { by, moved });
         self.close_interface();
         self.terminate(now, Cause::Local("logged in again"));
     }
@@ -257,6 +273,7 @@ impl Session {
             gre_received: figures.gre_received,
             gre_sent: figures.gre_sent,
             gre_lost: figures.gre_lost,
+            gre_reordered: figures.gre_reordered,
             round_trip: (figures.round_trip_micros > 0)
                 .then(|| Duration::from_micros(figures.round_trip_micros)),
             drops: DropReason::ALL
@@ -293,6 +310,9 @@ impl Session {
             LinkEvent::LinkUp(framing) => {
                 self.command(Command::Framing(framing));
                 self.source.publish(Event::LinkUp(framing));
+            }
+            LinkEvent::ProtocolRejected(protocol) => {
+                self.source.publish(Event::ProtocolRejected { protocol });
             }
             LinkEvent::LinkDown => self.source.publish(Event::LinkDown),
             LinkEvent::Challenged(method) => self.source.publish(Event::Challenged(method)),

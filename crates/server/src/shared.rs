@@ -18,6 +18,7 @@ use crate::history;
 use crate::host::Host;
 use crate::leases::Slots;
 use crate::locks::Locks;
+use crate::look::Looks;
 use crate::mailbox::{Mail, Mailbox};
 use crate::quality::Told;
 use crate::relay::Clients;
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) scripts: Scripts,
     pub(crate) clients: Clients,
     pub(crate) locks: Locks,
+    /// Looks at this host that run now.
+    pub(crate) looks: Looks,
     /// The past, where it is kept.
     pub(crate) past: Option<history::Reader>,
     settings: RefCell<Rc<Settings>>,
@@ -102,6 +105,7 @@ impl Shared {
             scripts,
             clients: Clients::default(),
             locks: Locks::default(),
+            looks: Looks::default(),
             past: None,
             settings: RefCell::new(Rc::new(settings)),
             users: RefCell::new(users),
@@ -200,6 +204,14 @@ impl Shared {
 
     pub(crate) fn user_of(&self, session: u64) -> Option<Vec<u8>> {
         self.sessions.borrow().get(&session).and_then(|entry| entry.user.clone())
+    }
+
+    /// How many other sessions from this address are up.
+    pub(crate) fn others_from(&self, peer: Ipv4Addr, session: u64) -> usize {
+        let sessions = self.sessions.borrow();
+        let others = sessions.iter().filter(|(number, _)| **number != session);
+        let theirs = others.filter(|(_, entry)| *entry.source.peer().ip() == peer);
+        theirs.filter(|(_, entry)| entry.source.evidence().stage() == Stage::Network).count()
     }
 
     /// The sessions that there are, the oldest first.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
@@ -17,6 +18,8 @@ const NO_LINK_HEADER: u32 = 0xfffe;
 const BESIDE: u32 = libc::SKF_AD_OFF.cast_unsigned();
 /// What the socket's buffer should hold, in bytes.
 const BUFFER_LEN: usize = 8 << 20;
+/// The same, where a glance is enough.
+const SMALL_BUFFER_LEN: usize = 64 << 10;
 const ADDRESS_LEN: libc::socklen_t = mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t;
 
 /// A packet that passed by.
@@ -45,13 +48,27 @@ impl CaptureSocket {
     ///
     /// `PermissionDenied` without `CAP_NET_RAW`.
     pub fn open(port: u16) -> io::Result<Self> {
+        Self::with(&mut program(port), BUFFER_LEN)
+    }
+
+    /// Opens one for GRE packets from and to one address only, as they pass this host's interfaces: in front of its packet filter on the way in, behind
+    /// it on the way out.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub fn gre_of(peer: Ipv4Addr) -> io::Result<Self> {
+        Self::with(&mut gre_program(peer), SMALL_BUFFER_LEN)
+    }
+
+    fn with(program: &mut [libc::sock_filter], buffer_len: usize) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         // Without a protocol nothing is received before the filter is in place.
         let socket = socket_with(AddressFamily::PACKET, SocketType::DGRAM, flags, None)?;
         // Beyond the limit for everybody only with CAP_NET_ADMIN, else up to that limit.
-        sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER_LEN)
-            .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, BUFFER_LEN))?;
-        set(socket.as_fd(), &mut program(port))?;
+        sockopt::set_socket_recv_buffer_size_force(&socket, buffer_len)
+            .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, buffer_len))?;
+        set(socket.as_fd(), program)?;
         let address = everywhere();
         // SAFETY: `address` is a `sockaddr_ll` of the length given, and outlives the call. The descriptor is borrowed, so it is open.
         let result =
@@ -155,6 +172,30 @@ fn program(port: u16) -> [libc::sock_filter; LEN] {
 
 const LEN: usize = 16;
 
+/// GRE over IPv4 from or to an address. A fragment that is not the first has no GRE header, and is dropped.
+fn gre_program(peer: Ipv4Addr) -> [libc::sock_filter; GRE_LEN] {
+    const ACCEPT: u8 = GRE_LEN as u8 - 2;
+    const DROP: u8 = GRE_LEN as u8 - 1;
+    let at = |line: u8, target: u8| target - line - 1;
+    let (peer, fragment) = (u32::from(peer), (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16);
+    [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, BESIDE + libc::SKF_AD_PROTOCOL as u32),
+        jump_if_equal(libc::ETH_P_IP as u32, 0, at(1, DROP)),
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 9),
+        jump_if_equal(GRE, 0, at(3, DROP)),
+        step(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 6),
+        libc::sock_filter { code: fragment, jt: at(5, DROP), jf: 0, k: 0x1fff },
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 12),
+        jump_if_equal(peer, at(7, ACCEPT), 0),
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 16),
+        jump_if_equal(peer, at(9, ACCEPT), at(9, DROP)),
+        step(libc::BPF_RET | libc::BPF_K, u32::MAX),
+        step(libc::BPF_RET | libc::BPF_K, 0),
+    ]
+}
+
+const GRE_LEN: usize = 12;
+
 /// All protocols on all interfaces: only so are packets seen that this host sends.
 fn everywhere() -> libc::sockaddr_ll {
     // SAFETY: all bytes zero is a valid `sockaddr_ll`: it consists of integers.
@@ -173,6 +214,35 @@ mod tests {
     use crate::namespace;
     use crate::netlink::Netlink;
     use crate::tun::Tun;
+
+    #[test]
+    fn gre_of_one_address_is_seen_and_that_of_another_is_not() {
+        use crate::raw::{GreSocket, SendBatch};
+        let outcome = namespace::run_in_new(|| {
+            let [peer, other] = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
+            let socket = CaptureSocket::gre_of(peer).unwrap();
+            let gre = GreSocket::open().unwrap();
+            let mut out = SendBatch::new(64);
+            for to in [peer, other] {
+                out.push_copy(&[0x30, 1, 0x88, 0x0b, 0, 0, 0, 7], to, Ipv4Addr::LOCALHOST, 0);
+            }
+            out.flush(&gre, |_| {});
+            let mut buffer = [0; 40];
+            let mut seen = 0;
+            while let Ok(passed) = socket.receive(&mut buffer) {
+                assert_eq!((&buffer[16..20], passed.original_len), (&peer.octets()[..], 28));
+                seen += 1;
+            }
+            // Once as it goes, once as it comes.
+            assert_eq!(seen, 2);
+        });
+        match outcome {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                eprintln!("skipped: no network namespace: {error}");
+            }
+            outcome => outcome.unwrap(),
+        }
+    }
 
     #[test]
     fn tcp_of_the_port_and_packets_of_a_tun_are_seen_and_others_are_not() {

@@ -35,6 +35,11 @@ impl SecretsFile {
         &self.path
     }
 
+    /// The secrets as they were last read.
+    pub fn known(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// The secrets as the file has them now, and what there is to say about it if it was read anew.
     ///
     /// # Errors

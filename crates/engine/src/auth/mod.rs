@@ -124,8 +124,12 @@ pub struct Denied {
 pub enum DenyReason {
     /// No secret for this client and server name.
     UnknownUser,
+    /// The client has secrets, but none for this server's name.
+    OtherServer,
     /// The proof does not fit the secret.
     WrongPassword,
+    /// The proof does not fit the secret, which has letters beyond ASCII: it may be that the two ends encode them differently.
+    NotAscii,
     /// The proof cannot be read, or uses a form that is refused here (LAN Manager, for one).
     Malformed,
     /// The secret is kept in a form with which this method cannot be checked.
@@ -140,7 +144,9 @@ impl fmt::Display for DenyReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             DenyReason::UnknownUser => "no secret found",
+            DenyReason::OtherServer => "no secret found for this server's name",
             DenyReason::WrongPassword => "wrong password",
+            DenyReason::NotAscii => "wrong password, perhaps for its letters beyond ASCII",
             DenyReason::Malformed => "unreadable or refused form of response",
             DenyReason::SecretUnusable => "secret is kept in a form that this method cannot use",
             DenyReason::NotAllowed(why) => why,

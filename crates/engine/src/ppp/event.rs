@@ -75,6 +75,8 @@ pub enum Event {
         /// Whether another attempt may follow on this link.
         retry: bool,
     },
+    /// The peer does not know a protocol of ours (LCP Protocol-Reject).
+    ProtocolRejected(Protocol),
     /// CCP is open with MPPE: use these keys from the next packet on.
     Keys(Keys),
     /// CCP has left Opened: the keys are void.

@@ -17,6 +17,7 @@ use std::fmt;
 pub use fix::{fix, unfix};
 pub use judge::judge;
 pub use path::{Target, examine_path};
+pub(crate) use processes::listener;
 pub use processes::{Listener, Process};
 pub use snapshot::{Probes, Snapshot, Tunnels, firewall_rules};
 

@@ -37,6 +37,15 @@ pub(super) fn servers() -> Vec<Process> {
     found
 }
 
+/// Who keeps others from listening on an address.
+pub(crate) fn listener(address: SocketAddr) -> Option<Listener> {
+    let everywhere = |it: &Listener| it.address.ip().is_unspecified();
+    let clashes = |it: &Listener| {
+        everywhere(it) || address.ip().is_unspecified() || it.address.ip() == address.ip()
+    };
+    listeners(address.port()).into_iter().find(clashes)
+}
+
 /// Sockets of the calling thread's network namespace that listen on a port.
 pub(super) fn listeners(port: u16) -> Vec<Listener> {
     let mut found = Vec::new();

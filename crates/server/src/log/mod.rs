@@ -132,7 +132,14 @@ fn lines(record: &Record) -> Vec<Line> {
                 0 => String::new(),
                 untold => format!(" (and {untold} others before it)"),
             };
-            warn(PPTPD, format!("MGR: Connection from {} refused: {limit}{others}", peer.ip()))
+            let (peer, verdict) = (peer.ip(), &crate::verdict::TOO_MANY);
+            warn(
+                PPTPD,
+                format!(
+                    "MGR: Connection from {peer} refused: {limit}{others}. {}: {}",
+                    verdict.code, verdict.sentence
+                ),
+            )
         }
         Event::Connected { .. } => {
             info(PPTPD, format!("CTRL: Client {peer} control connection started"))
@@ -292,6 +299,16 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
         Event::InterfaceUp { name, mtu } => {
             info(PPPD, format!("Interface {name} is up, MTU {mtu}"))
         }
+        Event::SharesAddress { sessions } => {
+            debug(PPTPD, format!("GRE: {sessions} other sessions from {peer} are up"))
+        }
+        Event::WireWatched(wire) => debug(PPTPD, format!("GRE: {wire}")),
+        Event::NotWatched { why } => {
+            debug(PPTPD, format!("GRE: this host's interfaces were not watched: {why}"))
+        }
+        Event::ProtocolRejected { protocol } => {
+            debug(PPPD, format!("Peer does not know {protocol}"))
+        }
         Event::ProxyArp { interface } => {
             info(PPPD, format!("found interface {interface} for proxy arp"))
         }
@@ -332,7 +349,9 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
         Event::Kicked { reason } => {
             info(PPPD, format!("Ended by an administrator ({})", Escaped(reason.as_bytes())))
         }
-        Event::Replaced => info(PPPD, "The user logged in again: this older session ends"),
+        Event::Replaced { by, .. } => {
+            info(PPPD, format!("The user logged in again from {by}: this older session ends"))
+        }
         Event::ScriptStarted { script, pid } => {
             debug(PPPD, format!("Script {script} started (pid {pid})"))
         }
@@ -380,7 +399,8 @@ fn failed_login_lines(
 ) -> Vec<Line> {
     let mut lines = Vec::new();
     let name = Escaped(name);
-    if reason == Some(engine::auth::DenyReason::UnknownUser) {
+    use engine::auth::DenyReason::{OtherServer, UnknownUser};
+    if matches!(reason, Some(UnknownUser | OtherServer)) {
         lines.extend(warn(PPPD, format!("No CHAP secret found for authenticating {name}")));
     }
     let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -119,6 +119,7 @@ mod tests {
             gre_received: 7,
             gre_sent: 5,
             gre_lost: 0,
+            gre_reordered: 0,
             round_trip: None,
             drops: vec![],
             cause: Ended::Link(Cause::EncryptionRefused),

@@ -114,7 +114,11 @@ impl Session {
     fn refuse(&mut self, now: Instant, request: &Request, denied: Denied) {
         if matches!(
             denied.reason,
-            DenyReason::UnknownUser | DenyReason::WrongPassword | DenyReason::Malformed
+            DenyReason::UnknownUser
+                | DenyReason::OtherServer
+                | DenyReason::WrongPassword
+                | DenyReason::NotAscii
+                | DenyReason::Malformed
         ) {
             let limits = self.settings.limits.logins;
             let (address, user) = (*self.source.peer().ip(), self.rules().user(request.name()));
@@ -252,7 +256,10 @@ impl Session {
                     ));
                 }
                 let used = slots.take_over(address, self.number);
-                self.shared.post_to_session(other, Mail::Replaced { session: other });
+                self.shared.post_to_session(
+                    other,
+                    Mail::Replaced { session: other, by: *self.source.peer().ip() },
+                );
                 used
             }
         });

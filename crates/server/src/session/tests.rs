@@ -105,7 +105,14 @@ impl Bench {
             trace: false,
         };
         let counters = shared.dataplane.add(call);
-        let call = Call { our_call_id: CALL, counters, seed: [2; 32], round_trip: Duration::ZERO };
+        let call = Call {
+            our_call_id: CALL,
+            peer_call_id: PEER_CALL,
+            local: LOOPBACK,
+            counters,
+            seed: [2; 32],
+            round_trip: Duration::ZERO,
+        };
         let lease = shared.slots().take().unwrap();
         let (figures, registered) = (call.counters.clone(), source.clone());
         let session = Session::new(shared.clone(), source, call, lease, shared.now());

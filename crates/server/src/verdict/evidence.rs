@@ -12,9 +12,11 @@ use engine::ppp::Party;
 use wire::Escaped;
 use wire::ccp::{CcpOption, MppeBits};
 use wire::control::Message;
+use wire::lcp::{AuthProtocol, LcpOption};
 use wire::ppp::{Code, Protocol};
 
 use crate::event::{Event, TcpEnd};
+use crate::look::Wire;
 
 /// What is known of an attempt: of its control connection, and of one call on it. Bounded, whatever the peer does.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +56,7 @@ pub(super) struct OfConnection {
     pub(super) echo_missing: bool,
     /// The client said goodbye on the control connection.
     pub(super) goodbye: bool,
-    pub(super) reset: bool,
+    pub(super) cut: Option<TcpEnd>,
     pub(super) closed: Option<control::Cause>,
 }
 
@@ -71,11 +73,23 @@ pub(super) struct OfCall {
     pub(super) not_sent: bool,
     pub(super) host_failed: bool,
     pub(super) denied: Option<Denied>,
+    /// Other sessions from the same address that were up when this one was silent.
+    pub(super) others: usize,
+    pub(super) wire: Option<Wire>,
+    /// Why nobody watched this host's interfaces.
+    pub(super) not_watched: Option<String>,
+    /// The way to log in that the client named in place of ours.
+    pub(super) wanted: Option<AuthProtocol>,
+    pub(super) no_ccp: bool,
+    /// IPCP packets came.
+    pub(super) talked_addresses: bool,
     /// The bits of the client's newest CCP request for MPPE.
     pub(super) mppe: Option<MppeBits>,
     pub(super) idle: bool,
     pub(super) limit: bool,
     pub(super) replaced: bool,
+    /// Where the user called from who took the address, where that is another place.
+    pub(super) moved_to: Option<Ipv4Addr>,
     pub(super) kicked: bool,
     pub(super) no_proxy_arp: bool,
     pub(super) script_failed: bool,
@@ -130,7 +144,7 @@ impl OfConnection {
             Event::CallStarted { .. } => self.calls += 1,
             Event::NoFreeSlot => self.no_free_slot = true,
             Event::CallerNotAllowed => self.caller_not_allowed = true,
-            Event::TcpEnded(end) => self.reset = *end != TcpEnd::Closed,
+            Event::TcpEnded(end) => self.cut = Some(*end),
             Event::LoginLocked { .. } => self.locked = true,
             _ => {}
         }
@@ -186,7 +200,16 @@ impl OfCall {
             Event::LinkUp(_) => self.reached(Stage::Lcp),
             Event::Authenticated { .. } => self.reached(Stage::Login),
             Event::NetworkUp(_) => self.reached(Stage::Network),
-            Event::Negotiation { protocol: Protocol::LCP, from: Party::Peer, code, .. } => {
+            Event::Negotiation {
+                protocol: Protocol::LCP,
+                from: Party::Peer,
+                code,
+                options,
+                ..
+            } => {
+                if *code == Code::CONFIGURE_NAK {
+                    self.wanted = authentication(options).or(self.wanted);
+                }
                 let is_request = *code == Code::CONFIGURE_REQUEST;
                 self.asked = self.asked.saturating_add(u32::from(is_request));
                 self.answered |= !is_request;
@@ -198,6 +221,13 @@ impl OfCall {
                 options,
                 ..
             } => self.mppe = mppe(options).or(self.mppe),
+            Event::Negotiation { protocol: Protocol::IPCP, from: Party::Peer, .. } => {
+                self.talked_addresses = true;
+            }
+            Event::ProtocolRejected { protocol: Protocol::CCP } => self.no_ccp = true,
+            Event::SharesAddress { sessions } => self.others = *sessions,
+            Event::WireWatched(wire) => self.wire = Some(wire.clone()),
+            Event::NotWatched { why } => self.not_watched = Some(why.clone()),
             Event::WrongPeer { from, .. } => self.from_elsewhere = Some(*from),
             Event::UnknownCall { call_id, .. } => self.other_call_id = Some(*call_id),
             Event::HostFailed { what: SENDING, .. } => self.not_sent = true,
@@ -208,7 +238,10 @@ impl OfCall {
             }
             Event::Idle => self.idle = true,
             Event::TimeUp | Event::TrafficLimit => self.limit = true,
-            Event::Replaced => self.replaced = true,
+            Event::Replaced { by, moved } => {
+                self.replaced = true;
+                self.moved_to = moved.then_some(*by);
+            }
             Event::Kicked { .. } => self.kicked = true,
             Event::NoProxyArpInterface => self.no_proxy_arp = true,
             Event::ScriptFailed { .. } => self.script_failed = true,
@@ -220,6 +253,14 @@ impl OfCall {
     fn reached(&mut self, stage: Stage) {
         self.stage = self.stage.max(stage);
     }
+}
+
+/// The way to log in among LCP options.
+fn authentication(options: &[u8]) -> Option<AuthProtocol> {
+    wire::ppp::options(options).flatten().find_map(|raw| match LcpOption::parse(raw) {
+        LcpOption::Authentication(protocol) => Some(protocol),
+        _ => None,
+    })
 }
 
 /// The MPPE bits among CCP options.

@@ -10,8 +10,9 @@ use wire::ccp::MppeBits;
 use wire::ppp::Protocol;
 
 use super::evidence::{OfCall, OfConnection};
-use super::{Evidence, Stage, Verdict, link, login, reach, session};
-use crate::event::{Ended, Summary};
+use super::{Evidence, Stage, Verdict, host, link, login, reach, session};
+use crate::event::{Ended, Summary, TcpEnd};
+use crate::look::Wire;
 
 /// A shorter session without GRE shows nothing.
 const TELLING: Duration = Duration::from_secs(3);
@@ -90,7 +91,9 @@ fn link_cause(
     match cause {
         Cause::NotConverging(Protocol::LCP) => &link::NOT_CONVERGING,
         Cause::NotConverging(Protocol::CCP) | Cause::EncryptionRefused => encryption(call),
+        Cause::NotConverging(_) if !call.talked_addresses => &link::NO_IPCP,
         Cause::NotConverging(_) => &link::ADDRESSES_NOT_CONVERGING,
+        Cause::NoCommonAuthentication if call.wanted.is_some() => &login::OTHER_METHOD,
         Cause::NoCommonAuthentication => &login::NO_COMMON_METHOD,
         Cause::AuthenticationRejected => &login::WOULD_NOT_LOG_IN,
         Cause::AuthenticationTimeout(_) => &login::NO_ANSWER,
@@ -100,8 +103,8 @@ fn link_cause(
         Cause::LocalAddressRefused => &link::OUR_ADDRESS_REFUSED,
         Cause::NoNetworkProtocol => &link::NO_NETWORK_PROTOCOL,
         Cause::Looped => &link::LOOPED,
-        Cause::Local(_) if call.host_failed => &link::NO_INTERFACE,
-        Cause::Local(_) if call.replaced => &session::REPLACED,
+        Cause::Local(_) if call.host_failed => &host::NO_INTERFACE,
+        Cause::Local(_) if call.replaced => replaced(call),
         Cause::Local(_) if call.kicked => &session::KICKED,
         Cause::Local(_) => &session::STOPPED,
         Cause::NoAnswer
@@ -123,11 +126,10 @@ fn gave_up(connection: &OfConnection, call: &OfCall, summary: &Summary) -> &'sta
     match call.stage {
         Stage::Login if connection.goodbye || is_peers_word(&summary.cause) => match call.mppe {
             Some(bits) if !bits.contains(MppeBits::BITS_128) => &link::WEAKER_ENCRYPTION,
+            _ if call.no_ccp => &link::NO_CCP,
             _ => &reach::GAVE_UP,
         },
-        _ if connection.echo_missing => &reach::CONTROL_SILENT,
-        _ if connection.reset && !connection.goodbye => &reach::CUT,
-        _ => &reach::GAVE_UP,
+        _ => cut(connection).unwrap_or(&reach::GAVE_UP),
     }
 }
 
@@ -137,11 +139,56 @@ fn gre(call: &OfCall, summary: &Summary) -> Option<&'static Verdict> {
         return None;
     }
     match call.stage {
-        Stage::Gre => (call.asked > 1 && !call.answered).then_some(&reach::OURS_LOST),
+        Stage::Gre if call.asked > 1 && !call.answered => Some(ours_lost(call)),
+        Stage::Gre => None,
         _ if call.from_elsewhere.is_some() => Some(&reach::GRE_FROM_ELSEWHERE),
+        _ if call.wire.as_ref().is_some_and(|wire| wire.came > 0) => Some(kept_out(call)),
+        _ if call.others > 0 => Some(&reach::SHARED_ADDRESS),
         _ if call.other_call_id.is_some() => Some(&reach::OTHER_CALL_ID),
         _ => Some(&reach::GRE_NEVER_CAME),
     }
+}
+
+/// The client's GRE came to this host, and not to us.
+fn kept_out(call: &OfCall) -> &'static Verdict {
+    match &call.wire {
+        Some(wire) if wire.reverse_path && wire.rule.is_none() => &reach::REVERSE_PATH,
+        _ => &reach::OWN_FIREWALL,
+    }
+}
+
+/// The client does not hear ours.
+fn ours_lost(call: &OfCall) -> &'static Verdict {
+    match &call.wire {
+        Some(wire) if other_way(wire).is_some() => &reach::OTHER_WAY_OUT,
+        _ if call.others > 0 => &reach::SHARED_ADDRESS,
+        _ => &reach::OURS_LOST,
+    }
+}
+
+/// How ours leave otherwise than the client's come.
+fn other_way(wire: &Wire) -> Option<String> {
+    if let Some(from) = wire.went_from {
+        return Some(format!("they leave with the source address {from}"));
+    }
+    let (came, went) = (wire.came_by.as_ref()?, wire.went_by.as_ref()?);
+    (came != went).then(|| format!("they come by {came}, ours leave by {went}"))
+}
+
+/// How the control connection's TCP connection ended, where that was the trouble.
+fn cut(connection: &OfConnection) -> Option<&'static Verdict> {
+    match connection.cut {
+        _ if connection.echo_missing => Some(&reach::CONTROL_SILENT),
+        _ if connection.goodbye => None,
+        Some(TcpEnd::Reset) => Some(&reach::CUT),
+        Some(TcpEnd::TimedOut | TcpEnd::Failed(_)) => Some(&reach::CONTROL_SILENT),
+        Some(TcpEnd::Closed) | None => None,
+    }
+}
+
+/// The user logged in again: whether from the same place.
+fn replaced(call: &OfCall) -> &'static Verdict {
+    if call.moved_to.is_some() { &session::DUPLICATE } else { &session::REPLACED }
 }
 
 fn denied(call: &OfCall) -> Option<&'static Verdict> {
@@ -149,6 +196,8 @@ fn denied(call: &OfCall) -> Option<&'static Verdict> {
     Some(match denied.reason {
         DenyReason::UnknownUser if denied.has_domain => &login::UNKNOWN_WITH_DOMAIN,
         DenyReason::UnknownUser => &login::UNKNOWN_USER,
+        DenyReason::OtherServer => &login::OTHER_SERVER,
+        DenyReason::NotAscii => &login::NOT_ASCII,
         DenyReason::WrongPassword => &login::WRONG_PASSWORD,
         DenyReason::NotAllowed(_) => &login::NOT_ALLOWED,
         DenyReason::Locked => &login::LOCKED,
@@ -164,6 +213,7 @@ fn encryption(call: &OfCall) -> &'static Verdict {
         {
             &link::WEAKER_ENCRYPTION
         }
+        _ if call.no_ccp => &link::NO_CCP,
         _ => &link::NO_ENCRYPTION,
     }
 }
@@ -171,21 +221,22 @@ fn encryption(call: &OfCall) -> &'static Verdict {
 /// A session that worked.
 fn end_of_connected(connection: &OfConnection, call: &OfCall, cause: &Ended) -> &'static Verdict {
     match cause {
-        _ if call.replaced => &session::REPLACED,
+        _ if call.replaced => replaced(call),
         _ if call.kicked => &session::KICKED,
         _ if call.idle => &session::IDLE,
         _ if call.limit => &session::LIMIT,
         Ended::Link(Cause::EchoTimeout) => &session::VANISHED,
         Ended::Link(Cause::Looped) => &link::LOOPED,
         Ended::Link(Cause::EncryptionRefused) => encryption(call),
-        Ended::Link(Cause::Local(_)) if call.host_failed => &link::NO_INTERFACE,
+        Ended::Link(Cause::Local(_)) if call.host_failed => &host::NO_INTERFACE,
         Ended::Link(Cause::Local(_)) | Ended::Call(CallEnd::DisconnectedByUs { .. }) => {
             &session::STOPPED
         }
-        Ended::Call(CallEnd::ConnectionClosed) if connection.echo_missing => &reach::CONTROL_SILENT,
-        Ended::Call(CallEnd::ConnectionClosed) if connection.reset && !connection.goodbye => {
-            &reach::CUT
-        }
+        Ended::Call(CallEnd::ConnectionClosed) => match cut(connection) {
+            Some(verdict) => verdict,
+            None if connection.cut.is_some() && !connection.goodbye => &reach::CLOSED,
+            None => &session::LEFT,
+        },
         Ended::Link(_) | Ended::Call(_) => &session::LEFT,
     }
 }
@@ -198,6 +249,34 @@ fn detail(verdict: &Verdict, call: &OfCall) -> Option<String> {
     match (verdict, &call.denied) {
         (verdict, _) if *verdict == reach::GRE_FROM_ELSEWHERE => {
             call.from_elsewhere.map(|from| format!("from {from}"))
+        }
+        (verdict, _) if *verdict == reach::GRE_NEVER_CAME => {
+            let why = call.not_watched.as_deref();
+            let seconds = call.wire.as_ref().map(|wire| wire.watched.as_secs_f64());
+            Some(match (seconds, why) {
+                (Some(seconds), _) => format!(
+                    "this host's interfaces were watched for {seconds:.1} s, and none came by"
+                ),
+                (None, Some(why)) => format!("this host was not watched: {why}"),
+                (None, None) => "it was over before this host was watched".to_owned(),
+            })
+        }
+        (verdict, _) if *verdict == reach::OWN_FIREWALL => {
+            let wire = call.wire.as_ref()?;
+            wire.rule.clone().or_else(|| wire.no_rule.clone())
+        }
+        (verdict, _) if *verdict == reach::REVERSE_PATH => {
+            Some(format!("they come by {}", call.wire.as_ref()?.came_by.as_ref()?))
+        }
+        (verdict, _) if *verdict == reach::OTHER_WAY_OUT => other_way(call.wire.as_ref()?),
+        (verdict, _) if *verdict == reach::SHARED_ADDRESS => {
+            Some(format!("{} sessions from there are up", call.others))
+        }
+        (verdict, _) if *verdict == login::OTHER_METHOD => {
+            call.wanted.map(|wanted| format!("it wants {wanted}"))
+        }
+        (verdict, _) if *verdict == session::DUPLICATE => {
+            call.moved_to.map(|by| format!("now from {by}"))
         }
         (verdict, _) if *verdict == reach::OTHER_CALL_ID => {
             call.other_call_id.map(|call_id| format!("call id {call_id}"))
@@ -220,14 +299,17 @@ fn remarks(call: &OfCall, summary: &Summary) -> Vec<&'static Verdict> {
         }
     };
     let spoofed = summary.dropped("spoofed-source");
-    remark(call.no_proxy_arp, &link::NO_PROXY_ARP);
-    remark(call.script_failed, &link::SCRIPT_FAILED);
+    remark(call.no_proxy_arp, &host::NO_PROXY_ARP);
+    remark(call.script_failed, &host::SCRIPT_FAILED);
     remark(spoofed > summary.received_packets, &session::OTHER_SOURCE);
     let silent = summary.received_packets == 0 && spoofed == 0;
     remark(silent && connected >= LONG_SILENCE, &session::NOTHING_CAME);
     let lost = summary.gre_lost;
     let many = lost >= LOST_AT_LEAST && lost * LOST_OF > lost + summary.gre_received;
     remark(many, &session::LOSS);
+    let late = summary.gre_reordered;
+    let many = late >= LOST_AT_LEAST && late * LOST_OF > summary.gre_received;
+    remark(many, &session::REORDERED);
     remarks
 }
 

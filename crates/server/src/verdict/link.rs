@@ -1,4 +1,4 @@
-//! Verdicts about PPP, encryption, addresses and this host.
+//! Verdicts about PPP, encryption and addresses.
 
 use super::{VERDICT, Verdict};
 
@@ -8,14 +8,13 @@ pub(super) const ALL: &[&Verdict] = &[
     &NO_ENCRYPTION,
     &NO_KEYS,
     &WEAKER_ENCRYPTION,
+    &NO_CCP,
     &NO_FREE_ADDRESS,
     &ADDRESS_REFUSED,
     &OUR_ADDRESS_REFUSED,
     &NO_NETWORK_PROTOCOL,
     &ADDRESSES_NOT_CONVERGING,
-    &NO_INTERFACE,
-    &NO_PROXY_ARP,
-    &SCRIPT_FAILED,
+    &NO_IPCP,
 ];
 
 const ENCRYPTION_SEEN: &[&str] = &[
@@ -97,6 +96,23 @@ pub(super) const WEAKER_ENCRYPTION: Verdict = Verdict {
     ..VERDICT
 };
 
+pub(super) const NO_CCP: Verdict = Verdict {
+    code: "G-306",
+    title: "The client does not know CCP",
+    sentence: "encryption is required here, and the client rejected the whole protocol that agrees on it (CCP)",
+    meaning: "CCP is how PPP agrees on MPPE. This client answered that it does not know such a protocol: encryption is switched off in it, or its kernel has no MPPE.",
+    seen: ENCRYPTION_SEEN,
+    evidence: "The client sent an LCP Protocol-Reject for CCP (80fd).",
+    server: &[
+        "Only for a device that cannot encrypt, on a line that nobody listens to: remove `require-mppe-128`. Everything is in clear then.",
+    ],
+    client: &[
+        "Windows: properties of the connection, Security, Data encryption: anything but \"No encryption allowed\".",
+        "Linux: `modprobe ppp_mppe`, `require-mppe-128`, and no `noccp`.",
+    ],
+    ..VERDICT
+};
+
 pub(super) const NO_FREE_ADDRESS: Verdict = Verdict {
     code: "G-401",
     title: "No free address",
@@ -162,9 +178,9 @@ pub(super) const ADDRESSES_NOT_CONVERGING: Verdict = Verdict {
     code: "G-405",
     title: "The addresses do not come to terms",
     sentence: "the talk about addresses went round in circles",
-    meaning: "IPCP went back and forth without an end.",
-    seen: &["Windows: error 720", "Linux (pppd): \"IPCP: timeout sending Config-Requests\""],
-    evidence: "IPCP requests were exchanged until the limit.",
+    meaning: "IPCP went back and forth without an end: each end refused what the other asked for.",
+    seen: &["Windows: error 720"],
+    evidence: "IPCP requests and refusals were exchanged until the limit.",
     server: &[
         "Let the client try once more with `debug` in the options file: the log then shows what it asks for.",
     ],
@@ -172,43 +188,18 @@ pub(super) const ADDRESSES_NOT_CONVERGING: Verdict = Verdict {
     ..VERDICT
 };
 
-pub(super) const NO_INTERFACE: Verdict = Verdict {
-    code: "G-501",
-    title: "This host could not set up the session's interface",
-    sentence: "this host could not set up the session's interface; the line before has the reason",
-    meaning: "The client did everything right. The kernel here refused a network interface, an address or a route.",
-    seen: &["Windows: error 619 or 720", "Linux (pppd): \"LCP terminated by peer\""],
-    evidence: "A change to this host failed.",
-    server: &[
-        "/dev/net/tun missing: `modprobe tun`; in a container it must be passed in.",
-        "No rights: run as root or with CAP_NET_ADMIN.",
-    ],
-    ..VERDICT
-};
-
-pub(super) const NO_PROXY_ARP: Verdict = Verdict {
-    code: "G-502",
-    title: "Proxy ARP found no network",
-    sentence: "proxyarp is set, but the client's address is in none of this host's networks: hosts of the LAN do not find the client",
-    meaning: "With `proxyarp` the client's address must be one of the LAN's. This one is not, so that nobody there can answer the client.",
-    seen: &["The connection is up; pings to the LAN get no answer"],
-    evidence: "No Ethernet interface of this host has a network with the client's address in it.",
-    server: &[
-        "Take `remoteip` from the LAN's own network, outside of its DHCP range.",
-        "Or route: give the LAN's router a route for `remoteip` to this host, and remove `proxyarp`.",
-    ],
-    ..VERDICT
-};
-
-pub(super) const SCRIPT_FAILED: Verdict = Verdict {
-    code: "G-503",
-    title: "A script failed",
-    sentence: "a script of the session failed; a line before names it",
-    meaning: "`ip-up` or one of its kin could not be run or ended with an error. What it should have set up (routes, firewall) may be missing.",
-    seen: &["The connection is up; what the script should have done is missing"],
-    evidence: "The script's exit status, or the kernel's words.",
-    server: &[
-        "Run it by hand with the arguments from the log (`debug` shows them). It needs a first line such as `#!/bin/sh` and `chmod +x`.",
+pub(super) const NO_IPCP: Verdict = Verdict {
+    code: "G-406",
+    title: "The client does not talk about addresses",
+    sentence: "the client is logged in, and never said a word about addresses (IPCP)",
+    meaning: "After the login both ends ask for addresses. From this client nothing of that came: IPv4 is switched off in it, or everything that it sends after the login is lost.",
+    seen: &["Windows: error 720", "Linux (pppd): \"IPCP: timeout sending Config-Requests\""],
+    evidence: "Our IPCP requests went out until the limit, and no IPCP packet came. If the line tells of much loss, it is the line; else it is the client.",
+    network: &["A path that loses most packets looks like that: see the loss in the line before."],
+    client: &[
+        "Windows: properties of the connection, Networking: tick \"Internet Protocol Version 4\"; still 720: uninstall \"WAN Miniport (IP)\" in the device manager and scan \
+         for hardware changes.",
+        "Linux (pppd): no `noip`.",
     ],
     ..VERDICT
 };

@@ -13,6 +13,9 @@ pub(super) const ALL: &[&Verdict] = &[
     &UNUSABLE,
     &CALLER_NOT_ALLOWED,
     &LOCKED,
+    &OTHER_SERVER,
+    &NOT_ASCII,
+    &OTHER_METHOD,
 ];
 
 const DENIED_SEEN: &[&str] = &[
@@ -23,12 +26,12 @@ const DENIED_SEEN: &[&str] = &[
 pub(super) const UNKNOWN_USER: Verdict = Verdict {
     code: "G-201",
     title: "Unknown user",
-    sentence: "no secret fits this user name and this server's name",
-    meaning: "No line of chap-secrets fits: the first column is the user, the second the name of this server (the option `name`, `pptpd` by custom) or `*`.",
+    sentence: "this user is in no file",
+    meaning: "No line of chap-secrets has this user in its first column.",
     seen: DENIED_SEEN,
-    evidence: "The name that the client sent has no entry whose second column is this server's name.",
+    evidence: "The name that the client sent has no entry, whatever its second column says.",
     server: &[
-        "`gretel check` shows the server's name that counts, and lines that cannot be read.",
+        "`gretel check` shows lines that cannot be read.",
         "Add the user: `NAME pptpd PASSWORD *` in /etc/ppp/chap-secrets. It counts from the next login on.",
     ],
     client: &["See that the name is spelt as in the file: capitals count."],
@@ -74,7 +77,7 @@ pub(super) const NO_COMMON_METHOD: Verdict = Verdict {
         "Windows: error 732, 734 or 919",
         "Linux (pppd): \"peer refused to authenticate\" on one side, \"No auth is possible\" on the other",
     ],
-    evidence: "The client answered each method asked for with a Configure-Nak or Configure-Reject.",
+    evidence: "The client refused each method asked for, and named none that it would take instead (G-213 is when it did).",
     server: &[
         "A device that knows nothing better than PAP or CHAP: allow it, knowing that it cannot encrypt then: `require-pap`, `nomppe`. `gretel check` tells what that costs.",
     ],
@@ -168,5 +171,53 @@ pub(super) const LOCKED: Verdict = Verdict {
         "`login-failures`, `login-failures-per-user`, `login-window` and `login-lock` in the section `[limits]` of gretel.toml say how many are too many.",
     ],
     client: &["Set the right password on every device behind this address, then wait."],
+    ..VERDICT
+};
+
+pub(super) const OTHER_SERVER: Verdict = Verdict {
+    code: "G-211",
+    title: "The secret is another server's",
+    sentence: "there is a secret for this user, but its second column names another server than this one",
+    meaning: "The second column of chap-secrets says for which server a secret is: the name of this one (the option `name`, `pptpd` by custom) or `*`.",
+    seen: DENIED_SEEN,
+    evidence: "The name that the client sent has an entry, and none whose second column is this server's name or `*`.",
+    server: &[
+        "`gretel check` shows the name that counts. Write that, or `*`, into the second column of the user's line.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const NOT_ASCII: Verdict = Verdict {
+    code: "G-212",
+    title: "Wrong password, perhaps for its letters beyond ASCII",
+    sentence: "the password does not fit; the one in the file has letters beyond ASCII: either it was mistyped, or the two ends encode these letters differently",
+    meaning: "MS-CHAP works on a password's letters, other methods on its bytes. A file in another encoding than UTF-8, or a client that sends another one, makes a right password wrong.",
+    seen: DENIED_SEEN,
+    evidence: "The response does not fit the secret, and the secret has bytes above 127. To tell the two apart: give the user a password of plain letters for one attempt.",
+    server: &[
+        "Write chap-secrets in UTF-8: `file /etc/ppp/chap-secrets` tells what it is, `iconv -f latin1 -t utf-8` changes it.",
+    ],
+    client: &["Type it again; or use a password of plain letters and digits."],
+    ..VERDICT
+};
+
+pub(super) const OTHER_METHOD: Verdict = Verdict {
+    code: "G-213",
+    title: "The client insists on another way to log in",
+    sentence: "the client insists on a way to log in that is refused here",
+    meaning: "The server asks for certain methods (MS-CHAPv2 by default), and the client answered that it wants another one.",
+    seen: &[
+        "Windows: error 732, 734 or 919",
+        "Linux (pppd): \"peer refused to authenticate\" on one side, \"No auth is possible\" on the other",
+    ],
+    evidence: "The client's Configure-Nak named a method; it stands in brackets.",
+    server: &[
+        "A device that knows nothing better than PAP or CHAP: allow it, knowing that it cannot encrypt then: `require-pap`, `nomppe`. `gretel check` tells what that costs.",
+        "EAP is not spoken here.",
+    ],
+    client: &[
+        "Windows: properties of the connection, Security, \"Allow these protocols\", tick \"Microsoft CHAP Version 2\".",
+        "Linux: do not set `refuse-mschap-v2`.",
+    ],
     ..VERDICT
 };

@@ -4,6 +4,7 @@
 //! the same from here, the verdict says so, and how to tell them apart.
 
 mod evidence;
+mod host;
 mod judge;
 mod link;
 mod login;
@@ -13,7 +14,9 @@ mod session;
 
 pub(crate) use evidence::SENDING;
 pub use evidence::{Evidence, Stage};
+pub(crate) use host::PORT_TAKEN;
 pub use judge::Judgement;
+pub(crate) use reach::TOO_MANY;
 
 /// A cause.
 #[derive(Debug)]
@@ -63,7 +66,7 @@ const VERDICT: Verdict = Verdict {
 
 /// All verdicts, by code.
 pub fn catalogue() -> impl Iterator<Item = &'static Verdict> {
-    [reach::ALL, login::ALL, link::ALL, session::ALL].into_iter().flatten().copied()
+    [reach::ALL, login::ALL, link::ALL, host::ALL, session::ALL].into_iter().flatten().copied()
 }
 
 /// The verdict with a code, written as `G-101`, `g101` or `101`.

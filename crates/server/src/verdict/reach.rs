@@ -14,6 +14,12 @@ pub(super) const ALL: &[&Verdict] = &[
     &NO_START,
     &NO_CALL,
     &GAVE_UP,
+    &CLOSED,
+    &SHARED_ADDRESS,
+    &TOO_MANY,
+    &OWN_FIREWALL,
+    &REVERSE_PATH,
+    &OTHER_WAY_OUT,
 ];
 
 const GRE_BLOCKED_SEEN: &[&str] = &[
@@ -25,15 +31,15 @@ const GRE_BLOCKED_SEEN: &[&str] = &[
 pub(super) const GRE_NEVER_CAME: Verdict = Verdict {
     code: "G-101",
     title: "GRE never arrives from the client",
-    sentence: "TCP 1723 gets through from this client, but no GRE packet ever came: a firewall or router on its way, or on this host, does not let IP protocol 47 in",
+    sentence: "TCP 1723 gets through from this client, but no GRE packet ever came: a firewall or router on its way does not let IP protocol 47 through",
     meaning: "PPTP needs two things: a TCP connection to port 1723 and packets of IP protocol 47 (GRE). The first works, the second does not arrive. Protocol 47 \
               is not port 47: a rule for TCP or UDP does not help.",
     seen: GRE_BLOCKED_SEEN,
-    evidence: "The control connection and the call were set up, and not one GRE packet came for the call, from whatever address.",
+    evidence: "The control connection and the call were set up, and not one GRE packet came for the call, from whatever address. After one and a half seconds of that, this \
+               host's interfaces were watched in front of its own firewall for up to three seconds, and no GRE of this client came by. Where the line says in brackets that nobody \
+               watched, it may be this host's own firewall as well (G-115).",
     server: &[
-        "See whether packets reach this host at all: `tcpdump -n -i any proto 47` while the client tries. If they show, this host's firewall drops them: \
-         `nft insert rule inet filter input ip protocol gre accept` (or `iptables -I INPUT -p gre -j ACCEPT`).",
-        "If they do not show, the fault lies before this host.",
+        "Nobody watched? See whether packets reach this host: `tcpdump -n -i any proto 47` while the client tries. If they show, this host drops them: `gretel doctor`.",
     ],
     network: &[
         "A router in front of this server must forward protocol 47 as well as TCP 1723 to it. Many call it \"PPTP pass-through\" or \"VPN server\".",
@@ -120,7 +126,7 @@ pub(super) const NOT_SENT: Verdict = Verdict {
 
 pub(super) const CUT: Verdict = Verdict {
     code: "G-106",
-    title: "The control connection was cut",
+    title: "The control connection was reset",
     sentence: "the control connection was reset in the middle: by the client's system, or by a router between that forgot the connection",
     meaning: "The TCP connection to port 1723 ended with a reset and not with a goodbye. A session cannot live without it.",
     seen: &[
@@ -139,12 +145,12 @@ pub(super) const CONTROL_SILENT: Verdict = Verdict {
     code: "G-107",
     title: "The control connection went silent",
     sentence: "the client no longer answers on the control connection: it lost power or its network, or a router between forgot the connection",
-    meaning: "For a minute nothing came on TCP 1723, not even an answer to our Echo-Request.",
+    meaning: "For a minute nothing came on TCP 1723, not even an answer to our Echo-Request; or the kernel gave up, as nothing that we sent was acknowledged.",
     seen: &[
         "The client's user sees nothing, or that the network is gone",
         "Windows: error 629 or 628",
     ],
-    evidence: "An Echo-Request on the control connection stayed unanswered for a minute.",
+    evidence: "An Echo-Request on the control connection stayed unanswered for a minute, or the kernel reported that TCP timed out or that there is no way to the client.",
     network: &[
         "If it happens to clients that are there: a router between forgets TCP connections too early.",
     ],
@@ -202,6 +208,93 @@ pub(super) const GAVE_UP: Verdict = Verdict {
     ],
     client: &[
         "Its own log tells why it left: `journalctl -t pppd` on Linux, the event log (RasClient) on Windows.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const CLOSED: Verdict = Verdict {
+    code: "G-112",
+    title: "The control connection was closed without a goodbye",
+    sentence: "the client's system closed the control connection without a goodbye: Android hangs up that way, and so does a program that was ended",
+    meaning: "The TCP connection to port 1723 ended in good order (FIN), but neither PPP nor PPTP said goodbye before. A session ends with it.",
+    evidence: "A FIN came; no end of PPP, no Call-Clear-Request and no Stop-Control-Connection-Request before it.",
+    client: &["Not hung up by its user? Its program may have crashed: look into its log."],
+    is_fine: true,
+    ..VERDICT
+};
+
+pub(super) const SHARED_ADDRESS: Verdict = Verdict {
+    code: "G-113",
+    title: "Another client behind the same router has the way",
+    sentence: "another client calls from the same address and got through; this one's GRE does not: the router that both are behind serves one PPTP client at a time",
+    meaning: "Several clients behind one router share its address, and GRE has no ports: the router has to look into call ids to tell them apart. This one does not, so that \
+              what we send goes to one of them, mostly the one that was there first.",
+    seen: GRE_BLOCKED_SEEN,
+    evidence: "While this client's GRE was missing, or ours did not reach it, another session from the same address was up.",
+    network: &[
+        "The router on the clients' side needs a PPTP helper: `modprobe nf_nat_pptp` on Linux and `nf_conntrack_helper=1` or a rule with `helper pptp`; \"PPTP ALG\" or \
+         \"PPTP pass-through\" elsewhere.",
+        "Where there is none: connect the router itself to this server, for all behind it.",
+    ],
+    client: &["Disconnect the other client and try again: if it works then, it is this."],
+    ..VERDICT
+};
+
+pub(crate) const TOO_MANY: Verdict = Verdict {
+    code: "G-114",
+    title: "Too many connections",
+    sentence: "the connection was closed before it began: a limit of this server is reached",
+    meaning: "The server bounds how many control connections there may be, in all and from one address, so that nobody can take all of it.",
+    seen: &["Windows: error 800 or 619", "Linux (pptp): \"Could not open control connection\""],
+    evidence: "The count of connections when this one came; the line tells which limit it was.",
+    server: &[
+        "See who holds them: `gretel who`, and `ss -tn sport = :1723` for those that have not logged in.",
+        "Raise the limit, if these are your users: `[limits]` in gretel.toml.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const OWN_FIREWALL: Verdict = Verdict {
+    code: "G-115",
+    title: "This host drops GRE from the client",
+    sentence: "GRE packets of this client reach this host, and its own firewall drops them",
+    meaning: "IP protocol 47 (GRE) arrives at this host's interface and never at this server. A rule of nftables or iptables stands between.",
+    seen: GRE_BLOCKED_SEEN,
+    evidence: "No GRE packet came for the call, while a look at this host's interfaces, in front of the firewall, saw them come. In brackets stands the rule that drops them; where \
+               none could be found, something else of this host does it.",
+    server: &[
+        "Let it in: `nft insert rule inet filter input ip protocol gre accept`, or `iptables -I INPUT -p gre -j ACCEPT`. Take the table and chain of the rule in brackets.",
+        "`gretel doctor` examines all rules, and prints the command for the right chain.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const REVERSE_PATH: Verdict = Verdict {
+    code: "G-116",
+    title: "The reverse path filter drops GRE",
+    sentence: "GRE packets of this client reach this host by another interface than answers would leave by, and rp_filter drops them",
+    meaning: "With `rp_filter` the kernel takes packets only from the interface through which it would answer. This client's GRE comes by another one.",
+    seen: GRE_BLOCKED_SEEN,
+    evidence: "No GRE packet came for the call, while a look at this host's interfaces saw them come, and the kernel's answer to whether it takes a packet of the client's from that \
+               interface was no (or its counter of reverse path drops rose meanwhile).",
+    server: &[
+        "Make the filter loose on that interface: `sysctl -w net.ipv4.conf.INTERFACE.rp_filter=2`.",
+        "Or give answers the same way back: `ip route get CLIENT` shows the way that they take now.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const OTHER_WAY_OUT: Verdict = Verdict {
+    code: "G-117",
+    title: "Our answers leave by another way",
+    sentence: "our GRE packets leave this host by another interface or with another source address than the client called: routers on the way, or the client, do not take them",
+    meaning: "The client called one address of this host. What goes back has to come from that address, and on many networks by the same line.",
+    seen: GRE_BLOCKED_SEEN,
+    evidence: "The client never heard our packets, and a look at this host's interfaces saw them leave by an interface through which the client's do not come, or with another source address \
+               than the one that was called; the line says in brackets which.",
+    server: &[
+        "Another interface: route by source address: `ip route add default via GATEWAY dev INTERFACE table 100` and `ip rule add from ADDRESS table 100`.",
+        "Another address: a rule of this host's own translates it: `nft list ruleset`, chains of type nat; leave protocol 47 out there.",
     ],
     ..VERDICT
 };

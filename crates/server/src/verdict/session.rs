@@ -13,6 +13,8 @@ pub(super) const ALL: &[&Verdict] = &[
     &OTHER_SOURCE,
     &LOSS,
     &KICKED,
+    &DUPLICATE,
+    &REORDERED,
 ];
 
 pub(super) const LEFT: Verdict = Verdict {
@@ -56,10 +58,9 @@ pub(super) const REPLACED: Verdict = Verdict {
     code: "G-604",
     title: "The user logged in again",
     sentence: "the same user logged in again and took the address over",
-    meaning: "A client whose connection broke comes back, and its old session makes way. Or two devices use one user with one fixed address: they throw each other out.",
-    seen: &["Windows: error 628 or 829, on the device that was there first"],
-    evidence: "A later session of the same user asked for the same address.",
-    server: &["Two devices: give each a user of its own, or `*` in place of the fixed address."],
+    meaning: "A client whose connection broke comes back, and its old session makes way.",
+    seen: &["Nothing, or that the connection broke for a moment"],
+    evidence: "A later session of the same user asked for the same address, from the same place.",
     is_fine: true,
     ..VERDICT
 };
@@ -68,7 +69,7 @@ pub(super) const STOPPED: Verdict = Verdict {
     code: "G-605",
     title: "The server stopped",
     sentence: "the server was stopped",
-    meaning: "The service was stopped or restarted.",
+    meaning: "The service was stopped or restarted. A reload ends no session.",
     evidence: "A signal told the server to stop.",
     is_fine: true,
     ..VERDICT
@@ -139,5 +140,33 @@ pub(super) const KICKED: Verdict = Verdict {
     ],
     evidence: "The command came over the admin socket; the log has its reason.",
     is_fine: true,
+    ..VERDICT
+};
+
+pub(super) const DUPLICATE: Verdict = Verdict {
+    code: "G-611",
+    title: "The user logged in from another place",
+    sentence: "the same user logged in from another place and took the address over: one client that moved, or two that use one user",
+    meaning: "Two sessions of one user want the same address, and the newer one gets it. A client whose network changed (Wi-Fi to mobile) comes back that way; two devices with one user and one \
+              fixed address throw each other out.",
+    seen: &["Windows: error 628 or 829, on the device that was there first"],
+    evidence: "A later session of the same user asked for the same address, and called from another one. If this verdict comes again and again in turn from two addresses, it is two devices: \
+               `gretel history USER`.",
+    server: &["Two devices: give each a user of its own, or `*` in place of the fixed address."],
+    ..VERDICT
+};
+
+pub(super) const REORDERED: Verdict = Verdict {
+    code: "G-612",
+    title: "Many packets overtake each other on the way",
+    sentence: "many of the client's GRE packets come out of order: something between sends them by several ways",
+    meaning: "The line between changes the order of packets. What comes late is used where encryption is stateless; TCP in the tunnel takes it for loss all the same, and is slow.",
+    seen: &["The connection is up and slow"],
+    evidence: "More than one in twenty of the client's GRE packets came after a later one, by their sequence numbers.",
+    network: &[
+        "Two lines that packets are dealt out to one by one (per-packet load balancing, bonding): have flows stay on one line.",
+        "A shaper that treats small and large packets differently: keep protocol 47 in one class.",
+    ],
+    server: &["Stateful MPPE suffers most: leave it stateless (`nomppe-stateful`)."],
     ..VERDICT
 };

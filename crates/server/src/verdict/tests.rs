@@ -13,6 +13,7 @@ use wire::ppp::{Code, Protocol};
 use super::{Evidence, Verdict, catalogue, find};
 use crate::event::{Ended, Event, Summary, TcpEnd};
 use crate::locks::Subject;
+use crate::look::Wire;
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 const STRANGER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 8);
@@ -40,6 +41,7 @@ fn ended(cause: impl Into<Ended>) -> Attempt {
         gre_received: 0,
         gre_sent: 0,
         gre_lost: 0,
+        gre_reordered: 0,
         round_trip: None,
         drops: Vec::new(),
         cause: cause.into(),
@@ -130,6 +132,21 @@ fn offers(options: &[u8]) -> Event {
     from_peer(Protocol::CCP, Code::CONFIGURE_REQUEST, options)
 }
 
+fn cut(how: TcpEnd) -> Event {
+    Event::TcpEnded(how)
+}
+
+fn ipcp() -> Event {
+    from_peer(Protocol::IPCP, Code::CONFIGURE_REQUEST, &[])
+}
+
+/// What was seen on this host's interfaces.
+fn watched(change: impl FnOnce(&mut Wire)) -> Event {
+    let mut wire = Wire { watched: Duration::from_secs(3), ..Wire::default() };
+    change(&mut wire);
+    Event::WireWatched(wire)
+}
+
 fn goodbye() -> Event {
     let message = Message::StopRequest(StopRequest { reason: 1 });
     Event::Control(control::Event::Message { direction: Direction::Received, message })
@@ -146,8 +163,48 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
         (ended(Cause::NoAnswer).saw(Event::WrongPeer { from: STRANGER, call_id: 1 }), &["G-103"]),
         (ended(Cause::NoAnswer).saw(Event::UnknownCall { from: CLIENT, call_id: 9 }), &["G-104"]),
         (ended(Cause::NoAnswer).saw(host_failed(super::SENDING)), &["G-105"]),
-        (closed().let_in().connection_saw(Event::TcpEnded(TcpEnd::Reset)), &["G-106"]),
-        (closed().worked().connection_saw(Event::TcpEnded(TcpEnd::Reset)), &["G-106"]),
+        (
+            ended(Cause::NoAnswer).saw(watched(|wire| {
+                (wire.came, wire.rule) = (1, Some("ip protocol 47 drop".into()));
+            })),
+            &["G-115"],
+        ),
+        (
+            ended(Cause::NoAnswer).saw(watched(|wire| {
+                (wire.came, wire.reverse_path) = (1, true);
+            })),
+            &["G-116"],
+        ),
+        (ended(Cause::NoAnswer).saw(watched(|wire| wire.went = 3)), &["G-101"]),
+        (
+            ended(Cause::NoAnswer).saw(gre()).saw(asks()).saw(asks()).saw(watched(|wire| {
+                (wire.came, wire.came_by) = (1, Some("eth0".into()));
+                (wire.went, wire.went_by) = (1, Some("eth1".into()));
+            })),
+            &["G-117"],
+        ),
+        (
+            ended(Cause::NoAnswer)
+                .saw(gre())
+                .saw(asks())
+                .saw(asks())
+                .saw(watched(|wire| wire.went_from = Some(STRANGER))),
+            &["G-117"],
+        ),
+        (
+            ended(Cause::NoAnswer)
+                .saw(gre())
+                .saw(asks())
+                .saw(asks())
+                .saw(Event::SharesAddress { sessions: 1 }),
+            &["G-113"],
+        ),
+        (ended(Cause::NoAnswer).saw(Event::SharesAddress { sessions: 2 }), &["G-113"]),
+        (closed().let_in().connection_saw(cut(TcpEnd::Reset)), &["G-106"]),
+        (closed().worked().connection_saw(cut(TcpEnd::TimedOut)), &["G-107"]),
+        (closed().worked().connection_saw(cut(TcpEnd::Closed)), &["G-112"]),
+        (closed().let_in().connection_saw(cut(TcpEnd::Closed)), &["G-111"]),
+        (closed().worked().connection_saw(cut(TcpEnd::Reset)), &["G-106"]),
         (closed().worked().connection_saw(Event::Control(control::Event::EchoMissing)), &["G-107"]),
         (ended(CallEnd::ClearedByPeer).with(|s| s.duration = Duration::from_secs(1)), &["G-111"]),
         (closed().let_in(), &["G-111"]),
@@ -159,12 +216,25 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
             ended(Cause::AuthenticationFailed).saw(denied(b"D\\anna", DenyReason::UnknownUser)),
             &["G-202"],
         ),
+        (
+            ended(Cause::AuthenticationFailed).saw(denied(b"anna", DenyReason::OtherServer)),
+            &["G-211"],
+        ),
+        (ended(Cause::AuthenticationFailed).saw(denied(b"anna", DenyReason::NotAscii)), &["G-212"]),
         // Windows hangs up by itself when it is denied.
         (
             ended(CallEnd::ClearedByPeer).saw(gre()).saw(denied(b"a", DenyReason::WrongPassword)),
             &["G-203"],
         ),
         (ended(Cause::NoCommonAuthentication), &["G-204"]),
+        (
+            ended(Cause::NoCommonAuthentication).saw(from_peer(
+                Protocol::LCP,
+                Code::CONFIGURE_NAK,
+                &[3, 4, 0xc0, 0x23],
+            )),
+            &["G-213"],
+        ),
         (ended(Cause::AuthenticationRejected), &["G-205"]),
         (ended(Cause::AuthenticationTimeout(Method::MsChapV2)), &["G-206"]),
         (
@@ -180,13 +250,20 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
         (ended(Cause::Looped), &["G-302"]),
         (ended(Cause::EncryptionRefused).let_in(), &["G-303"]),
         (ended(Cause::EncryptionRefused).let_in().saw(offers(&MPPE_128)), &["G-303"]),
+        (
+            ended(Cause::EncryptionRefused)
+                .let_in()
+                .saw(Event::ProtocolRejected { protocol: Protocol::CCP }),
+            &["G-306"],
+        ),
         (ended(Cause::NoKeys).let_in(), &["G-304"]),
         (ended(Cause::EncryptionRefused).let_in().saw(offers(&MPPE_40)), &["G-305"]),
         (ended(Cause::PeerTerminated(Vec::new())).let_in().saw(offers(&MPPE_40)), &["G-305"]),
         (ended(Cause::AddressRefused(None)).let_in(), &["G-402"]),
         (ended(Cause::LocalAddressRefused).let_in(), &["G-403"]),
         (ended(Cause::NoNetworkProtocol).let_in(), &["G-404"]),
-        (ended(Cause::NotConverging(Protocol::IPCP)).let_in(), &["G-405"]),
+        (ended(Cause::NotConverging(Protocol::IPCP)).let_in().saw(ipcp()), &["G-405"]),
+        (ended(Cause::NotConverging(Protocol::IPCP)).let_in(), &["G-406"]),
         (ended(Cause::Local("no interface")).let_in().saw(host_failed("set up")), &["G-501"]),
         (
             ended(CallEnd::ClearedByPeer).worked().saw(Event::NoProxyArpInterface),
@@ -201,15 +278,21 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
         (ended(Cause::PeerTerminated(Vec::new())).worked(), &["G-601"]),
         (closed().worked(), &["G-601"]),
         (
-            closed()
-                .worked()
-                .connection_saw(Event::TcpEnded(TcpEnd::Reset))
-                .connection_saw(goodbye()),
+            closed().worked().connection_saw(cut(TcpEnd::Reset)).connection_saw(goodbye()),
             &["G-601"],
         ),
         (ended(Cause::Local("idle")).worked().saw(Event::Idle), &["G-602"]),
         (ended(Cause::Local("limit")).worked().saw(Event::TrafficLimit), &["G-603"]),
-        (ended(Cause::Local("again")).worked().saw(Event::Replaced), &["G-604"]),
+        (
+            ended(Cause::Local("again")).worked().saw(Event::Replaced { by: CLIENT, moved: false }),
+            &["G-604"],
+        ),
+        (
+            ended(Cause::Local("again"))
+                .worked()
+                .saw(Event::Replaced { by: STRANGER, moved: true }),
+            &["G-611"],
+        ),
         (ended(Cause::Local("stop")).worked(), &["G-605"]),
         (
             ended(Cause::Local("kicked")).worked().saw(Event::Kicked { reason: "no".into() }),
@@ -227,6 +310,10 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
             &["G-601", "G-608"],
         ),
         (ended(CallEnd::ClearedByPeer).worked().with(|s| s.gre_lost = 100), &["G-601", "G-609"]),
+        (
+            ended(CallEnd::ClearedByPeer).worked().with(|s| s.gre_reordered = 100),
+            &["G-601", "G-612"],
+        ),
     ]
 }
 
@@ -292,7 +379,9 @@ fn a_connection_without_a_session_gets_its_verdict() {
 fn every_verdict_of_the_catalogue_can_be_reached() {
     let sessions = attempts().into_iter().flat_map(|(_, codes)| codes.iter().copied());
     let connections = connections().into_iter().filter_map(|(_, code)| code);
-    let reached: Vec<_> = sessions.chain(connections).collect();
+    // These are told without an attempt: a connection that was refused, a server that does not start.
+    let others = [super::TOO_MANY.code, super::PORT_TAKEN.code];
+    let reached: Vec<_> = sessions.chain(connections).chain(others).collect();
     for verdict in catalogue() {
         assert!(reached.contains(&verdict.code), "{} is never given", verdict.code);
     }

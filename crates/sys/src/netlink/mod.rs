@@ -11,6 +11,7 @@ mod link;
 mod neighbour;
 mod next_hop;
 mod route;
+mod way;
 
 use std::io;
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub use link::{Interface, proxy_arp_interface};
 pub use neighbour::ProxyNeighbour;
 pub use next_hop::{Changes, Neighbour, Path};
 pub use route::Route;
+pub use way::Way;
 
 /// What our routes and proxy neighbours have as their protocol (`rtm_protocol`), by which they are told from others' after a crash. Not assigned
 /// in the kernel's `rtnetlink.h`; the number of GRE.

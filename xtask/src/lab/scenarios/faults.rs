@@ -28,7 +28,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         serve(world, &Files::SHIPPED)?;
         world.server.sh(&wall("input", "ip protocol 47 drop"))?;
         let caller = caller(world)?;
-        ends_with(world, &caller, "G-101")
+        ends_with(world, &caller, "G-115")
     }),
     fault("fault: GRE is dropped on its way back", |world| {
         blocked(world, "input", "drop", "G-102")
@@ -61,7 +61,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     }),
     fault("fault: the user has another server's name", |world| {
         let files = Files { secrets: "anna l2tpd secret *\n", ..Files::SHIPPED };
-        login(world, &files, "anna", "secret", "G-201")
+        login(world, &files, "anna", "secret", "G-211")
     }),
     fault("fault: the client puts a domain in front of its name", |world| {
         login(world, &Files::SHIPPED, "OFFICE\\anna", "secret", "G-202")
@@ -74,7 +74,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         login(world, &files, "anna", "secret", "G-207")
     }),
     fault("fault: the client knows only PAP", |world| {
-        stock(world, "refuse-chap refuse-mschap refuse-mschap-v2 refuse-eap", "G-204")
+        stock(world, "refuse-chap refuse-mschap refuse-mschap-v2 refuse-eap", "G-213")
     }),
     fault("fault: the client refuses encryption", |world| stock(world, "nomppe", "G-303")),
     fault("fault: the client encrypts with 40 bits only", |world| {
@@ -142,7 +142,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         let mut second = Caller::new(world, "second", "10.99.0.10")?;
         second.connect()?;
         second.disconnect()?;
-        told(world, ADDRESS, "G-604")
+        told(world, ADDRESS, "G-611")
     }),
     fault("fail2ban's filter finds failed logins with their addresses and nothing else", fail2ban),
     fault("a healthy session gets no fault for a verdict, and the server's end neither", healthy),

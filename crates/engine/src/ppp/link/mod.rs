@@ -391,6 +391,7 @@ impl Link {
     fn handle_protocol_reject(&mut self, now: Instant, data: &[u8]) {
         let Some(number) = data.first_chunk::<2>() else { return };
         let protocol = Protocol(u16::from_be_bytes(*number));
+        self.event(Event::ProtocolRejected(protocol));
         match protocol {
             Protocol::LCP => {
                 let mut steps = Vec::new();

@@ -8,7 +8,7 @@ mod walk;
 
 use std::net::Ipv4Addr;
 
-pub use walk::Verdict;
+pub use walk::{Blame, Verdict};
 
 /// IP protocol number of TCP.
 pub const TCP: u8 = 6;
