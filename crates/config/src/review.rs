@@ -46,6 +46,22 @@ impl Config {
         Diagnostics(honoured.map(note).collect())
     }
 
+    /// An error about an option, where it was said last.
+    pub fn blame(&self, option: &str, message: String, remedy: String) -> Diagnostic {
+        let said = self.origins.iter().rev().find(|origin| origin.name == option);
+        let column = |origin: &Origin| origin.place.start - origin.place.line_start + 1;
+        Diagnostic {
+            severity: Severity::Error,
+            file: said.map(|origin| origin.file.to_path_buf()).unwrap_or_default(),
+            line: said.map_or(0, |origin| origin.line),
+            column: said.map_or(1, column),
+            text: None,
+            span: 0..0,
+            message: harmless(&message),
+            remedy,
+        }
+    }
+
     /// What is odd about the users in `chap-secrets`: nobody can log in, or somebody who may have no address.
     pub fn review_users(&self, path: &Path, secrets: &Secrets) -> Diagnostics {
         let mut diagnostics = Diagnostics::default();

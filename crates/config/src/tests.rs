@@ -214,7 +214,6 @@ fn what_cannot_be_left_out_is_an_error_with_what_to_do() {
         ("plugin radius.so", "chap-secrets"),
         ("plugin /usr/lib/pppd/2.4.9/winbind.so", "NT hash"),
         ("plugin acct.so", "remove the line"),
-        ("pass-filter 'tcp port 80'", "nftables"),
         ("require-eap", "require-mschap-v2"),
         ("dryrun", "gretel check"),
     ] {

@@ -1,8 +1,10 @@
 //! What the control plane tells a worker.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use engine::data::Config;
+use engine::data::filter::Filters;
 use engine::ppp::{Framing, Keys, NetworkPermit};
 use sys::tun::Tun;
 
@@ -66,6 +68,8 @@ pub enum Command {
     ResetTransmit,
     /// The peer sent a CCP Reset-Ack.
     ReceiveResetAcked,
+    /// From now on only packets that match may pass, or count as traffic.
+    Filters(Arc<Filters>),
     /// Network packets may pass. A later permit replaces an earlier one.
     OpenNetwork {
         /// What may pass.

@@ -6,6 +6,7 @@ use config::{Config, Diagnostics, Network, Secrets, SecretsFile};
 use sys::netlink::Netlink;
 
 use crate::files::Files;
+use crate::filters::filters;
 
 /// What was found.
 #[derive(Debug)]
@@ -32,6 +33,9 @@ impl Files {
             // PAP users may be in chap-secrets too, so the other file need not be there.
             if config.pap && config.pap_secrets.exists() {
                 users += look_at(config, &mut pap, &mut diagnostics);
+            }
+            if let Err(fault) = filters(&config.options) {
+                diagnostics.0.push(fault.diagnostic(config));
             }
             let found = config.review_addresses(&self.paths.pptpd_conf, &networks());
             diagnostics.0.extend(found.0);

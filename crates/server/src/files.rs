@@ -16,6 +16,7 @@ use engine::ppp::{EchoConfig, InterfaceIds, LcpConfig, MppeNeed, MppePolicy, Sta
 use wire::Escaped;
 
 use crate::auth::{Addresses, Own, Pam, User, Users};
+use crate::filters::filters;
 use crate::history::Bounds;
 use crate::host::Wtmp;
 use crate::leases::Slot;
@@ -48,6 +49,13 @@ impl Files {
     pub fn read(&self) -> Result<(Settings, Box<dyn Users>, Diagnostics), Diagnostics> {
         let (config, mut diagnostics) = Config::load(&self.paths, &self.host_name)?;
         let mut settings = settings(&config);
+        match filters(&config.options) {
+            Ok(filters) => settings.filters = filters,
+            Err(fault) => {
+                diagnostics.0.push(fault.diagnostic(&config));
+                return Err(diagnostics);
+            }
+        }
         if let Some(listen) = self.listen {
             settings.listen = vec![listen];
         }
@@ -355,12 +363,20 @@ fn find_in(
     };
     let mut addresses = entry.rules(&config::resolve_host, remarks);
     addresses.append(&everybodys.options.allow_ip, &config::resolve_host);
-    let own = entry.has_options().then(|| own(entry, &path, everybodys, remarks));
+    let own = match entry.has_options() {
+        true => Some(own(entry, &path, everybodys, remarks)?),
+        false => None,
+    };
     Some(User { secret, addresses: Box::new(addresses), own })
 }
 
-/// What the options behind `--` make of everybody's settings.
-fn own(entry: &Entry, path: &Path, everybodys: &Everybodys<'_>, remarks: &mut Vec<String>) -> Own {
+/// What the options behind `--` make of everybody's settings; `None` where they name a filter that cannot be.
+fn own(
+    entry: &Entry,
+    path: &Path,
+    everybodys: &Everybodys<'_>,
+    remarks: &mut Vec<String>,
+) -> Option<Own> {
     let (options, found) = entry.options(everybodys.options, path, &config::resolve_host);
     remarks.extend(found.0.iter().map(ToString::to_string));
     let mut settings = with_options(everybodys.settings, &options);
@@ -369,7 +385,18 @@ fn own(entry: &Entry, path: &Path, everybodys: &Everybodys<'_>, remarks: &mut Ve
     {
         settings.mppe.stateful = Stateful::Preferred;
     }
-    Own { settings: Rc::new(settings), local: options.local, remote: options.remote }
+    let filter =
+        |options: &PppOptions| (options.pass_filter.clone(), options.active_filter.clone());
+    if filter(&options) != filter(everybodys.options) {
+        match filters(&options) {
+            Ok(filters) => settings.filters = filters,
+            Err(fault) => {
+                remarks.push(format!("{}:{}: {fault}", path.display(), entry.line));
+                return None;
+            }
+        }
+    }
+    Some(Own { settings: Rc::new(settings), local: options.local, remote: options.remote })
 }
 
 impl Addresses for AddressRules {

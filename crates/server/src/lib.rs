@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod event;
 mod examine;
 mod files;
+mod filters;
 pub mod history;
 pub mod host;
 mod inform;

@@ -443,6 +443,9 @@ impl Session {
             interface.record_login(wtmp, user, *self.source.peer().ip(), &self.source);
         }
         let tun = self.tun.take();
+        if let Some(filters) = self.settings.filters.clone() {
+            self.command(Command::Filters(filters));
+        }
         self.command(Command::OpenNetwork { permit, tun });
         if let Some(scripts) = &mut self.scripts {
             if let Some(ipv4) = permit.ipv4() {

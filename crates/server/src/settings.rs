@@ -3,9 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::auth::Method;
+use engine::data::filter::Filters;
 use engine::ppp::{InterfaceIds, LcpConfig, LinkConfig, MppePolicy, ServerConfig, Side, Timers};
 
 use crate::auth::Pam;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub relay: Option<String>,
     /// A file that log lines go to as well.
     pub log_file: Option<PathBuf>,
+    /// What packets must match to pass, and to count as traffic.
+    pub filters: Option<Arc<Filters>>,
     /// The directory of the history, where the configuration says.
     pub history_directory: Option<PathBuf>,
     /// How much of the past is kept.
@@ -234,6 +238,7 @@ impl Settings {
             proxy_arp: false,
             relay: None,
             log_file: None,
+            filters: None,
             history_directory: None,
             history: crate::history::Bounds::default(),
             pid_file: None,

@@ -1,4 +1,4 @@
-//! What the operating system has to do for Gretel: TUN devices, raw GRE sockets, netlink, epoll, PAM. The only crate with `unsafe` in it;
+//! What the operating system has to do for Gretel: TUN devices, raw GRE sockets, netlink, epoll, PAM, libpcap's compiler. The only crate with `unsafe` in it;
 //! every block says why it is sound.
 //!
 //! Nothing here knows a protocol above IP, but for the packet filter that sorts GRE packets by call id ([`raw`]).
@@ -12,6 +12,7 @@ pub mod netlink;
 pub mod nft;
 pub mod packet;
 pub mod pam;
+pub mod pcap;
 pub mod ppp;
 pub mod process;
 pub mod raw;

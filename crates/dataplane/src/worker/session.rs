@@ -85,6 +85,7 @@ impl Session {
             Command::KeysGone => self.path.remove_keys(),
             Command::ResetTransmit => self.path.reset_transmit(),
             Command::ReceiveResetAcked => self.path.receive_reset_acked(io.now),
+            Command::Filters(filters) => self.path.set_filters(filters),
             Command::OpenNetwork { permit, tun } => {
                 self.path.open_network(permit);
                 self.tun = tun.or(self.tun.take());
@@ -234,7 +235,7 @@ impl Session {
         };
         if let Ok(Outbound { packet, seal, tos }) = planned {
             io.outgoing.push(packet, seal, &self.route, self.tos.outer(tos));
-            self.counters.last_activity().set(io.now.as_nanos());
+            self.note_activity(io);
             self.first(io, First::GreSent);
             self.first(io, First::PacketSent);
             io.flush_if_full(self.path.send_keys());
@@ -302,6 +303,8 @@ impl Session {
             io.outgoing.push(0..len, None, &self.route, 0);
             io.flush_if_full(self.path.send_keys());
         }
+        // What this server itself says is no traffic.
+        self.path.take_activity();
     }
 
     fn send_ack(&mut self, io: &mut Io) {
@@ -329,9 +332,16 @@ impl Session {
         self.write(io, &[IoSlice::new(&Header::default().emit()), IoSlice::new(packet)], 1)
     }
 
+    /// An IP packet has passed, which may count as traffic.
+    fn note_activity(&mut self, io: &Io) {
+        if self.path.take_activity() {
+            self.counters.last_activity().set(io.now.as_nanos());
+        }
+    }
+
     /// An IP packet came that was allowed into the network.
     fn arrived(&mut self, io: &Io, packet: &[u8]) {
-        self.counters.last_activity().set(io.now.as_nanos());
+        self.note_activity(io);
         self.first(io, First::PacketReceived);
         if is_dhcp_request(packet) && self.dhcp.allow(io.now).is_some() {
             let (call, generation, packet) = (self.call, self.generation, packet.to_vec());

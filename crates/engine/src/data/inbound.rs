@@ -7,6 +7,7 @@ use crypto::mppe::{self, OpenError, Planned, SessionKey};
 use wire::gre;
 use wire::ppp::{self, Protocol};
 
+use super::filter::Direction;
 use super::ip::{self, Source};
 use super::reorder::Expired;
 use super::{
@@ -278,15 +279,17 @@ impl DataPath {
         protocol: Protocol,
         information: Range<usize>,
     ) -> Result<Inbound, DropReason> {
-        let Some(permit) = &self.permit else { return Err(DropReason::NetworkClosed) };
+        let permit = self.permit.ok_or(DropReason::NetworkClosed)?;
         let bytes = &mut packet[information.clone()];
         let (len, source) = ip::inspect(bytes).ok_or(DropReason::MalformedIp)?;
-        check_network(permit, protocol, source, self.config.check_source)?;
-        if !ip::take_over_ecn(&mut bytes[..len], self.outer_ecn) {
+        let bytes = &mut bytes[..len];
+        check_network(&permit, protocol, source, self.config.check_source)?;
+        self.filter(Direction::In, protocol, bytes)?;
+        if !ip::take_over_ecn(bytes, self.outer_ecn) {
             return Err(DropReason::Congestion);
         }
         if self.config.clamp_mss {
-            clamp_mss(&mut bytes[..len], permit.mtu());
+            clamp_mss(bytes, permit.mtu());
         }
         self.stats.received_packets += 1;
         self.stats.received_bytes += len as u64;

@@ -1,5 +1,6 @@
 //! What a worker does to each packet of a call: GRE, PPP framing, MPPE, and the gates between the peer and the network.
 
+pub mod filter;
 mod inbound;
 mod ip;
 mod mss;
@@ -12,11 +13,14 @@ pub use mss::clamp_mss;
 pub use outbound::{HEADROOM, Outbound};
 pub use reason::{DropReason, Drops};
 
+use alloc::sync::Arc;
 use core::ops::Range;
 use core::time::Duration;
 
 use crypto::mppe::{Mode, Opener, PacketKeys, Sealer};
+use filter::{Direction, Filters};
 use reorder::Reorder;
+use wire::ppp::Protocol;
 
 use crate::Instant;
 use crate::gre::{self, Sequencer};
@@ -97,6 +101,9 @@ pub struct DataPath {
     is_prepared: bool,
     /// The ECN field of the IP packet around the one that is taken.
     outer_ecn: u8,
+    filters: Option<Arc<Filters>>,
+    /// A packet that counts as traffic has passed since it was last asked.
+    is_active: bool,
     stats: Stats,
 }
 
@@ -143,6 +150,8 @@ impl DataPath {
             opener: None,
             is_prepared: false,
             outer_ecn: 0,
+            filters: None,
+            is_active: false,
             stats: Stats::default(),
         }
     }
@@ -232,6 +241,37 @@ impl DataPath {
     /// Takes the ECN field of the IP packets around those that are given from now on: their congestion marks are handed on (RFC 6040 §4.2).
     pub fn set_outer_ecn(&mut self, ecn: u8) {
         self.outer_ecn = ecn;
+    }
+
+    /// From now on only packets that match may pass, or count as traffic.
+    pub fn set_filters(&mut self, filters: Arc<Filters>) {
+        self.filters = Some(filters);
+    }
+
+    /// Whether an IP packet that counts as traffic has passed since this was last asked.
+    pub fn take_activity(&mut self) -> bool {
+        core::mem::take(&mut self.is_active)
+    }
+
+    /// Looks at a packet that would pass as its filters do.
+    fn filter(
+        &mut self,
+        direction: Direction,
+        protocol: Protocol,
+        packet: &[u8],
+    ) -> Result<(), DropReason> {
+        let Some(filters) = &self.filters else {
+            self.is_active = true;
+            return Ok(());
+        };
+        let matches = |program: &Option<filter::Program>| {
+            program.as_ref().is_none_or(|program| program.matches(direction, protocol, packet))
+        };
+        if !matches(&filters.pass) {
+            return Err(DropReason::Filtered);
+        }
+        self.is_active |= matches(&filters.active);
+        Ok(())
     }
 
     /// When an acknowledgement must leave in an [`ack_frame`](Self::ack_frame). `None`: nothing to acknowledge.

@@ -6,6 +6,7 @@ use crypto::mppe::{self, Sealer, SessionKey};
 use wire::gre::Header;
 use wire::ppp::Protocol;
 
+use super::filter::Direction;
 use super::ip::{self, Source};
 use super::{DataPath, DropReason, clamp_mss};
 use crate::Instant;
@@ -153,8 +154,8 @@ impl DataPath {
     }
 
     /// The gates: which protocol an IP packet is sent as, if it may be.
-    fn may_send(&self, packet: &[u8]) -> Result<Protocol, DropReason> {
-        let permit = self.permit.as_ref().ok_or(DropReason::NetworkClosed)?;
+    fn may_send(&mut self, packet: &[u8]) -> Result<Protocol, DropReason> {
+        let permit = self.permit.ok_or(DropReason::NetworkClosed)?;
         let (len, source) = ip::inspect(packet).ok_or(DropReason::MalformedIp)?;
         let (protocol, open) = match source {
             Source::V4(_) => (Protocol::IPV4, permit.ipv4().is_some()),
@@ -165,7 +166,7 @@ impl DataPath {
             () if len != packet.len() => Err(DropReason::MalformedIp),
             () if len > usize::from(permit.mtu()) => Err(DropReason::Oversize),
             () if permit.encryption_required() && self.sealer.is_none() => Err(DropReason::NoKeys),
-            () => Ok(protocol),
+            () => self.filter(Direction::Out, protocol, packet).map(|()| protocol),
         }
     }
 

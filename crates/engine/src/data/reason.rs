@@ -42,11 +42,13 @@ pub enum DropReason {
     NoRoom,
     /// Congestion was marked on the way, and its ends do not know ECN (RFC 6040 §4.2).
     Congestion,
+    /// The packet filter does not let it pass.
+    Filtered,
 }
 
 impl DropReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::MalformedGre,
         Self::WrongCall,
         Self::EmptyPayload,
@@ -66,6 +68,7 @@ impl DropReason {
         Self::SpoofedSource,
         Self::NoRoom,
         Self::Congestion,
+        Self::Filtered,
     ];
 
     /// A label for metrics and logs.
@@ -91,6 +94,7 @@ impl DropReason {
             Self::SpoofedSource => "spoofed-source",
             Self::NoRoom => "no-room",
             Self::Congestion => "congestion",
+            Self::Filtered => "filtered",
         }
     }
 }

@@ -76,6 +76,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "packets that pass-filter does not let pass are dropped, and only those of active-filter end idleness",
+        compared: true,
+        run: filters,
+    },
+    Scenario {
         name: "unit, allow-ip and ipv6 give a session its number and addresses",
         compared: true,
         run: numbers,
@@ -201,6 +206,19 @@ fn traffic_limit(world: &mut World) -> Result<()> {
     let flood = format!("ping -n -q -c 40 -i 0.02 -W 1 -s 1000 {INNER} || true");
     world.client()?.guest.sh(20, &flood)?;
     wait_for_log(&mut *world.server, "Traffic limit reached", Duration::from_secs(10))?;
+    world.end_and_check()
+}
+
+fn filters(world: &mut World) -> Result<()> {
+    let options = "require-mschap-v2\nrequire-mppe-128\nidle 3\nactive-filter tcp\npass-filter 'not icmp or len < 500'\n";
+    world.serve(&Files { options, ..Files::SHIPPED })?;
+    world.call("require-mppe-128")?.address()?;
+    let ping = |size| format!("ping -n -q -c 3 -i 0.2 -W 1 -s {size} {INNER}");
+    world.client()?.guest.sh(10, &ping(100))?;
+    world.client()?.guest.sh(10, &format!("! {}", ping(800)))?;
+    // Pings pass, and are no traffic.
+    world.client()?.guest.sh(30, &format!("ping -n -q -i 0.5 -w 8 -s 100 {INNER} || true"))?;
+    wait_for_log(&mut *world.server, "Terminating connection due to lack of activity", SOON)?;
     world.end_and_check()
 }
 

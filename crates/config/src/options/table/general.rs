@@ -31,26 +31,24 @@ pub(super) const OPTIONS: &[PppOption] = &[
             Ok(())
         },
     ),
-    PppOption::ignored(
+    PppOption::honoured(
         &["active-filter"],
         Some("FILTER"),
-        "only packets that match count as traffic for `idle`",
-        "every packet counts; remove it",
-    )
-    .read(|o, v| {
-        o.active_filter = Some(v.text());
-        Ok(())
-    }),
-    PppOption::refused(
+        "only packets that match count as traffic for `idle` (an expression of libpcap's, which must be there)",
+        |o, v| {
+            o.active_filter = Some(v.text());
+            Ok(())
+        },
+    ),
+    PppOption::honoured(
         &["pass-filter"],
         Some("FILTER"),
-        "only packets that match pass",
-        "filter with nftables on the ppp interfaces, and remove it",
-    )
-    .read(|o, v| {
-        o.pass_filter = Some(v.text());
-        Ok(())
-    }),
+        "only packets that match pass (an expression of libpcap's, which must be there)",
+        |o, v| {
+            o.pass_filter = Some(v.text());
+            Ok(())
+        },
+    ),
     PppOption::honoured(
         &["maxconnect"],
         Some("SECONDS"),

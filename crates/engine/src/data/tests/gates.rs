@@ -170,3 +170,39 @@ fn frames_of_the_link_leave_as_they_are() {
     assert_eq!(path.outbound_frame(NOW, &lcp, &mut out[..20]), Err(DropReason::NoRoom));
     assert_eq!(path.outbound_frame(NOW, &[0; 70_000], &mut out), Err(DropReason::Oversize));
 }
+
+#[test]
+fn filters_keep_packets_out_both_ways_and_say_which_count_as_traffic() {
+    use crate::data::filter::{Filters, Instruction, Program};
+    // A packet matches when its 24th byte, the last of an IPv4 destination behind the four before the packet, is this.
+    let ends_in = |last| {
+        let one = |code, if_true, if_false, k| Instruction { code, if_true, if_false, k };
+        let (load, compare) = (one(0x30, 0, 0, 23), one(0x15, 0, 1, last));
+        Program::new(&[load, compare, one(0x06, 0, 0, 1), one(0x06, 0, 0, 0)])
+    };
+    let to = |source, last: u8| {
+        let mut packet = ipv4(source, 60, 0);
+        packet[19] = last;
+        packet
+    };
+    let mut path = clear();
+    assert!(!path.take_activity());
+    send(&mut path, &to(SERVER, 5));
+    assert!(path.take_activity() && !path.take_activity(), "without filters everything counts");
+    path.set_filters(Arc::new(Filters { pass: ends_in(7), active: None }));
+    let mut seq = 0;
+    let mut from = |path: &mut DataPath, last| {
+        seq += 1;
+        let packet = gre(Some(seq), None, &frame(Protocol::IPV4, &to(CLIENT, last)));
+        receive(path, NOW, &packet)
+    };
+    assert!(from(&mut path, 7).is_ok());
+    assert_eq!(from(&mut path, 8), dropped(DropReason::Filtered));
+    let result = path.outbound_ip(NOW, &to(SERVER, 8), &mut [0; 200]);
+    assert_eq!(result, Err(DropReason::Filtered));
+    assert_eq!(path.stats().drops.get(DropReason::Filtered), 2);
+    assert!(path.take_activity());
+    path.set_filters(Arc::new(Filters { pass: None, active: ends_in(7) }));
+    assert!(from(&mut path, 8).is_ok() && !path.take_activity());
+    assert!(from(&mut path, 7).is_ok() && path.take_activity());
+}
