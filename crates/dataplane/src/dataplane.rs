@@ -11,10 +11,12 @@ use sys::raw::GreSocket;
 use sys::tun::{Tun, queue_of};
 
 use crate::counters::WorkerTotals;
+use crate::gre_path::{GrePath, Opened, Sockets};
 use crate::hand_over::HandOver;
+use crate::hops::{Ends, Hops};
 use crate::mailbox::{Letter, Mailbox};
 use crate::reaper::{self, Remains};
-use crate::worker::Worker;
+use crate::worker::{Fast, GreIo, Worker};
 use crate::{Command, Counters, NewCall, Notice, Totals};
 
 /// Takes a notice, or gives it back when there is no room for it.
@@ -39,6 +41,8 @@ pub struct Settings<'a> {
     pub device: Option<&'a str>,
     /// How packets are moved.
     pub io: IoMode,
+    /// How GRE packets leave and come.
+    pub path: GrePath<'a>,
 }
 
 /// All workers. Dropping it ends them and closes every call's interface.
@@ -46,6 +50,9 @@ pub struct Dataplane {
     workers: Vec<Handle>,
     /// Whether calls without an interface of their own share one.
     is_shared: bool,
+    opened: Opened,
+    /// Where packets leave past raw sockets.
+    hops: Option<Hops>,
     /// Lives on the last sender; the workers have the others.
     reaper: Option<Sender<Remains>>,
     reaper_thread: Option<JoinHandle<()>>,
@@ -74,16 +81,24 @@ impl Dataplane {
         let notify: Arc<Notify> = Arc::new(notify);
         let is_ending = Arc::new(AtomicBool::new(false));
         let (reaper, reaper_thread) = reaper::start(Arc::clone(&notify), Arc::clone(&is_ending))?;
+        let sockets = Sockets::open(settings.path, settings.workers.max(1));
+        let need_hops = sockets.need_hops();
         let mut dataplane = Self {
             workers: Vec::new(),
             is_shared: false,
+            opened: sockets.opened,
+            hops: None,
             reaper: Some(reaper.clone()),
             reaper_thread: Some(reaper_thread),
             is_ending,
         };
-        for index in 0..settings.workers.max(1) {
-            let handle = start_worker(index, settings, &notify, &reaper)?;
+        for (index, fast) in sockets.fast.into_iter().enumerate() {
+            let handle = start_worker(index, settings, fast, &notify, &reaper)?;
             dataplane.workers.push(handle);
+        }
+        if need_hops {
+            let mailboxes = dataplane.workers.iter().map(|worker| Arc::clone(&worker.mailbox));
+            dataplane.hops = Some(Hops::start(mailboxes.collect(), sockets.addresses)?);
         }
         Ok(dataplane)
     }
@@ -117,11 +132,20 @@ impl Dataplane {
         !self.is_shared || queue_of(address, workers) == usize::from(our_call_id) % workers
     }
 
+    /// How GRE packets leave and come. Where it is not as wanted, it says why.
+    #[must_use]
+    pub fn gre_path(&self) -> &Opened {
+        &self.opened
+    }
+
     /// Adds a call, under `call.path.our_call_id`. An earlier call of that id is removed first. Gives its figures.
     pub fn add(&self, call: NewCall) -> Arc<Counters> {
         let counters = Arc::new(Counters::default());
         let letter = Letter::Add(call, Arc::clone(&counters));
         self.worker(call.path.our_call_id).mailbox.post(letter);
+        if let Some(hops) = &self.hops {
+            hops.watch(call.path.our_call_id, Ends { peer: call.peer, local: call.local });
+        }
         counters
     }
 
@@ -134,6 +158,9 @@ impl Dataplane {
             Command::CloseNetwork | Command::Remove => Some(None),
             _ => None,
         };
+        if let (Some(hops), Command::Remove) = (&self.hops, &command) {
+            hops.forget(our_call_id);
+        }
         self.worker(our_call_id).mailbox.post(Letter::Command(our_call_id, command));
         if let Some(address) = address.filter(|_| self.is_shared) {
             for worker in &self.workers {
@@ -160,6 +187,7 @@ impl Dataplane {
 impl Drop for Dataplane {
     fn drop(&mut self) {
         self.is_ending.store(true, Ordering::Relaxed);
+        self.hops = None;
         for worker in &self.workers {
             worker.mailbox.post(Letter::Stop);
         }
@@ -181,6 +209,7 @@ impl std::fmt::Debug for Dataplane {
 fn start_worker(
     index: usize,
     settings: Settings<'_>,
+    fast: Fast,
     notify: &Arc<Notify>,
     reaper: &Sender<Remains>,
 ) -> io::Result<Handle> {
@@ -195,7 +224,7 @@ fn start_worker(
     let worker = Worker::new(
         (index, workers),
         settings.io,
-        socket,
+        GreIo::new(socket, fast),
         Arc::clone(&mailbox),
         Arc::clone(&totals),
         Arc::clone(notify),

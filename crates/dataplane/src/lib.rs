@@ -10,7 +10,9 @@
 mod command;
 mod counters;
 mod dataplane;
+mod gre_path;
 mod hand_over;
+mod hops;
 mod mailbox;
 mod notice;
 pub mod offload;
@@ -21,4 +23,5 @@ mod worker;
 pub use command::{Command, NewCall, TosPolicy};
 pub use counters::{Counters, Snapshot, Totals};
 pub use dataplane::{Dataplane, IoMode, Settings};
+pub use gre_path::{GrePath, Opened};
 pub use notice::{First, Notice};

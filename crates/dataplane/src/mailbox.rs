@@ -10,6 +10,7 @@ use sys::event::EventFd;
 use sys::tun::Tun;
 
 use crate::hand_over::HandOver;
+use crate::hops::{Ends, Way};
 use crate::{Command, Counters, NewCall};
 
 /// A letter to a worker.
@@ -23,6 +24,8 @@ pub(crate) enum Letter {
     Share(Tun, Arc<[HandOver]>),
     /// Which address the call of this id has on the shared interface; every worker knows all.
     Address(u16, Option<Ipv4Addr>),
+    /// The way to the peer of the call of this id, if it is between these addresses.
+    Way(u16, Ends, Option<Way>),
     /// End the thread.
     Stop,
 }

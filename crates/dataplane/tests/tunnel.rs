@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use crypto::mppe::Mode;
-use dataplane::{Command, Dataplane, IoMode, NewCall, Notice, Settings};
+use dataplane::{Command, Dataplane, GrePath, IoMode, NewCall, Notice, Settings};
 
 /// Both ends of a tunnel with keys, interfaces and open network.
 fn open_tunnel(cable: &Cable, mode: Mode, workers: [usize; 2]) -> [Station; 2] {
@@ -160,7 +160,8 @@ fn dropping_the_data_plane_closes_every_interface() {
 fn the_end_does_not_wait_for_somebody_who_hears_nothing_any_more() {
     with_cable(|cable| {
         let dataplane = cable.at(0, || {
-            let settings = Settings { workers: 1, device: None, io: IoMode::Batched };
+            let settings =
+                Settings { workers: 1, device: None, io: IoMode::Batched, path: GrePath::Raw };
             Dataplane::start(settings, Err).unwrap()
         });
         for generation in 0..3 {
@@ -188,7 +189,7 @@ fn a_tcp_connection_carries_bytes_through_the_tunnel_in_super_packets() {
 fn a_kernel_without_super_packets_and_the_naive_way_carry_the_same_bytes() {
     for io in [IoMode::Batched, IoMode::Naive] {
         with_cable(|cable| {
-            let settings = Settings { workers: 1, device: None, io };
+            let settings = Settings { workers: 1, device: None, io, path: GrePath::Raw };
             let _dataplanes = [0, 1].map(|end| {
                 let dataplane = cable.at(end, || Dataplane::start(settings, |_| Ok(())).unwrap());
                 dataplane.add(call(end));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use dataplane::{Dataplane, IoMode, Notice};
+use dataplane::{Dataplane, GrePath, IoMode, Notice};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -77,6 +77,7 @@ pub fn run(
             workers: options.workers,
             device: settings.vrf.as_deref(),
             io: if options.naive_io { IoMode::Naive } else { IoMode::Batched },
+            path: GrePath::Raw,
         };
         let dataplane = Dataplane::start(workers, move |notice| {
             notify.try_send(notice).map_err(TrySendError::into_inner)

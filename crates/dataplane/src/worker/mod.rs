@@ -21,7 +21,7 @@ use crypto::mppe::{PacketKeys, SessionKey};
 use engine::Instant;
 use engine::data::Plan;
 use sys::event::{Epoll, MAX_READY};
-use sys::raw::{BATCH, GreSocket, NotSent, RecvBatch};
+use sys::raw::{BATCH, NotSent, RecvBatch};
 use sys::tun::Tun;
 
 use crate::counters::{WorkerTotals, count};
@@ -31,7 +31,7 @@ use crate::mailbox::{Letter, Mailbox};
 use crate::offload::Join;
 use crate::reaper::Remains;
 use crate::{Command, Counters, IoMode, NewCall, Notice};
-use gre_io::GreIo;
+pub(crate) use gre_io::{Fast, GreIo};
 use limit::OncePerSecond;
 use outbox::Outbox;
 use session::Session;
@@ -112,14 +112,13 @@ impl Worker {
     pub(crate) fn new(
         place: (usize, usize),
         mode: IoMode,
-        socket: GreSocket,
+        gre: GreIo,
         mailbox: Arc<Mailbox>,
         totals: Arc<WorkerTotals>,
         notify: Arc<Notify>,
         reaper: Sender<Remains>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        let gre = GreIo::new(socket);
         gre.watch(&epoll, NETWORK)?;
         epoll.add(&mailbox.bell, MAILBOX)?;
         let limit = match mode {
@@ -206,6 +205,11 @@ impl Worker {
                 Letter::Address(call, address) => {
                     if let Some(shared) = &mut self.io.shared {
                         shared.directory.set(call, address);
+                    }
+                }
+                Letter::Way(call, ends, way) => {
+                    if let Some(session) = &mut self.sessions[usize::from(call)] {
+                        session.set_way(ends, way);
                     }
                 }
                 Letter::Stop => go_on = false,

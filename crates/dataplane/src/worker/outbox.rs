@@ -1,19 +1,36 @@
 //! Packets to peers that leave together: encrypted many at a time, sent with one system call.
 
-use std::net::Ipv4Addr;
+use std::mem;
 use std::ops::Range;
 
 use crypto::mppe::{self, PacketKeys, SessionKey};
 use sys::raw::{BATCH, NotSent, SendBatch};
 
 use super::gre_io::GreIo;
+use crate::hops::{Ends, Way};
 
 /// Where a call's packets go, and where they come from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Route {
-    pub(super) peer: Ipv4Addr,
-    pub(super) local: Ipv4Addr,
-    pub(super) call: u16,
+    pub(super) ends: Ends,
+    call: u16,
+    /// Past the raw socket, where there is such a way and it is known.
+    pub(super) way: Option<Way>,
+}
+
+impl Route {
+    pub(super) fn new(ends: Ends, call: u16) -> Self {
+        Self { ends, call, way: None }
+    }
+
+    /// That of the next packet. With a neighbour that may be gone it is the raw socket's, so that the kernel looks; those behind go on as before.
+    pub(super) fn next(&mut self) -> Self {
+        let mut next = *self;
+        if self.way.as_mut().is_some_and(|way| mem::take(&mut way.is_stale)) {
+            next.way = None;
+        }
+        next
+    }
 }
 
 /// Packets of any calls, in order.
@@ -46,8 +63,11 @@ impl Outbox {
         route: &Route,
         tos: u8,
     ) {
-        self.batch.push(packet, route.peer, route.local, route.call);
+        self.batch.push(packet, route.ends.peer, route.ends.local, route.call);
         self.batch.mark_last(tos, false);
+        if let Some(way) = &route.way {
+            self.batch.route_last(way.hop);
+        }
         self.seals.push(seal);
     }
 

@@ -104,7 +104,7 @@ impl Worker {
         let outer = Outer::parse(packet).ok()?;
         let call = call_id(packet, &outer)?;
         let session = self.sessions[usize::from(call)].as_mut()?;
-        if session.route.peer != outer.source {
+        if session.route.ends.peer != outer.source {
             return None;
         }
         let gre = &packet[outer.start..outer.end];
@@ -131,7 +131,7 @@ impl Worker {
         let Some(session) = &mut self.sessions[usize::from(call)] else {
             return self.unknown_call(outer.source, call);
         };
-        if session.route.peer != outer.source {
+        if session.route.ends.peer != outer.source {
             session.counters.wrong_peer().add_one();
             count(&self.io.totals.wrong_peers);
             if let Some(suppressed) = self.wrong_peers.allow(self.io.now) {

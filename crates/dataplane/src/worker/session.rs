@@ -15,6 +15,7 @@ use wire::gre;
 use super::Io;
 use super::limit::{Bucket, OncePerSecond, Trace};
 use super::outbox::Route;
+use crate::hops::{Ends, Way};
 use crate::offload::{Header, Split};
 use crate::oversize::{self, Fragments};
 use crate::{Command, Counters, First, IoMode, NewCall, Notice, TosPolicy};
@@ -52,7 +53,7 @@ impl Session {
         Self {
             call: call.path.our_call_id,
             generation: call.generation,
-            route: Route { peer: call.peer, local: call.local, call: call.path.our_call_id },
+            route: Route::new(Ends { peer: call.peer, local: call.local }, call.path.our_call_id),
             tos: call.tos,
             path: DataPath::new(call.path),
             tun: None,
@@ -65,6 +66,13 @@ impl Session {
             touched: false,
             happened: [false; 4],
             has_failed_to_send: false,
+        }
+    }
+
+    /// Sets the way to the peer, if that is still between these addresses.
+    pub(super) fn set_way(&mut self, ends: Ends, way: Option<Way>) {
+        if self.route.ends == ends {
+            self.route.way = way;
         }
     }
 
@@ -234,7 +242,7 @@ impl Session {
             }
         };
         if let Ok(Outbound { packet, seal, tos }) = planned {
-            io.outgoing.push(packet, seal, &self.route, self.tos.outer(tos));
+            io.outgoing.push(packet, seal, &self.route.next(), self.tos.outer(tos));
             self.note_activity(io);
             self.first(io, First::GreSent);
             self.first(io, First::PacketSent);
@@ -291,7 +299,7 @@ impl Session {
     fn send_frame(&mut self, io: &mut Io, frame: &[u8]) {
         // A frame that does not fit is counted by the packet path.
         if let Ok(len) = self.path.outbound_frame(io.now, frame, io.outgoing.room()) {
-            io.outgoing.push(0..len, None, &self.route, 0);
+            io.outgoing.push(0..len, None, &self.route.next(), 0);
             self.first(io, First::GreSent);
             io.flush_if_full(self.path.send_keys());
         }
@@ -300,7 +308,7 @@ impl Session {
     fn send_packet(&mut self, io: &mut Io, packet: &[u8]) {
         // Refused packets are counted by the packet path.
         if let Ok(len) = self.path.outbound_ip(io.now, packet, io.outgoing.room()) {
-            io.outgoing.push(0..len, None, &self.route, 0);
+            io.outgoing.push(0..len, None, &self.route.next(), 0);
             io.flush_if_full(self.path.send_keys());
         }
         // What this server itself says is no traffic.
@@ -309,7 +317,7 @@ impl Session {
 
     fn send_ack(&mut self, io: &mut Io) {
         if let Some(len) = self.path.ack_frame(io.outgoing.room()) {
-            io.outgoing.push(0..len, None, &self.route, 0);
+            io.outgoing.push(0..len, None, &self.route.next(), 0);
             io.flush_if_full(self.path.send_keys());
         }
     }

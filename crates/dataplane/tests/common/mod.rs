@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use crypto::mppe::{Mode, StartKey, Strength};
-use dataplane::{Dataplane, IoMode, NewCall, Notice, Settings, TosPolicy};
+use dataplane::{Dataplane, GrePath, IoMode, NewCall, Notice, Settings, TosPolicy};
 use engine::data::Config;
 use engine::ppp::{DirectionKeys, Ipv4Agreed, Keys, NetworkPermit};
 use sys::event::Epoll;
@@ -73,6 +73,12 @@ impl Cable {
 
     /// A data plane at one end.
     pub(crate) fn station(&self, end: usize, workers: usize) -> Station {
+        let settings = Settings { workers, device: None, io: IoMode::Batched, path: GrePath::Raw };
+        self.station_with(end, settings)
+    }
+
+    /// A data plane at one end, set up like this.
+    pub(crate) fn station_with(&self, end: usize, settings: Settings<'_>) -> Station {
         let (sender, notices) = sync_channel(1000);
         let notify = move |notice| {
             sender.try_send(notice).map_err(|refused| match refused {
@@ -80,7 +86,6 @@ impl Cable {
                 | std::sync::mpsc::TrySendError::Disconnected(notice) => notice,
             })
         };
-        let settings = Settings { workers, device: None, io: IoMode::Batched };
         let dataplane = self.at(end, || Dataplane::start(settings, notify).unwrap());
         Station { dataplane, notices }
     }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time;
 
-use dataplane::{Command, Dataplane, First, IoMode, NewCall, Notice, TosPolicy};
+use dataplane::{Command, Dataplane, First, GrePath, IoMode, NewCall, Notice, TosPolicy};
 use engine::Instant;
 use engine::control::{self, Connection, Role};
 use engine::data;
@@ -49,6 +49,7 @@ pub(super) async fn run(
         workers: 1,
         device: None,
         io: if options.naive_io { IoMode::Naive } else { IoMode::Batched },
+        path: GrePath::Raw,
     };
     let dataplane = Dataplane::start(workers, move |notice| {
         notify.try_send(notice).map_err(mpsc::error::TrySendError::into_inner)

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crypto::{Password, Secret};
-use dataplane::{Dataplane, IoMode, NewCall, TosPolicy};
+use dataplane::{Dataplane, GrePath, IoMode, NewCall, TosPolicy};
 use engine::auth::Method;
 use engine::ppp::{ClientConfig, LcpConfig, LinkConfig, MppePolicy, Side, Timers};
 use sys::raw::{GreSocket, RecvBatch};
@@ -78,7 +78,12 @@ impl Bench {
             wtmp: Some(Wtmp { file: dir.join("wtmp"), strip_domain: false }),
             ..Settings::new(vec![slot])
         };
-        let workers = dataplane::Settings { workers: 1, device: None, io: IoMode::Batched };
+        let workers = dataplane::Settings {
+            workers: 1,
+            device: None,
+            io: IoMode::Batched,
+            path: GrePath::Raw,
+        };
         let scripts = Scripts::open(dir, &bus).unwrap();
         let shared = Rc::new(Shared::new(
             bus.clone(),

@@ -47,6 +47,12 @@ impl Interface {
         self.flags & LinkFlags::Up.bits() != 0
     }
 
+    /// Whether it has Ethernet frames.
+    #[must_use]
+    pub fn is_ethernet(&self) -> bool {
+        self.link_type == libc::ARPHRD_ETHER && self.flags & LinkFlags::Loopback.bits() == 0
+    }
+
     /// Whether it is a segment on which ARP can be answered for others: up, broadcast, Ethernet-like, neither point-to-point nor loopback,
     /// and with ARP.
     #[must_use]
@@ -88,6 +94,22 @@ impl Netlink {
         Ok(interfaces)
     }
 
+    /// One interface, without its addresses.
+    ///
+    /// # Errors
+    ///
+    /// One that [`is_absent`](Error::is_absent) when there is none.
+    pub fn interface(&mut self, index: u32) -> Result<Interface, Error> {
+        let mut found = None;
+        let question = RouteNetlinkMessage::GetLink(link(index));
+        let answered = self
+            .ask(question, 0, RTM_NEWLINK, |payload| found = found.take().or(interface(payload)));
+        let absent = || std::io::Error::from_raw_os_error(libc::ENODEV).into();
+        answered
+            .and_then(|()| found.ok_or_else(absent))
+            .map_err(|failure| failure.during(format!("find interface {index}")))
+    }
+
     /// The index of the interface of that name.
     ///
     /// # Errors
@@ -125,6 +147,17 @@ impl Netlink {
         let mut message = link(index);
         message.attributes.push(LinkAttribute::Mtu(mtu));
         self.set(message, || format!("set the MTU of interface {index} to {mtu}"))
+    }
+
+    /// Gives an interface another hardware address. For tests.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn set_hardware_address(&mut self, index: u32, address: [u8; 6]) -> Result<(), Error> {
+        let mut message = link(index);
+        message.attributes.push(LinkAttribute::Address(address.to_vec()));
+        self.set(message, || format!("set the hardware address of interface {index}"))
     }
 
     /// Gives an interface another name. Kernels before 6.2 want it down for that.

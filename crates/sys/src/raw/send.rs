@@ -132,10 +132,11 @@ impl SendBatch {
         }
     }
 
-    /// The packets whose next hop is known and takes them whole, each with its place, in order. `id` is the last identification given.
+    /// The packets that still wait, whose next hop is known and takes them whole, each with its place, in order. `id` is the last identification given.
     pub(crate) fn framed(&self, id: &mut u16) -> impl Iterator<Item = (usize, (Ipv4, Hop, &[u8]))> {
         self.entries.iter().enumerate().filter_map(|(index, entry)| {
-            let hop = entry.hop.filter(|hop| hop.fits(entry.packet.len()))?;
+            let takes = |hop: &Hop| !entry.is_taken && hop.fits(entry.packet.len());
+            let hop = entry.hop.filter(takes)?;
             *id = id.wrapping_add(1);
             let ip = Ipv4 {
                 source: entry.source,
