@@ -1,12 +1,12 @@
 //! Everything that happens, as data. Log lines are one view of it; nothing is logged beside it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitStatus;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crypto::mppe::{Mode, Strength};
 use engine::auth::{DenyReason, Method};
@@ -15,8 +15,10 @@ use engine::data::DropReason;
 use engine::ppp::{Cause, Framing, Ipv4Agreed, Ipv6Agreed, NetworkPermit, Party};
 use wire::ppp::{Code, Protocol};
 
+use crate::flood::{Flood, Untold};
 use crate::locks::Subject;
 use crate::look::Wire;
+use crate::trail::{Packed, Trail};
 use crate::verdict::{Evidence, Judgement, Stage};
 
 /// One thing that happened, when, and to whom.
@@ -28,6 +30,8 @@ pub struct Record {
     pub peer: Option<SocketAddrV4>,
     /// The session's number, counted from 1 since the server's start, when it concerns one.
     pub session: Option<u64>,
+    /// Whether it belongs to an attempt of a flood: what grows leaves it out. How many there were is an event.
+    pub untold: bool,
     /// What.
     pub event: Event,
 }
@@ -52,6 +56,8 @@ pub enum Event {
     AcceptFailed(String),
     /// A connection was closed before it began: a limit was reached. Told once a second at most; `untold` others came since.
     ConnectionRefused { peer: SocketAddr, limit: &'static str, untold: u64 },
+    /// So many attempts are neither in the log nor in the history, as there were too many.
+    AttemptsUntold(Untold),
     /// A control connection began.
     Connected { local: SocketAddr },
     /// Something on the control connection.
@@ -248,6 +254,12 @@ pub struct Attempt {
     pub stage: Stage,
     /// Why it ended.
     pub judgement: Judgement,
+    /// The name that was tried last, whether or not it was let in.
+    pub name: Option<Vec<u8>>,
+    /// From TCP to this end.
+    pub lasted: Duration,
+    /// What happened.
+    pub trail: Packed,
 }
 
 /// A session, when it is over.
@@ -314,29 +326,47 @@ pub struct Bus(Rc<Inner>);
 struct Inner {
     subscribers: Vec<Box<dyn Subscriber>>,
     sessions: Cell<u64>,
+    flood: RefCell<Flood>,
 }
 
 impl Bus {
     /// A bus with these subscribers.
     pub fn new(subscribers: Vec<Box<dyn Subscriber>>) -> Self {
-        Self(Rc::new(Inner { subscribers, sessions: Cell::new(0) }))
+        let flood = RefCell::new(Flood::new(Instant::now()));
+        Self(Rc::new(Inner { subscribers, sessions: Cell::new(0), flood }))
     }
 
     /// Tells every subscriber about something that concerns the server as a whole.
     pub fn server(&self, event: Event) {
-        self.publish(None, None, event);
+        self.publish(Record::new(None, None, false, event));
     }
 
     /// A source of events of one control connection.
     pub fn connection(&self, peer: SocketAddrV4) -> Source {
-        Source { bus: self.clone(), peer, session: None, evidence: Evidence::default() }
+        let told = self.0.flood.borrow_mut().begin(*peer.ip(), Instant::now());
+        let attempt = Rc::new(OfAttempt { trail: RefCell::default(), told: Cell::new(told) });
+        let evidence = Evidence::default();
+        Source { bus: self.clone(), peer, session: None, call: 0, evidence, attempt }
     }
 
-    fn publish(&self, peer: Option<SocketAddrV4>, session: Option<u64>, event: Event) {
-        let record = Record { at: SystemTime::now(), peer, session, event };
+    /// Tells how many attempts were left out since the last time, if there were any.
+    pub(crate) fn tell_untold(&self) {
+        let untold = self.0.flood.borrow_mut().take_untold();
+        if let Some(untold) = untold {
+            self.server(Event::AttemptsUntold(untold));
+        }
+    }
+
+    fn publish(&self, record: Record) {
         for subscriber in &self.0.subscribers {
             subscriber.take(&record);
         }
+    }
+}
+
+impl Record {
+    fn new(peer: Option<SocketAddrV4>, session: Option<u64>, untold: bool, event: Event) -> Self {
+        Self { at: SystemTime::now(), peer, session, untold, event }
     }
 }
 
@@ -346,7 +376,17 @@ pub struct Source {
     bus: Bus,
     peer: SocketAddrV4,
     session: Option<u64>,
+    /// Which call of its connection it is; 0: the connection.
+    call: u8,
     evidence: Evidence,
+    attempt: Rc<OfAttempt>,
+}
+
+/// What a control connection and its calls share.
+struct OfAttempt {
+    trail: RefCell<Trail>,
+    /// Whether log and history hear of it.
+    told: Cell<bool>,
 }
 
 impl Source {
@@ -354,7 +394,8 @@ impl Source {
     pub fn new_session(&self) -> Self {
         let number = self.bus.0.sessions.get() + 1;
         self.bus.0.sessions.set(number);
-        Self { session: Some(number), evidence: self.evidence.of_call(), ..self.clone() }
+        let call = self.attempt.trail.borrow_mut().new_call();
+        Self { session: Some(number), call, evidence: self.evidence.of_call(), ..self.clone() }
     }
 
     /// The session's number, unless this is a whole connection's source.
@@ -367,6 +408,11 @@ impl Source {
         &self.evidence
     }
 
+    /// What has happened so far.
+    pub(crate) fn trail(&self) -> Packed {
+        self.attempt.trail.borrow().packed(self.call)
+    }
+
     /// The peer's address.
     pub fn peer(&self) -> SocketAddrV4 {
         self.peer
@@ -375,7 +421,14 @@ impl Source {
     /// Tells every subscriber about something that concerns this connection or session.
     pub fn publish(&self, event: Event) {
         self.evidence.observe(&event);
-        self.bus.publish(Some(self.peer), self.session, event);
+        self.attempt.trail.borrow_mut().note(self.call, *self.peer.ip(), &event);
+        if let Event::Authenticated { .. } = &event
+            && self.attempt.told.replace(true)
+        {
+            self.bus.0.flood.borrow_mut().give_back(*self.peer.ip());
+        }
+        let untold = !self.attempt.told.get();
+        self.bus.publish(Record::new(Some(self.peer), self.session, untold, event));
     }
 
     /// Tells every subscriber that the session is over, and why by the evidence of its events.
@@ -393,7 +446,14 @@ impl Source {
     }
 
     fn attempt(&self, judgement: Judgement) -> Attempt {
-        Attempt { client: self.evidence.client(), stage: self.evidence.stage(), judgement }
+        Attempt {
+            client: self.evidence.client(),
+            stage: self.evidence.stage(),
+            judgement,
+            name: self.evidence.name(),
+            lasted: self.attempt.trail.borrow().age(),
+            trail: self.trail(),
+        }
     }
 }
 

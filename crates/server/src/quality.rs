@@ -7,8 +7,6 @@ use engine::data::DropReason;
 
 use crate::event::{Event, Quality};
 
-/// How often every session is looked at.
-pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 /// Fewer packets show nothing.
 const TELLING: u32 = 100;
 /// Shares of packets, in thousandths, that tell one class of loss or reordering from the next.

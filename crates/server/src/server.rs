@@ -18,7 +18,6 @@ use crate::doctor::Process;
 use crate::event::{Bus, Event};
 use crate::host::{Change, Host};
 use crate::listener::{self, Census};
-use crate::quality;
 use crate::relay::Relay;
 use crate::scripts::Scripts;
 use crate::settings::Settings;
@@ -27,6 +26,8 @@ use crate::verdict::PORT_TAKEN;
 
 /// Notices from workers that may wait; more are dropped and counted by the worker.
 const NOTICES: usize = 65_536;
+/// How often the sessions' figures are looked at, and what a flood left out is told.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How a server is run, beside its [`Settings`].
 #[derive(Clone, Debug)]
@@ -131,7 +132,7 @@ pub fn run(
         let relay = shared.settings().relay.as_deref().and_then(|name| open_relay(name, &bus));
         let relay = relay.map(|relay| tokio::task::spawn_local(relay.run(shared.clone())));
         let heart = options.heartbeat.map(|heart| tokio::task::spawn_local(beat(heart)));
-        let watch = tokio::task::spawn_local(watch_quality(shared.clone()));
+        let watch = tokio::task::spawn_local(watch(shared.clone()));
         let admin = open_admin(&options.state_dir, &shared);
         let mut signals = Signals::listen()?;
         bus.server(Event::Started { listening, connections });
@@ -153,6 +154,7 @@ pub fn run(
             let _ = task.await;
         }
         scripts.farewell().await;
+        shared.bus.tell_untold();
         if let Some(change) = &pid_file {
             shared.host.undo(change);
         }
@@ -244,12 +246,13 @@ async fn beat(heart: Heartbeat) {
     }
 }
 
-/// Looks at the sessions' figures again and again.
-async fn watch_quality(shared: Rc<Shared>) {
-    let mut interval = tokio::time::interval(quality::INTERVAL);
+/// Looks at the sessions' figures and at attempts that were left out, again and again.
+async fn watch(shared: Rc<Shared>) {
+    let mut interval = tokio::time::interval(LOOK_INTERVAL);
     loop {
         interval.tick().await;
         shared.look_at_quality();
+        shared.bus.tell_untold();
     }
 }
 

@@ -3,6 +3,7 @@
 mod summary;
 
 use std::fmt::{self, Write as _};
+use std::net::Ipv4Addr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tracing::Level;
 use wire::Escaped;
 
 use crate::event::{Event, Record, Subscriber, link_local};
+use crate::flood::Untold;
 use crate::locks::Subject;
 use summary::{ended_lines, no_session_line};
 
@@ -29,8 +31,12 @@ pub struct Log;
 
 impl Subscriber for Log {
     fn take(&self, record: &Record) {
+        if record.untold {
+            return;
+        }
         let peer = record.peer.map(|peer| *peer.ip());
-        for line in lines(record) {
+        let shown = peer.map(|peer| peer.to_string()).unwrap_or_default();
+        for line in lines(&shown, &record.event) {
             // The target of an event must be a constant, and says which program would have written the line.
             macro_rules! write_line {
                 ($level:expr) => {
@@ -91,10 +97,14 @@ fn debug(ident: &'static str, text: impl fmt::Display) -> Vec<Line> {
     vec![line(Level::DEBUG, ident, text)]
 }
 
-fn lines(record: &Record) -> Vec<Line> {
-    let peer = record.peer.map(|peer| peer.ip().to_string()).unwrap_or_default();
-    match &record.event {
-        Event::Control(event) => control_lines(&peer, event),
+/// What the log says first of an event, if it says anything, at whichever level.
+pub(crate) fn words(peer: Ipv4Addr, event: &Event) -> Option<String> {
+    lines(&peer.to_string(), event).into_iter().next().map(|line| line.text)
+}
+
+fn lines(peer: &str, event: &Event) -> Vec<Line> {
+    match event {
+        Event::Control(event) => control_lines(peer, event),
         Event::Started { listening, connections } => {
             let mut lines = vec![
                 line(Level::INFO, PPTPD, "MGR: Manager process started"),
@@ -141,6 +151,7 @@ fn lines(record: &Record) -> Vec<Line> {
                 ),
             )
         }
+        Event::AttemptsUntold(untold) => vec![untold_line(untold)],
         Event::Connected { .. } => {
             info(PPTPD, format!("CTRL: Client {peer} control connection started"))
         }
@@ -150,7 +161,7 @@ fn lines(record: &Record) -> Vec<Line> {
         Event::TcpEnded(end) => {
             debug(PPTPD, format!("CTRL: The TCP connection of client {peer} {end}"))
         }
-        Event::NoSession(attempt) => no_session_line(&peer, attempt),
+        Event::NoSession(attempt) => no_session_line(peer, attempt),
         Event::Disconnected => {
             info(PPTPD, format!("CTRL: Client {peer} control connection finished"))
         }
@@ -184,7 +195,7 @@ fn lines(record: &Record) -> Vec<Line> {
             debug(PPTPD, gre_packet(*seq, *expected, *dropped, *untold))
         }
         Event::First(First::GreReceived) => debug(PPTPD, format!("GRE: first packet from {peer}")),
-        event => session_lines(&peer, event),
+        event => session_lines(peer, event),
     }
 }
 
@@ -366,6 +377,17 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
     }
 }
 
+fn untold_line(untold: &Untold) -> Line {
+    let attempts = untold.attempts;
+    let most = match untold.most {
+        Some((address, most)) => format!(", {most} of them from {address}"),
+        None => String::new(),
+    };
+    let text =
+        format!("MGR: {attempts} failing attempts are not in the log, as they are too many{most}");
+    line(Level::WARN, PPTPD, text)
+}
+
 fn locked_line(subject: &Subject, failures: u32, time: Duration) -> Line {
     let seconds = time.as_secs();
     let text = match subject {
@@ -417,14 +439,9 @@ fn failed_login_lines(
 mod tests {
     use super::*;
     use crypto::mppe::{Mode, Strength};
-    use std::net::{Ipv4Addr, SocketAddrV4};
-    use std::time::SystemTime;
 
     fn texts(event: Event) -> Vec<String> {
-        let peer = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 7), 40000);
-        let record =
-            Record { at: SystemTime::UNIX_EPOCH, peer: Some(peer), session: Some(1), event };
-        lines(&record).into_iter().map(|line| line.text).collect()
+        lines("192.0.2.7", &event).into_iter().map(|line| line.text).collect()
     }
 
     #[test]

@@ -41,14 +41,22 @@ pub(super) fn ended_lines(peer: &str, summary: &Summary, attempt: &Attempt) -> V
 /// The one line about a control connection that has seen no session.
 pub(super) fn no_session_line(peer: &str, attempt: &Attempt) -> Vec<Line> {
     let client = attempt.client.as_ref().map(|client| format!(" ({client})")).unwrap_or_default();
-    info(PPTPD, format!("CTRL: Client {peer}{client} did not connect. {}", attempt.judgement))
+    let (judgement, lasted) = (&attempt.judgement, duration(attempt.lasted));
+    info(
+        PPTPD,
+        format!(
+            "CTRL: Client {peer}{client} did not connect. {judgement}; after {lasted} it had got as far as {}",
+            attempt.stage
+        ),
+    )
 }
 
 /// The one line about a session: who, how it ended, why, how far it got, what it carried.
 fn summary_line(peer: &str, summary: &Summary, attempt: &Attempt) -> String {
-    let user = match &summary.user {
-        Some(user) => format!("user {}", Escaped(user)),
-        None => "no user".to_string(),
+    let user = match (&summary.user, &attempt.name) {
+        (Some(user), _) => format!("user {}", Escaped(user)),
+        (None, Some(name)) => format!("login as {}", Escaped(name)),
+        (None, None) => "no user".to_string(),
     };
     let client = attempt.client.as_ref().map(|client| format!(", {client}")).unwrap_or_default();
     let cause = match &summary.cause {
@@ -102,6 +110,7 @@ fn duration(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trail::Packed;
     use crate::verdict::{Evidence, Stage};
 
     #[test]
@@ -126,13 +135,19 @@ mod tests {
         };
         let line = |summary: &Summary| {
             let judgement = evidence.judge(summary);
-            let attempt =
-                Attempt { client: Some("Linux (pptp)".into()), stage: Stage::Login, judgement };
+            let attempt = Attempt {
+                client: Some("Linux (pptp)".into()),
+                stage: Stage::Login,
+                judgement,
+                name: Some(b"anna".to_vec()),
+                lasted: Duration::from_secs(4),
+                trail: Packed::default(),
+            };
             summary_line("192.0.2.7", summary, &attempt)
         };
         assert_eq!(
             line(&summary),
-            "Session of 192.0.2.7 (no user, Linux (pptp)) did not connect: MPPE required but peer negotiation failed. \
+            "Session of 192.0.2.7 (login as anna, Linux (pptp)) did not connect: MPPE required but peer negotiation failed. \
              G-303: encryption is required here, and the client refuses it; after 3.0 s it had got as far as the login; 7 GRE packets came, 5 went"
         );
         summary.user = Some(b"anna".to_vec());

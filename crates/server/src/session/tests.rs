@@ -61,6 +61,8 @@ struct Bench {
     scripts: Scripts,
     socket: GreSocket,
     told: Told,
+    /// PPP frames of both ways.
+    frames: Vec<Vec<u8>>,
 }
 
 impl Bench {
@@ -123,7 +125,8 @@ impl Bench {
         let session = Session::new(shared.clone(), source, call, lease, shared.now());
         let mailbox = Mailbox::default();
         shared.register(CALL, &registered, figures, mailbox.clone());
-        Self { session, mailbox, shared, scripts, socket: GreSocket::open().unwrap(), told }
+        let socket = GreSocket::open().unwrap();
+        Self { session, mailbox, shared, scripts, socket, told, frames: Vec::new() }
     }
 
     fn client(&self, name: &str) -> Link {
@@ -160,6 +163,7 @@ impl Bench {
                 let outer = wire::gre::Outer::parse(packet).unwrap();
                 let (header, frame) = wire::gre::parse(&packet[outer.start..outer.end]).unwrap();
                 if header.call_id == PEER_CALL && header.seq.is_some() {
+                    self.frames.push(frame.to_vec());
                     client.handle_frame(now, frame);
                 }
             }
@@ -167,6 +171,7 @@ impl Bench {
             while let Some(output) = client.poll_output() {
                 match output {
                     Output::Frame(frame) => {
+                        self.frames.push(frame.clone());
                         let notice = Notice::Frame { call: CALL, generation: 1, frame };
                         self.session.handle_notice(now, notice);
                     }
@@ -360,6 +365,43 @@ fn who_may_look_sees_a_session_and_who_may_act_ends_it() {
         assert_eq!(ask(&act, unlock).await["unlocked"][0], "127.0.0.1");
         bench.session.kicked(bench.shared.now(), reason);
         assert_eq!(bench.session.ended(), None, "it says goodbye first");
+        bench.end().await;
+    });
+}
+
+#[test]
+fn the_trail_of_a_login_is_small_and_holds_nothing_secret() {
+    in_namespace(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["auth-up", "ip-up", "ip-down", "auth-down"] {
+            script(dir.path(), name, "");
+        }
+        let mut bench = Bench::new(dir.path());
+        let mut client = bench.client("anna");
+        assert!(bench.connect(&mut client).await);
+        let trail = bench.session.source.trail();
+        let steps: Vec<String> =
+            trail.show().unwrap().into_iter().map(|shown| shown.text).collect();
+        assert!(steps.iter().any(|step| step == "wants in as anna by MS-CHAPv2"), "{steps:#?}");
+        assert!(steps.iter().any(|step| step == "lets the client in"), "{steps:#?}");
+        let bytes = trail.as_bytes();
+        eprintln!("{} steps in {} bytes", steps.len(), bytes.len());
+        assert!(bytes.len() < 1024, "{} bytes: {steps:#?}", bytes.len());
+        let holds = |secret: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
+        assert!(!holds(b"secret"));
+        let hash = crypto::NtHash::of(&Password::new(b"secret".to_vec()));
+        assert!(!hash.as_bytes().windows(4).any(holds));
+        let is_chap = |frame: &&Vec<u8>| {
+            wire::ppp::split(frame).is_ok_and(|(protocol, _)| protocol == wire::ppp::Protocol::CHAP)
+        };
+        let chap: Vec<&Vec<u8>> = bench.frames.iter().filter(is_chap).collect();
+        assert!(chap.len() >= 3, "Challenge, Response, Success");
+        for frame in chap {
+            // The name at its end is no secret.
+            let values =
+                frame.windows(6).filter(|bytes| !bytes.contains(&0) && !bytes.ends_with(b"anna"));
+            assert!(values.into_iter().all(|value| !holds(value)), "{frame:x?}");
+        }
         bench.end().await;
     });
 }

@@ -18,6 +18,9 @@ use wire::ppp::{Code, Protocol};
 use crate::event::{Event, TcpEnd};
 use crate::look::Wire;
 
+/// The longest name that is kept, in bytes.
+const LONGEST_NAME: usize = 255;
+
 /// What is known of an attempt: of its control connection, and of one call on it. Bounded, whatever the peer does.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
@@ -83,6 +86,8 @@ pub(super) struct OfCall {
     pub(super) no_ccp: bool,
     /// IPCP packets came.
     pub(super) talked_addresses: bool,
+    /// The name that was tried last.
+    pub(super) name: Option<Vec<u8>>,
     /// The bits of the client's newest CCP request for MPPE.
     pub(super) mppe: Option<MppeBits>,
     pub(super) idle: bool,
@@ -128,6 +133,12 @@ impl Evidence {
     #[must_use]
     pub fn client(&self) -> Option<String> {
         self.connection.borrow().client()
+    }
+
+    /// The name that the client tried last to log in with.
+    #[must_use]
+    pub fn name(&self) -> Option<Vec<u8>> {
+        self.call.as_ref().and_then(|call| call.borrow().name.clone())
     }
 
     /// How far it got.
@@ -198,6 +209,9 @@ impl OfCall {
             Event::CallStarted { .. } => self.reached(Stage::Call),
             Event::First(First::GreReceived) => self.reached(Stage::Gre),
             Event::LinkUp(_) => self.reached(Stage::Lcp),
+            Event::LoginTried { name, .. } => {
+                self.name = Some(name.iter().take(LONGEST_NAME).copied().collect());
+            }
             Event::Authenticated { .. } => self.reached(Stage::Login),
             Event::NetworkUp(_) => self.reached(Stage::Network),
             Event::Negotiation {

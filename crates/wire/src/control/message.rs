@@ -162,23 +162,28 @@ impl Message {
 
     /// The name that RFC 2637 gives the message.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::StartRequest(_) => "Start-Control-Connection-Request",
-            Self::StartReply(_) => "Start-Control-Connection-Reply",
-            Self::StopRequest(_) => "Stop-Control-Connection-Request",
-            Self::StopReply(_) => "Stop-Control-Connection-Reply",
-            Self::EchoRequest(_) => "Echo-Request",
-            Self::EchoReply(_) => "Echo-Reply",
-            Self::OutgoingCallRequest(_) => "Outgoing-Call-Request",
-            Self::OutgoingCallReply(_) => "Outgoing-Call-Reply",
-            Self::IncomingCallRequest(_) => "Incoming-Call-Request",
-            Self::IncomingCallReply(_) => "Incoming-Call-Reply",
-            Self::IncomingCallConnected(_) => "Incoming-Call-Connected",
-            Self::CallClearRequest(_) => "Call-Clear-Request",
-            Self::CallDisconnectNotify(_) => "Call-Disconnect-Notify",
-            Self::WanErrorNotify(_) => "WAN-Error-Notify",
-            Self::SetLinkInfo(_) => "Set-Link-Info",
-            Self::Unknown(_) => "unknown message",
+        Self::name_of(self.kind())
+    }
+
+    /// The name that RFC 2637 gives a control message type.
+    pub fn name_of(kind: u16) -> &'static str {
+        match kind {
+            1 => "Start-Control-Connection-Request",
+            2 => "Start-Control-Connection-Reply",
+            3 => "Stop-Control-Connection-Request",
+            4 => "Stop-Control-Connection-Reply",
+            5 => "Echo-Request",
+            6 => "Echo-Reply",
+            7 => "Outgoing-Call-Request",
+            8 => "Outgoing-Call-Reply",
+            9 => "Incoming-Call-Request",
+            10 => "Incoming-Call-Reply",
+            11 => "Incoming-Call-Connected",
+            12 => "Call-Clear-Request",
+            13 => "Call-Disconnect-Notify",
+            14 => "WAN-Error-Notify",
+            15 => "Set-Link-Info",
+            _ => "unknown message",
         }
     }
 }

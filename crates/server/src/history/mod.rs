@@ -1,61 +1,30 @@
-//! The past: a row for each attempt that has ended, in an SQLite file of the state directory.
+//! The past: a row for each attempt that has ended, with its trail, in an SQLite file of the state directory.
 //!
 //! A disk may be slow, full or broken: rows are written on a thread of their own, wait in a bounded queue, and are dropped and counted when they
 //! cannot be written. Serving never waits for them. Nothing secret is in them.
 
+mod file;
+
 use std::fs;
 use std::io;
-use std::net::Ipv4Addr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
-use serde_json::{Value, json};
-use wire::Escaped;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Map, Value, json};
 
 use crate::event::{Attempt, Event, Record, Subscriber, Summary};
+use crate::trail::Packed;
+use file::{COLUMNS, is_broken, open_to_read, prepare, write_all};
 
 /// The file's name in the state directory.
 const FILE: &str = "history.db";
 /// Rows that may wait for the disk.
 const QUEUE: usize = 1024;
-/// Bytes of one of SQLite's pages, unless it is told otherwise.
-const PAGE: i64 = 4096;
-/// Rows written between two looks at the bounds.
-const PRUNE_EVERY: u64 = 100;
-/// How long a reader or writer waits for the other.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS attempt (
-    id INTEGER PRIMARY KEY, ended INTEGER NOT NULL, session INTEGER, peer TEXT NOT NULL, user TEXT, address TEXT, client TEXT,
-    stage TEXT NOT NULL, code TEXT NOT NULL, why TEXT NOT NULL, milliseconds INTEGER, connected INTEGER,
-    sent INTEGER, sent_packets INTEGER, received INTEGER, received_packets INTEGER, gre_received INTEGER, gre_lost INTEGER,
-    round_trip_us INTEGER)";
-const COLUMNS: [&str; 18] = [
-    "ended",
-    "session",
-    "peer",
-    "user",
-    "address",
-    "client",
-    "stage",
-    "code",
-    "why",
-    "milliseconds",
-    "connected",
-    "sent",
-    "sent_packets",
-    "received",
-    "received_packets",
-    "gre_received",
-    "gre_lost",
-    "round_trip_us",
-];
 
 /// How much of the past is kept; the oldest goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +35,13 @@ pub struct Bounds {
     pub days: u32,
     /// The file's largest size in MiB, as the directory may be in memory.
     pub megabytes: u32,
+}
+
+impl Bounds {
+    /// The file's largest size.
+    fn bytes(self) -> i64 {
+        i64::from(self.megabytes) * 1024 * 1024
+    }
 }
 
 impl Default for Bounds {
@@ -158,6 +134,9 @@ impl Drop for History {
 
 impl Subscriber for History {
     fn take(&self, record: &Record) {
+        if record.untold {
+            return;
+        }
         let (summary, attempt) = match &record.event {
             Event::SessionEnded(summary, attempt) => (Some(summary.clone()), attempt.clone()),
             Event::NoSession(attempt) => (None, attempt.clone()),
@@ -178,121 +157,57 @@ fn seconds(time: SystemTime) -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Every file that reading needs is open then.
-fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags)?;
-    connection.busy_timeout(PATIENCE)?;
-    connection.query_row("SELECT count(*) FROM attempt", [], |_| Ok(()))?;
-    Ok(connection)
-}
+/// Which rows a person means: a session's number, a user, an address of either kind; everybody's for nothing.
+const MEANT: &str =
+    "(?1 = '' OR user = ?1 OR peer = ?1 OR address = ?1 OR CAST(session AS TEXT) = ?1)";
 
-fn is_broken(error: &rusqlite::Error) -> bool {
-    let broken = [ErrorCode::NotADatabase, ErrorCode::DatabaseCorrupt];
-    error.sqlite_error_code().is_some_and(|code| broken.contains(&code))
-}
-
-fn prepare(file: &Path, bounds: Bounds) -> rusqlite::Result<Connection> {
-    // Made here, so that nobody else can read it; if that fails, SQLite says why.
-    let _ = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file);
-    let connection = Connection::open(file)?;
-    connection.busy_timeout(PATIENCE)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    let pages = i64::from(bounds.megabytes) * 1024 * 1024 / PAGE;
-    connection.pragma_update(None, "max_page_count", pages)?;
-    connection.execute(SCHEMA, [])?;
-    prune(&connection, bounds)?;
-    Ok(connection)
-}
-
-fn prune(connection: &Connection, bounds: Bounds) -> rusqlite::Result<()> {
-    let oldest = seconds(SystemTime::now()) - i64::from(bounds.days) * 86_400;
-    connection.execute("DELETE FROM attempt WHERE ended < ?1", [oldest])?;
-    let newest = "DELETE FROM attempt WHERE id <= (SELECT max(id) FROM attempt) - ?1";
-    connection.execute(newest, [bounds.attempts])?;
-    Ok(())
-}
-
-fn write_all(connection: &Connection, bounds: Bounds, rows: &Receiver<Row>, troubles: &Troubles) {
-    let mut written: u64 = 0;
-    for row in rows {
-        written += 1;
-        let mut done = write(connection, &row);
-        // When the file is full, old rows make way.
-        if done.is_err() || written.is_multiple_of(PRUNE_EVERY) {
-            done = prune(connection, bounds).and(done);
-        }
-        if let Err(error) = done {
-            troubles.lost.fetch_add(1, Relaxed);
-            let mut last = troubles.last.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some(error.to_string());
-        }
-    }
-}
-
-fn write(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
-    let summary = row.summary.as_ref();
-    let number = |value: fn(&Summary) -> u64| {
-        summary.map(|summary| i64::try_from(value(summary)).unwrap_or(i64::MAX))
-    };
-    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    let user = summary.and_then(|summary| summary.user.as_deref());
-    let sql = format!(
-        "INSERT INTO attempt ({}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)",
-        COLUMNS.join(",")
-    );
-    connection.prepare_cached(&sql)?.execute(params![
-        row.ended,
-        row.session.map(|session| i64::try_from(session).unwrap_or(i64::MAX)),
-        row.peer,
-        user.map(|user| Escaped(user).to_string()),
-        summary.and_then(|summary| summary.address).map(|address: Ipv4Addr| address.to_string()),
-        row.attempt.client,
-        row.attempt.stage.to_string(),
-        row.attempt.judgement.verdict.code,
-        row.attempt.judgement.to_string(),
-        summary.map(|summary| millis(summary.duration)),
-        summary.and_then(|summary| summary.connected).map(millis),
-        number(|summary| summary.sent),
-        number(|summary| summary.sent_packets),
-        number(|summary| summary.received),
-        number(|summary| summary.received_packets),
-        number(|summary| summary.gre_received),
-        number(|summary| summary.gre_lost),
-        summary
-            .and_then(|summary| summary.round_trip)
-            .map(|time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX)),
-    ])?;
-    Ok(())
+/// An attempt of the past with its trail.
+#[derive(Debug)]
+pub struct Past {
+    /// The row, by its columns' names.
+    pub attempt: Map<String, Value>,
+    /// What happened, if it is still kept.
+    pub trail: Option<Packed>,
+    /// How many attempts there are before it, of those that were asked about.
+    pub earlier: u64,
 }
 
 impl Reader {
-    /// The newest `limit` attempts, the newest first; of one user, peer or address in the tunnel if `whom` is not empty. Blocks.
+    /// The newest `limit` attempts, the newest first; of one user, peer, address in the tunnel or session if `whom` is not empty. Blocks.
     ///
     /// # Errors
     ///
     /// The file cannot be read.
     pub fn read(&self, limit: u32, whom: &str) -> rusqlite::Result<Vec<Value>> {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let sql = format!(
-            "SELECT {} FROM attempt WHERE ?1 = '' OR user = ?1 OR peer = ?1 OR address = ?1 ORDER BY id DESC LIMIT ?2",
-            COLUMNS.join(",")
-        );
+        let columns = COLUMNS.join(",");
+        let sql = format!("SELECT {columns} FROM attempt WHERE {MEANT} ORDER BY id DESC LIMIT ?2");
         let mut statement = connection.prepare(&sql)?;
-        let rows = statement.query_map(params![whom, limit], |row| {
-            let mut attempt = serde_json::Map::new();
-            for (at, name) in COLUMNS.into_iter().enumerate() {
-                let value = match row.get_ref(at)? {
-                    rusqlite::types::ValueRef::Integer(number) => json!(number),
-                    rusqlite::types::ValueRef::Text(text) => json!(String::from_utf8_lossy(text)),
-                    _ => Value::Null,
-                };
-                attempt.insert(name.to_owned(), value);
-            }
-            Ok(Value::Object(attempt))
-        })?;
-        rows.collect()
+        let rows = statement.query_map(params![whom, limit], row_to_json)?;
+        rows.map(|row| row.map(Value::Object)).collect()
+    }
+
+    /// The attempt that has so many newer ones among those of `whom`, as in [`read`](Self::read). Blocks.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn trail(&self, whom: &str, newer: u32) -> rusqlite::Result<Option<Past>> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let columns = COLUMNS.join(",");
+        let count = format!("SELECT count(*) FROM attempt WHERE {MEANT}");
+        let count: i64 = connection.query_row(&count, [whom], |row| row.get(0))?;
+        let sql = format!(
+            "SELECT {columns}, steps FROM attempt LEFT JOIN trail ON trail.attempt = attempt.id WHERE {MEANT}
+             ORDER BY id DESC LIMIT 1 OFFSET ?2"
+        );
+        let past = connection.prepare(&sql)?.query_row(params![whom, newer], |row| {
+            let steps: Option<Vec<u8>> = row.get(COLUMNS.len())?;
+            let trail = steps.as_deref().map(Packed::from_bytes);
+            let earlier = u64::try_from(count - i64::from(newer) - 1).unwrap_or(0);
+            Ok(Past { attempt: row_to_json(row)?, trail, earlier })
+        });
+        past.optional()
     }
 
     /// How many attempts could not be written since the start, and what went wrong last.
@@ -303,22 +218,49 @@ impl Reader {
     }
 }
 
+fn row_to_json(row: &rusqlite::Row<'_>) -> rusqlite::Result<Map<String, Value>> {
+    let mut attempt = Map::new();
+    for (at, name) in COLUMNS.into_iter().enumerate() {
+        let value = match row.get_ref(at)? {
+            rusqlite::types::ValueRef::Integer(number) => json!(number),
+            rusqlite::types::ValueRef::Text(text) => json!(String::from_utf8_lossy(text)),
+            _ => Value::Null,
+        };
+        attempt.insert(name.to_owned(), value);
+    }
+    Ok(attempt)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
     use std::net::SocketAddrV4;
     use std::os::unix::fs::PermissionsExt;
 
+    use std::time::Duration;
+
+    use super::file::prune;
     use super::*;
+    use crate::event::Bus;
+    use crate::log::Log;
     use crate::verdict::{Evidence, Stage};
 
     fn record(peer: Ipv4Addr) -> Record {
         let evidence = Evidence::default();
         let judgement = evidence.judge_connection().unwrap();
-        let attempt = Attempt { client: None, stage: Stage::Control, judgement };
+        let attempt = Attempt {
+            client: None,
+            stage: Stage::Control,
+            judgement,
+            name: None,
+            lasted: Duration::ZERO,
+            trail: Packed::default(),
+        };
         Record {
             at: SystemTime::now(),
             peer: Some(SocketAddrV4::new(peer, 4000)),
             session: None,
+            untold: false,
             event: Event::NoSession(attempt),
         }
     }
@@ -386,5 +328,85 @@ mod tests {
         let left: Vec<i64> =
             left.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         assert_eq!(left, [2, 6]);
+    }
+
+    #[test]
+    fn a_trail_comes_back_with_its_attempt_and_goes_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = History::open(dir.path(), Bounds::default()).unwrap();
+        let reader = history.reader();
+        let bus = Bus::new(vec![Box::new(history)]);
+        for peer in [ONE, TWO, ONE] {
+            let source = bus.connection(SocketAddrV4::new(peer, 4000));
+            source.publish(Event::Connected { local: "10.0.0.1:1723".parse().unwrap() });
+            source.disconnected();
+        }
+        drop(bus);
+        let past = reader.trail("192.0.2.1", 0).unwrap().unwrap();
+        assert_eq!((past.attempt["peer"].as_str(), past.earlier), (Some("192.0.2.1"), 1));
+        let shown = past.trail.unwrap().show().unwrap();
+        assert_eq!(shown[0].text, "connects to 10.0.0.1");
+        assert_eq!(reader.trail("192.0.2.1", 1).unwrap().unwrap().earlier, 0);
+        assert!(reader.trail("192.0.2.1", 2).unwrap().is_none());
+        let other = Connection::open(dir.path().join(FILE)).unwrap();
+        let megabyte = "UPDATE trail SET steps = zeroblob(3000000)";
+        other.execute(megabyte, []).unwrap();
+        prune(&other, Bounds::default()).unwrap();
+        assert!(reader.trail("", 0).unwrap().unwrap().trail.is_some());
+        let oldest = reader.trail("", 2).unwrap().unwrap();
+        assert!(oldest.trail.is_none(), "8 MB do not hold three of 3 MB");
+    }
+
+    /// Counts lines.
+    struct Lines(Arc<AtomicU64>);
+
+    impl tracing::Subscriber for Lines {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    /// How many attempts were said to be left out.
+    #[derive(Clone, Default)]
+    struct Untold(Arc<AtomicU64>);
+
+    impl Subscriber for Untold {
+        fn take(&self, record: &Record) {
+            if let Event::AttemptsUntold(untold) = &record.event {
+                self.0.fetch_add(untold.attempts, Relaxed);
+            }
+        }
+    }
+
+    #[test]
+    fn ten_thousand_failing_attempts_fill_neither_log_nor_history_and_their_number_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = History::open(dir.path(), Bounds::default()).unwrap();
+        let reader = history.reader();
+        let lines = Arc::new(AtomicU64::new(0));
+        let told = Untold::default();
+        tracing::subscriber::with_default(Lines(lines.clone()), || {
+            let bus = Bus::new(vec![Box::new(Log), Box::new(history), Box::new(told.clone())]);
+            for _ in 0..10_000 {
+                let source = bus.connection(SocketAddrV4::new(ONE, 4000));
+                source.publish(Event::Connected { local: "10.0.0.1:1723".parse().unwrap() });
+                source.disconnected();
+            }
+            bus.tell_untold();
+        });
+        let (lines, rows) = (lines.load(Relaxed), reader.read(1000, "").unwrap().len());
+        assert_eq!((lines, rows), (20 * 3 + 1, 20));
+        assert_eq!(reader.troubles().0, 0);
+        assert_eq!(told.0.load(Relaxed), 9_980);
     }
 }

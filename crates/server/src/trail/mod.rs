@@ -1,0 +1,188 @@
+//! The trail of an attempt: what happened from TCP to the end, kept small enough that every session can have one.
+//!
+//! A [`Trail`] belongs to a control connection and is shared by its calls. It keeps the first [`HEAD`] bytes and the newest [`TAIL`] of what is packed
+//! into it, and counts what lies between. [`Packed`] is the part of one attempt, as the history has it on disk.
+
+mod show;
+mod step;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub use show::{Part, Shown};
+pub use step::By;
+use step::Step;
+
+use crate::event::Event;
+
+/// Bytes kept of the beginning.
+const HEAD: usize = 2048;
+/// Bytes kept of what came last.
+const TAIL: usize = 1024;
+/// The largest step in bytes, with its time.
+const LARGEST: usize = step::LONGEST_WORDS + 32;
+/// What grows grows by so many bytes.
+const GROWTH: usize = 128;
+/// The format of [`Packed`].
+pub const FORMAT: u8 = 1;
+
+/// What a trail costs at most.
+pub const MOST_BYTES: usize = size_of::<Trail>() + HEAD + TAIL + LARGEST;
+const _: () = assert!(MOST_BYTES < 4096);
+
+/// A step with its time since the start in milliseconds, and the call that it belongs to: 0 is the control connection.
+type Entry<'a> = (u32, u8, Step<'a>);
+
+/// What happened on a control connection and in its calls.
+#[derive(Debug)]
+pub struct Trail {
+    start: Instant,
+    began: SystemTime,
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    /// Steps between the two that are not kept.
+    left_out: u32,
+    /// Calls so far; those beyond 255 share a number.
+    calls: u8,
+    is_head_full: bool,
+    /// Echoes are answered, and that has been told.
+    echoes: bool,
+}
+
+impl Default for Trail {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            began: SystemTime::now(),
+            head: Vec::new(),
+            tail: Vec::new(),
+            left_out: 0,
+            calls: 0,
+            is_head_full: false,
+            echoes: false,
+        }
+    }
+}
+
+impl Trail {
+    /// A call begins. Gives its number.
+    pub(crate) fn new_call(&mut self) -> u8 {
+        self.calls = self.calls.saturating_add(1);
+        self.calls
+    }
+
+    /// How long ago the control connection began.
+    pub(crate) fn age(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Keeps what there is to keep of an event.
+    pub(crate) fn note(&mut self, call: u8, peer: Ipv4Addr, event: &Event) {
+        match event {
+            Event::EchoAnswered(_) if std::mem::replace(&mut self.echoes, true) => return,
+            Event::EchoMissing(_) => self.echoes = false,
+            _ => {}
+        }
+        let Some(step) = Step::of(peer, event) else { return };
+        let millis = u32::try_from(self.age().as_millis()).unwrap_or(u32::MAX);
+        self.keep(&(millis, call, step));
+        if matches!(event, Event::NetworkUp(_)) {
+            // From here on little comes, for a long time.
+            self.head.shrink_to_fit();
+        }
+    }
+
+    fn keep(&mut self, entry: &Entry<'_>) {
+        // Steps are bounded and hold nothing that cannot be written.
+        let Ok(packed) = postcard::to_allocvec(entry) else { return };
+        self.is_head_full |= self.head.len() + packed.len() > HEAD;
+        let buffer = if self.is_head_full { &mut self.tail } else { &mut self.head };
+        if buffer.capacity() - buffer.len() < packed.len() {
+            buffer.reserve_exact(packed.len().max(GROWTH));
+        }
+        buffer.extend_from_slice(&packed);
+        while self.tail.len() > TAIL {
+            let rest = postcard::take_from_bytes::<Entry<'_>>(&self.tail)
+                .map_or(0, |(_, rest)| rest.len());
+            self.tail.drain(..self.tail.len() - rest);
+            self.left_out = self.left_out.saturating_add(1);
+        }
+    }
+
+    /// The part of one call and of its control connection; of everything, when `call` is 0.
+    pub(crate) fn packed(&self, call: u8) -> Packed {
+        let began = self.began.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let began = u64::try_from(began).unwrap_or(u64::MAX);
+        let head = of_call(&self.head, call);
+        let header = (FORMAT, began, head.len() as u32, self.left_out);
+        // Numbers can always be written.
+        let mut bytes = postcard::to_allocvec(&header).unwrap_or_default();
+        bytes.extend(head);
+        bytes.extend(of_call(&self.tail, call));
+        Packed(bytes.into())
+    }
+
+    /// Bytes that it takes now.
+    #[cfg(test)]
+    fn cost(&self) -> usize {
+        size_of::<Self>() + self.head.capacity() + self.tail.capacity()
+    }
+}
+
+/// Entries of one call and of its connection.
+fn of_call(mut packed: &[u8], call: u8) -> Vec<u8> {
+    let mut kept = Vec::new();
+    while let Ok(((_, of, _), rest)) = postcard::take_from_bytes::<Entry<'_>>(packed) {
+        if call == 0 || of == 0 || of == call {
+            kept.extend_from_slice(&packed[..packed.len() - rest.len()]);
+        }
+        packed = rest;
+    }
+    kept
+}
+
+/// The trail of one attempt, as the history keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed(Arc<[u8]>);
+
+impl Packed {
+    /// As it was written to a disk.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    /// As it is written to a disk.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// What a person reads, in order; `None` if another version has written it.
+    #[must_use]
+    pub fn show(&self) -> Option<Vec<Shown>> {
+        let ((format, _, head_len, left_out), entries) =
+            postcard::take_from_bytes::<(u8, u64, u32, u32)>(&self.0).ok()?;
+        let (head, tail) =
+            entries.split_at_checked(head_len as usize).filter(|_| format == FORMAT)?;
+        let mut shown = show_all(head);
+        if left_out > 0 {
+            shown.push(Shown::gap(left_out));
+        }
+        shown.extend(show_all(tail));
+        Some(shown)
+    }
+}
+
+fn show_all(mut packed: &[u8]) -> Vec<Shown> {
+    let mut shown = Vec::new();
+    while let Ok(((millis, _, step), rest)) = postcard::take_from_bytes::<Entry<'_>>(packed) {
+        shown.push(step.show(millis));
+        packed = rest;
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests;
