@@ -61,6 +61,8 @@ pub struct Config {
     pub logwtmp: bool,
     /// `delegate`: clients' addresses come from the secrets file alone.
     pub delegate: bool,
+    /// Whether all sessions share one interface.
+    pub shared_interface: bool,
     /// `bcrelay`: the interface whose broadcasts are relayed to clients, and theirs to it.
     pub bcrelay: Option<String>,
     /// `vrf`: the VRF device that the control connections are in.
@@ -193,6 +195,7 @@ impl Config {
             no_ipparam: conf.has("noipparam"),
             logwtmp: own.logwtmp.unwrap_or(conf.has("logwtmp") || options.logwtmp),
             delegate: own.delegate.unwrap_or(conf.has("delegate")),
+            shared_interface: own.shared_interface,
             limits: own.limits,
             records: own.records.clone(),
             routes: own.routes.clone(),

@@ -97,7 +97,15 @@ impl Config {
                 "use require-mppe-128",
             ),
             row(
-                self.slots.len() > 1
+                self.shared_interface && self.options.ipv6 == Some(true),
+                Severity::Warning,
+                &["+ipv6", "ipv6", "interface.ipv6"],
+                "IPv6 is not negotiated: on a shared interface link-local addresses do not tell sessions apart",
+                "remove it, or give each session an interface of its own: mode = \"session\"",
+            ),
+            row(
+                !self.shared_interface
+                    && self.slots.len() > 1
                     && self.options.ifname.as_ref().is_some_and(|name| !name.contains("%d")),
                 Severity::Warning,
                 &["ifname", "interface.name"],

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Diagnostics, File, Place, Severity, harmless};
 use crate::options::{Class, Origin};
-use crate::secrets::{AddressSet, Secrets};
+use crate::secrets::{AddressSet, Entry, Secrets};
 
 /// A network of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,12 @@ impl Config {
                 let message = format!("{client} has no address of its own, which delegate needs");
                 file.warn(&place, message, "write it in the fourth column");
             }
+            if let Some(option) = self.own_interface_option(entry) {
+                let message =
+                    format!("{client}'s {option} does nothing: all sessions share an interface");
+                let remedy = "remove it, or write mode = \"session\" in gretel.toml, [interface]";
+                file.warn(&place, message, remedy);
+            }
         }
         if usable == 0 && self.auth {
             let message = format!("nobody can log in: no line is for this server, {name}");
@@ -88,6 +94,13 @@ impl Config {
             file.warn(&Place::default(), message, remedy);
         }
         diagnostics
+    }
+
+    /// An option of a user's that only an interface of the session's own could follow, where there is none.
+    fn own_interface_option<'a>(&self, entry: &'a Entry) -> Option<&'a str> {
+        const NEED_ONE: [&str; 4] = ["unit", "ifname", "linkname", "+ipv6"];
+        let mut words = entry.option_words();
+        words.find(|word| self.shared_interface && NEED_ONE.contains(word))
     }
 
     /// What is odd about the addresses beside the host's own networks. `path` is the file that the addresses are in.

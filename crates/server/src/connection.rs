@@ -318,7 +318,8 @@ impl Task {
             return;
         }
         let lease = self.shared.slots().take();
-        let call_id = lease.is_some().then(|| self.shared.allocate_call_id()).flatten();
+        let call_id =
+            lease.as_ref().and_then(|lease| self.shared.allocate_call_id(lease.slot().remote));
         let (Some(lease), Some(our_call_id), Ok(seed)) = (lease, call_id, sys::random_bytes())
         else {
             self.source.publish(Event::NoFreeSlot);

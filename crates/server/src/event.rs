@@ -50,6 +50,9 @@ pub enum Event {
     ReloadFailed(String),
     /// A warning or note about a file, rendered on one line.
     Diagnostic(String),
+    /// All sessions share this interface, which has so many queues. `unsteered`: why the kernel does not put each packet into the right one, so
+    /// that workers hand packets over.
+    SharedInterface { name: String, queues: usize, unsteered: Option<String> },
     /// A change to this host was found left over from a run that did not end properly, and undone.
     LeftoverUndone(String),
     /// A connection could not be accepted.

@@ -115,6 +115,7 @@ fn settings(config: &Config) -> Settings {
             .filter(|(allowed, _)| config.auth && *allowed)
             .map(|(_, method)| method)
             .collect(),
+        shared_interface: config.shared_interface,
         relay: config.bcrelay.clone(),
         routes: config.routes.clone(),
         domain: config.domain.clone(),
@@ -174,9 +175,8 @@ fn with_options(settings: &Settings, options: &PppOptions) -> Settings {
             .wtmp
             .clone()
             .map(|wtmp| Wtmp { strip_domain: options.logwtmp_strip_domain, ..wtmp }),
-        ipv6: options
-            .ipv6
-            .unwrap_or(true)
+        // Link-local addresses do not tell the sessions of one interface apart.
+        ipv6: (options.ipv6.unwrap_or(true) && !settings.shared_interface)
             .then_some(InterfaceIds { ours: options.ipv6_local, peers: options.ipv6_remote }),
         interface: options.ifname.clone().unwrap_or_else(|| "ppp%d".into()),
         preferred_interface: match (&options.ifname, options.unit) {

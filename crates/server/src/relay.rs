@@ -21,17 +21,30 @@ const PACKET_LEN: usize = 2048;
 /// The token of the order to stop.
 const STOP: u64 = 1;
 
-/// Which session is behind which interface, by the interface's index: its call id.
+/// By what a client's packets are told from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Client {
+    /// The interface of its session, by its index.
+    Interface(u32),
+    /// Its address, where sessions share an interface.
+    Address(Ipv4Addr),
+}
+
+/// Which client's session has which call id.
 #[derive(Debug, Default)]
-pub(crate) struct Clients(RefCell<HashMap<u32, u16>>);
+pub(crate) struct Clients(RefCell<HashMap<Client, u16>>);
 
 impl Clients {
-    pub(crate) fn add(&self, interface: u32, call_id: u16) {
-        self.0.borrow_mut().insert(interface, call_id);
+    pub(crate) fn add(&self, client: Client, call_id: u16) {
+        self.0.borrow_mut().insert(client, call_id);
     }
 
-    pub(crate) fn remove(&self, interface: u32) {
-        self.0.borrow_mut().remove(&interface);
+    /// Forgets a client, unless another call has taken its address over.
+    pub(crate) fn remove(&self, client: Client, call_id: u16) {
+        let mut clients = self.0.borrow_mut();
+        if clients.get(&client) == Some(&call_id) {
+            clients.remove(&client);
+        }
     }
 }
 
@@ -86,15 +99,20 @@ impl Relay {
     /// From the network to every client; from a client to the network and every other client.
     fn relay(&self, shared: &Shared, packet: &[u8], from: u32) {
         let clients = shared.clients.0.borrow();
+        let sender = match &shared.interface {
+            Some(interface) if interface.index() == from => source_of(packet).map(Client::Address),
+            _ => Some(Client::Interface(from)),
+        };
+        let sender = sender.filter(|sender| clients.contains_key(sender));
         if from != self.interface {
-            if !clients.contains_key(&from) {
+            if sender.is_none() {
                 return;
             }
             // A broadcast may get lost.
             let _ = self.socket.send(self.interface, packet);
         }
-        for (interface, call_id) in clients.iter() {
-            if *interface != from {
+        for (client, call_id) in clients.iter() {
+            if Some(*client) != sender {
                 shared.dataplane.send(*call_id, Command::Packet(packet.to_vec()));
             }
         }
@@ -128,6 +146,12 @@ impl Receiver {
             }
         }
     }
+}
+
+/// The source of an IPv4 packet.
+fn source_of(packet: &[u8]) -> Option<Ipv4Addr> {
+    let octets: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
+    Some(octets.into())
 }
 
 /// Takes the UDP checksum out of a packet, which IPv4 allows (RFC 768): the one that is there may be for the hardware to complete.

@@ -16,7 +16,7 @@ use crate::admin;
 use crate::auth::Users;
 use crate::doctor::Process;
 use crate::event::{Bus, Event};
-use crate::host::{Change, Host};
+use crate::host::{Change, Host, SharedInterface};
 use crate::listener::{self, Census};
 use crate::relay::Relay;
 use crate::scripts::Scripts;
@@ -80,7 +80,7 @@ pub fn run(
             io: if options.naive_io { IoMode::Naive } else { IoMode::Batched },
             path: GrePath::Raw,
         };
-        let dataplane = Dataplane::start(workers, move |notice| {
+        let mut dataplane = Dataplane::start(workers, move |notice| {
             notify.try_send(notice).map_err(TrySendError::into_inner)
         })?;
         let mut listeners = Vec::new();
@@ -91,7 +91,8 @@ pub fn run(
         }
         // What is left there is a dead process's only when no other one lives.
         let _lock = lock(&options.state_dir)?;
-        let host = Host::open(&options.state_dir, &bus)?;
+        let host = Rc::new(Host::open(&options.state_dir, &bus)?);
+        let interface = share_interface(&host, &settings, &options, &mut dataplane, &bus)?;
         let scripts = Scripts::open(&options.state_dir, &bus)?;
         if let Some(missing) = settings.wtmp.as_ref().filter(|wtmp| !wtmp.file.exists()) {
             bus.server(Event::Diagnostic(no_wtmp(&missing.file)));
@@ -116,6 +117,7 @@ pub fn run(
             sys::random_bytes()?,
         );
         shared.past = options.past;
+        shared.interface = interface.map(Rc::new);
         let shared = Rc::new(shared);
         let mut routing = tokio::task::spawn_local(route_notices(shared.clone(), notices));
 
@@ -183,6 +185,8 @@ fn lock(state_dir: &Path) -> io::Result<fs::File> {
     Ok(file)
 }
 
+const MODE_STAYS: &str = "interface.mode counts from the next start on: restart the server";
+
 fn no_wtmp(file: &Path) -> String {
     let file = file.display();
     format!(
@@ -214,6 +218,27 @@ fn port_taken(address: std::net::SocketAddr) -> String {
             ". {code}: another program has it, which cannot be seen from here: stop it, or use another address"
         ),
     }
+}
+
+/// The interface of all sessions, where that is wanted.
+fn share_interface(
+    host: &Rc<Host>,
+    settings: &Settings,
+    options: &Options,
+    dataplane: &mut Dataplane,
+    bus: &Bus,
+) -> io::Result<Option<SharedInterface>> {
+    if !settings.shared_interface {
+        return Ok(None);
+    }
+    let opened = SharedInterface::open(host, settings, options.workers.max(1), bus);
+    let shared = opened.and_then(|(interface, queues)| {
+        dataplane.share(queues)?;
+        Ok(interface)
+    });
+    shared.map(Some).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot make the interface of all sessions: {error}"))
+    })
 }
 
 /// A relay that cannot be is told of, and keeps nobody from connecting.
@@ -259,6 +284,15 @@ async fn watch(shared: Rc<Shared>) {
 fn reload(source: &mut impl Source, shared: &Shared) {
     match source.load() {
         Ok((settings, users)) => {
+            if let Some(interface) = &shared.interface
+                && let Err(error) = interface.serve(&settings, &shared.bus)
+            {
+                let what = "serve other addresses";
+                shared.bus.server(Event::HostFailed { what, error: error.to_string() });
+            }
+            if settings.shared_interface != shared.interface.is_some() {
+                shared.bus.server(Event::Diagnostic(MODE_STAYS.to_owned()));
+            }
             shared.replace_settings(settings, users);
             shared.bus.server(Event::Reloaded);
         }

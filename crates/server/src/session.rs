@@ -19,6 +19,7 @@ use crate::host::Interface;
 use crate::inform;
 use crate::leases::{AddressInUse, Lease};
 use crate::mailbox::Mail;
+use crate::relay::Client;
 use crate::scripts::{Identity, SessionScripts, Traffic};
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -47,6 +48,8 @@ pub(crate) struct Session {
     /// The user's session with PAM.
     pam: Option<PamSession>,
     interface: Option<Interface>,
+    /// What broadcasts know the client by.
+    relayed: Option<Client>,
     /// The interface's packets, until the worker carries them.
     tun: Option<Tun>,
     /// `ip-pre-up` runs: IPv4 waits for its end.
@@ -107,6 +110,7 @@ impl Session {
             asking: None,
             pam: None,
             interface: None,
+            relayed: None,
             tun: None,
             preparing: false,
             scripts: None,
@@ -243,8 +247,9 @@ impl Session {
     }
 
     fn close_interface(&mut self) {
-        if let Some(interface) = self.interface.take() {
-            self.shared.clients.remove(interface.index());
+        self.interface = None;
+        if let Some(client) = self.relayed.take() {
+            self.shared.clients.remove(client, self.our_call_id);
         }
     }
 
@@ -398,21 +403,34 @@ impl Session {
         let settings = &self.settings;
         let preferred = settings.preferred_interface.as_deref();
         let (host, pattern) = (&self.shared.host, settings.interface.as_str());
-        let made = Interface::create(host, preferred, pattern, settings.proxy_arp, &self.source);
+        let address = self.address.as_ref().map(AddressInUse::address);
+        let made = match &self.shared.interface {
+            Some(shared) => Ok((Interface::join(shared, settings.proxy_arp, &self.source), None)),
+            None => Interface::create(host, preferred, pattern, settings.proxy_arp, &self.source)
+                .map(|(interface, tun)| (interface, Some(tun))),
+        };
         let (mut interface, tun) = match made {
             Ok(made) => made,
             Err(error) => return self.no_interface(now, error.to_string()),
         };
+        let client = match &tun {
+            Some(tun) => Some(Client::Interface(tun.index())),
+            None => address.map(Client::Address),
+        };
+        if let Some(client) = client {
+            self.shared.clients.add(client, self.our_call_id);
+        }
+        self.relayed = client;
         let link_name = settings.link_name.as_deref();
         interface.write_process_files(&settings.run_dir, link_name, &self.source);
         let identity = Identity {
             client: *self.source.peer().ip(),
             user: self.user.clone().unwrap_or_default(),
             interface: interface.name().to_owned(),
+            address: address.filter(|_| tun.is_none()),
         };
-        self.shared.clients.add(tun.index(), self.our_call_id);
         self.interface = Some(interface);
-        self.tun = Some(tun);
+        self.tun = tun;
         self.scripts = Some(SessionScripts::begin(
             self.shared.scripts.clone(),
             self.settings.clone(),

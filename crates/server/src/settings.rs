@@ -94,6 +94,8 @@ pub struct Settings {
     pub ipv6: Option<InterfaceIds>,
     /// The interfaces' name, with `%d` for a number.
     pub interface: String,
+    /// Whether all sessions share one interface.
+    pub shared_interface: bool,
     /// The name that is taken in its place while it is free.
     pub preferred_interface: Option<String>,
     /// Sessions without traffic end after this time.
@@ -252,6 +254,7 @@ impl Settings {
             wtmp: None,
             ipv6: Some(InterfaceIds::default()),
             interface: "ppp%d".into(),
+            shared_interface: false,
             preferred_interface: None,
             idle: None,
             max_connect: None,

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use crate::auth::Users;
 use crate::event::{Bus, Event, Source};
 use crate::history;
-use crate::host::Host;
+use crate::host::{Host, SharedInterface};
 use crate::leases::Slots;
 use crate::locks::Locks;
 use crate::look::Looks;
@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) bus: Bus,
     pub(crate) dataplane: Dataplane,
     pub(crate) host: Rc<Host>,
+    /// The interface of all sessions, where they have none of their own.
+    pub(crate) interface: Option<Rc<SharedInterface>>,
     pub(crate) scripts: Scripts,
     pub(crate) clients: Clients,
     pub(crate) locks: Locks,
@@ -90,7 +92,7 @@ impl Shared {
     pub(crate) fn new(
         bus: Bus,
         dataplane: Dataplane,
-        host: Host,
+        host: Rc<Host>,
         scripts: Scripts,
         settings: Settings,
         users: Box<dyn Users>,
@@ -101,7 +103,8 @@ impl Shared {
         Self {
             bus,
             dataplane,
-            host: Rc::new(host),
+            host,
+            interface: None,
             scripts,
             clients: Clients::default(),
             locks: Locks::default(),
@@ -156,9 +159,11 @@ impl Shared {
         &self.slots
     }
 
-    pub(crate) fn allocate_call_id(&self) -> Option<u16> {
+    /// A call id for a session that is likely to have this address.
+    pub(crate) fn allocate_call_id(&self, address: Ipv4Addr) -> Option<u16> {
         let now = self.now();
-        self.call_ids.borrow_mut().allocate(now)
+        let fits = |call_id| self.dataplane.fits(call_id, address);
+        self.call_ids.borrow_mut().allocate_where(now, fits)
     }
 
     /// A session begins: its call's notices and its own letters go to `mailbox`.

@@ -297,6 +297,24 @@ pub(super) const KEYS: &[Key] = &[
         get: |config| Some(config.options.mppe.stateful.to_string()),
     },
     Key {
+        path: "interface.mode",
+        default: "\"session\"",
+        meaning: "session: an interface for each session; shared: one for all, for more than a few hundred users, without IPv6",
+        names: &[],
+        set: |own, _, item, _| {
+            own.shared_interface = match text(item)? {
+                "session" => false,
+                "shared" => true,
+                other => {
+                    let message = format!("{other:?} is not known");
+                    return Err(fault(item.span(), message, "write session or shared"));
+                }
+            };
+            Ok(())
+        },
+        get: |config| Some(quoted(if config.shared_interface { "shared" } else { "session" })),
+    },
+    Key {
         path: "interface.name",
         default: "\"ppp%d\"",
         meaning: "the interfaces' name; %d stands for a number",

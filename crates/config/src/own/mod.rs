@@ -76,6 +76,7 @@ pub(crate) struct Own {
     pub(crate) debug: Option<bool>,
     pub(crate) routes: Vec<(Ipv4Addr, u8)>,
     pub(crate) domain: String,
+    pub(crate) shared_interface: bool,
     pub(crate) limits: Limits,
     pub(crate) logwtmp: Option<bool>,
     pub(crate) records: Records,

@@ -105,6 +105,7 @@ fn bad_values_are_pointed_at() {
         ("[session]\nidle = \"3\"\n", ":2:8", "no number from 0"),
         ("[session]\nidle = -1\n", ":2:8", "no number from 0"),
         ("[interface]\nmtu = 99999\n", ":2:7", "no number from 128 to 16384"),
+        ("[interface]\nmode = \"both\"\n", ":2:8", "\"both\" is not known"),
         ("[interface]\nname = \"a/b\"\n", ":2:8", "no interface name"),
         ("[addresses]\nremote = [\"10.0.0.1\", \"10.0.0.9-5\"]\n", ":2:31", "runs backwards"),
         ("[addresses]\nremote = [\"10.0.0.1\", \"10.0.0.1\"]\n", ":2:23", "twice"),
@@ -132,6 +133,21 @@ fn contradictions_are_pointed_at_in_it_too() {
     let said = alone(&text).unwrap_err();
     assert!(said.contains("gretel.toml:7:1") && said.contains("makes its keys"), "{said}");
     assert!(said.contains("gretel.toml:5:1") && said.contains("PAP is allowed"), "{said}");
+}
+
+#[test]
+fn what_a_shared_interface_cannot_do_is_told() {
+    let shared = "[interface]\nmode = \"shared\"\n";
+    let (config, said) = alone(&format!("{BASE}{shared}ipv6 = true\n")).unwrap();
+    let said = said.render();
+    assert!(config.shared_interface && said.contains("IPv6 is not negotiated"), "{said}");
+    let (config, said) = alone(&format!("{BASE}{shared}name = \"vpn0\"\n")).unwrap();
+    assert!(!said.render().contains("only one session"), "{}", said.render());
+    let secrets = b"anna * good * -- unit 7\nbert * good *\n";
+    let (secrets, _) = crate::Secrets::parse(Path::new("s"), secrets);
+    let said = config.review_users(Path::new("s"), &secrets).render();
+    assert!(said.contains("s:1:1") && said.contains("anna's unit does nothing"), "{said}");
+    assert!(!said.contains("bert"), "{said}");
 }
 
 #[test]

@@ -162,6 +162,11 @@ impl Entry {
         !self.options.is_empty()
     }
 
+    /// The words behind `--` that are text.
+    pub(crate) fn option_words(&self) -> impl Iterator<Item = &str> {
+        self.options.iter().filter_map(|word| std::str::from_utf8(&word.bytes).ok())
+    }
+
     /// The options that this client's sessions follow: `base`, and what stands behind `--`, which counts more. `path` is the secrets
     /// file's name.
     ///

@@ -48,10 +48,18 @@ impl CallIds {
 
     /// A call id that is not in use. `None` when all 65,535 are.
     pub fn allocate(&mut self, now: Instant) -> Option<u16> {
+        self.allocate_where(now, |_| true)
+    }
+
+    /// As [`allocate`](Self::allocate), one that `fits`, if there is a fresh one.
+    pub fn allocate_where(&mut self, now: Instant, fits: impl Fn(u16) -> bool) -> Option<u16> {
         self.end_rests(now);
         let id = match self.live_count + self.released.len() {
             full if full >= USABLE => self.longest_rested()?,
-            _ => self.guess().or_else(|| self.next_free())?,
+            _ => {
+                let fitting = self.guess(&fits).or_else(|| self.next_free(&fits));
+                fitting.or_else(|| self.next_free(&|_| true))?
+            }
         };
         self.live.set(id);
         self.live_count += 1;
@@ -90,10 +98,10 @@ impl CallIds {
         Some(id)
     }
 
-    fn guess(&mut self) -> Option<u16> {
+    fn guess(&mut self, fits: &impl Fn(u16) -> bool) -> Option<u16> {
         for _ in 0..GUESSES {
             let id = self.random.u16();
-            if self.is_free(id) {
+            if self.is_free(id) && fits(id) {
                 return Some(id);
             }
         }
@@ -101,9 +109,10 @@ impl CallIds {
     }
 
     /// The first free id after a random one: for when guessing rarely hits because most ids are taken.
-    fn next_free(&mut self) -> Option<u16> {
+    fn next_free(&mut self, fits: &impl Fn(u16) -> bool) -> Option<u16> {
         let start = self.random.u16();
-        (0..=u16::MAX).map(|step| start.wrapping_add(step)).find(|id| self.is_free(*id))
+        let mut ids = (0..=u16::MAX).map(|step| start.wrapping_add(step));
+        ids.find(|id| self.is_free(*id) && fits(*id))
     }
 
     fn is_free(&self, id: u16) -> bool {
@@ -184,6 +193,17 @@ mod tests {
         assert_eq!(ids.allocate(Instant::from_nanos(3)), Some(all[7]));
         assert_eq!(ids.allocate(Instant::from_nanos(3)), Some(all[3]));
         assert_eq!(ids.allocate(Instant::from_nanos(3)), None);
+    }
+
+    #[test]
+    fn an_id_that_fits_is_chosen_while_there_is_one() {
+        let mut ids = ids();
+        let even = |id: u16| id % 2 == 0;
+        // Without 0, which is never given out.
+        for _ in 0..USABLE / 2 {
+            assert!(even(ids.allocate_where(Instant::ZERO, even).unwrap()));
+        }
+        assert!(!even(ids.allocate_where(Instant::ZERO, even).unwrap()));
     }
 
     #[test]

@@ -21,4 +21,5 @@ pub use config::{
 };
 pub use event::{Cause, Event, Output, Party};
 pub use link::{Link, Timer};
+pub use network::MPPE_OVERHEAD;
 pub use permit::{DirectionKeys, Framing, Ipv4Agreed, Ipv6Agreed, Keys, NetworkPermit};

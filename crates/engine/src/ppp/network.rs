@@ -18,8 +18,8 @@ use super::{Cause, DirectionKeys, Event, Keys, NetworkPermit};
 use crate::auth::Authenticated;
 use crate::{Instant, Random};
 
-/// What MPPE takes from the information field: its header and the inner protocol number (RFC 3078 §3).
-const MPPE_OVERHEAD: u16 = 4;
+/// What MPPE takes from the information field, in bytes: its header and the inner protocol number (RFC 3078 §3).
+pub const MPPE_OVERHEAD: u16 = 4;
 /// How long the first CCP request waits for its answer at least. A repetition that the peer did not need is dear: pppd closes CCP, and
 /// the link with it.
 const CCP_WAIT: Duration = Duration::from_secs(1);

@@ -18,6 +18,15 @@ pub enum Change {
         /// The address that we answer for.
         address: Ipv4Addr,
     },
+    /// Proxy ARP entries for addresses that follow each other.
+    ProxyArpRun {
+        /// The interface's name.
+        interface: String,
+        /// The first address.
+        first: Ipv4Addr,
+        /// The last.
+        last: Ipv4Addr,
+    },
     /// A route to one address outside every tunnel.
     HostRoute {
         /// The address.
@@ -110,6 +119,9 @@ impl Change {
     fn file_name(&self) -> String {
         let words = match self {
             Self::ProxyArp { interface, address } => format!("proxy-arp {interface} {address}"),
+            Self::ProxyArpRun { interface, first, last } => {
+                format!("proxy-arp-run {interface} {first}-{last}")
+            }
             Self::HostRoute { destination, interface } => {
                 format!("route {interface} {destination}")
             }
@@ -124,6 +136,9 @@ impl Change {
     fn line(&self) -> String {
         match self {
             Self::ProxyArp { interface, address } => format!("proxy-arp {interface} {address}\n"),
+            Self::ProxyArpRun { interface, first, last } => {
+                format!("proxy-arp-run {interface} {first}-{last}\n")
+            }
             Self::HostRoute { destination, interface } => {
                 format!("route {interface} {destination}\n")
             }
@@ -142,6 +157,11 @@ impl Change {
         match words[..] {
             ["proxy-arp", interface, address] => {
                 Some(Self::ProxyArp { interface: interface.into(), address: address.parse().ok()? })
+            }
+            ["proxy-arp-run", interface, run] => {
+                let (first, last) = run.split_once('-')?;
+                let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+                Some(Self::ProxyArpRun { interface: interface.into(), first, last })
             }
             ["route", interface, destination] => Some(Self::HostRoute {
                 interface: interface.into(),
@@ -165,6 +185,9 @@ impl std::fmt::Display for Change {
             Self::ProxyArp { interface, address } => {
                 write!(f, "proxy ARP entry for {address} on {interface}")
             }
+            Self::ProxyArpRun { interface, first, last } => {
+                write!(f, "proxy ARP entries for {first} to {last} on {interface}")
+            }
             Self::HostRoute { destination, interface } => {
                 write!(f, "route to {destination} on {interface}")
             }
@@ -186,17 +209,22 @@ mod tests {
         let journal = Journal::open(dir.path()).unwrap();
         let arp =
             Change::ProxyArp { interface: "eth0".into(), address: Ipv4Addr::new(10, 0, 0, 7) };
+        let run = Change::ProxyArpRun {
+            interface: "eth0".into(),
+            first: Ipv4Addr::new(10, 0, 0, 8),
+            last: Ipv4Addr::new(10, 0, 1, 7),
+        };
         let sysctl = Change::Sysctl { path: "net/ipv4/ip_forward".into(), before: "0".into() };
         let table = Change::NftTable { family: "ip".into(), name: "gretel".into() };
         let file = Change::File { path: "/run/ppp0 0.pid".into() };
         let login = Change::Login { line: "ppp0".into(), file: "/var/log/w tmp".into() };
-        for change in [&arp, &sysctl, &table, &file, &login] {
+        for change in [&arp, &run, &sysctl, &table, &file, &login] {
             journal.note(change).unwrap();
         }
         journal.strike(&sysctl);
         let mut left = Journal::open(dir.path()).unwrap().leftovers().unwrap();
         left.sort_by_key(|change| change.to_string());
-        assert_eq!(left, [file, login, table, arp]);
+        assert_eq!(left, [file, login, table, run, arp]);
     }
 
     #[test]

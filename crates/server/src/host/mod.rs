@@ -1,7 +1,9 @@
 //! What a session needs of this host: its interface, its addresses, and somebody who answers ARP for the peer.
 
 mod journal;
+mod prefixes;
 mod records;
+mod shared;
 mod wtmpdb;
 
 use std::cell::{Cell, RefCell};
@@ -17,6 +19,7 @@ use sys::tun::{Offloads, Tun};
 
 pub use journal::{Change, Journal};
 pub use records::Wtmp;
+pub use shared::SharedInterface;
 
 use crate::event::{Bus, Event, Source};
 
@@ -78,6 +81,20 @@ impl Host {
                 let mut netlink = self.netlink.borrow_mut();
                 if let Ok(index) = netlink.index_of(interface) {
                     let _ = netlink.delete_proxy_neighbour(index, *address);
+                }
+            }
+            Change::ProxyArpRun { interface, first, last } => {
+                let mut netlink = self.netlink.borrow_mut();
+                if let Ok(index) = netlink.index_of(interface) {
+                    for entry in netlink.proxy_neighbours().unwrap_or_default() {
+                        // Before Linux 5.0 nobody knows whose it is.
+                        if entry.interface == index
+                            && (*first..=*last).contains(&entry.address)
+                            && [0, PROTOCOL].contains(&entry.protocol)
+                        {
+                            let _ = netlink.delete_proxy_neighbour(index, entry.address);
+                        }
+                    }
                 }
             }
             Change::HostRoute { destination, interface } => {
@@ -158,11 +175,13 @@ fn best_route(routes: &[Route], destination: Ipv4Addr) -> Option<&Route> {
         .max_by_key(|route| (route.prefix_len, std::cmp::Reverse(route.metric.unwrap_or(0))))
 }
 
-/// A session's interface. Dropping it takes proxy ARP back; the interface itself goes when the worker, too, has let go of its TUN.
+/// A session's interface, or its part of the shared one. Dropping it takes proxy ARP back; an interface of its own goes when the worker, too,
+/// has let go of its TUN.
 #[derive(Debug)]
 pub struct Interface {
     host: Rc<Host>,
-    name: String,
+    shared: Option<Rc<SharedInterface>>,
+    name: Rc<str>,
     index: u32,
     ipv4: Option<Ipv4Agreed>,
     ipv6: bool,
@@ -217,6 +236,32 @@ impl Interface {
         Ok((interface, tun))
     }
 
+    /// A session's part of the shared interface.
+    pub fn join(shared: &Rc<SharedInterface>, proxy_arp: bool, source: &Source) -> Self {
+        let mut interface = Self::new(shared.host(), shared.name().clone(), shared.index());
+        interface.shared = Some(shared.clone());
+        interface.proxy_wanted = proxy_arp;
+        source.publish(Event::InterfaceMade { name: interface.name.to_string() });
+        interface
+    }
+
+    fn new(host: &Rc<Host>, name: Rc<str>, index: u32) -> Self {
+        Self {
+            host: host.clone(),
+            shared: None,
+            name,
+            index,
+            ipv4: None,
+            ipv6: false,
+            mtu: 0,
+            raised: false,
+            outside: None,
+            proxy_wanted: false,
+            proxy: None,
+            changes: Vec::new(),
+        }
+    }
+
     /// Brings the interface up, unless it is, and answers ARP for the peer as soon as it has an IPv4 address.
     ///
     /// # Errors
@@ -224,9 +269,11 @@ impl Interface {
     /// What the kernel refused.
     pub fn raise(&mut self, source: &Source) -> Result<(), Error> {
         if !self.raised {
-            self.host.netlink.borrow_mut().set_up(self.index, true)?;
+            if self.shared.is_none() {
+                self.host.netlink.borrow_mut().set_up(self.index, true)?;
+            }
             self.raised = true;
-            source.publish(Event::InterfaceUp { name: self.name.clone(), mtu: self.mtu });
+            source.publish(Event::InterfaceUp { name: self.name.to_string(), mtu: self.mtu });
         }
         self.answer_arp(source);
         Ok(())
@@ -242,22 +289,11 @@ impl Interface {
         if tun.offloads() == Offloads::default() && !host.has_told_of_offloads.replace(true) {
             source.publish(Event::Diagnostic(NO_OFFLOADS.to_owned()));
         }
-        let interface = Self {
-            host: host.clone(),
-            name: tun.name().to_owned(),
-            index: tun.index(),
-            ipv4: None,
-            ipv6: false,
-            mtu: 0,
-            raised: false,
-            outside,
-            proxy_wanted: false,
-            proxy: None,
-            changes: Vec::new(),
-        };
+        let mut interface = Self::new(host, tun.name().into(), tun.index());
+        interface.outside = outside;
         // The only link-local address is to be the one that IPV6CP agrees on. Without IPv6 in the kernel there is none anyway.
         let _ = host.netlink.borrow_mut().disable_address_generation(interface.index);
-        source.publish(Event::InterfaceMade { name: interface.name.clone() });
+        source.publish(Event::InterfaceMade { name: interface.name.to_string() });
         Ok((interface, tun))
     }
 
@@ -267,6 +303,15 @@ impl Interface {
     ///
     /// What the kernel refused.
     pub fn update(&mut self, permit: &NetworkPermit) -> Result<(), Error> {
+        if let Some(shared) = &self.shared {
+            // The worker keeps to the session's MTU.
+            self.mtu = permit.mtu();
+            if let (Some(new), None) = (permit.ipv4(), self.ipv4) {
+                shared.hold(new)?;
+                self.ipv4 = Some(new);
+            }
+            return Ok(());
+        }
         let index = self.index;
         let mut netlink = self.host.netlink.borrow_mut();
         if permit.mtu() != self.mtu {
@@ -291,11 +336,6 @@ impl Interface {
         Ok(())
     }
 
-    /// The interface's index.
-    pub fn index(&self) -> u32 {
-        self.index
-    }
-
     /// The interface's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -317,6 +357,9 @@ impl Interface {
         let Some(address) = self.ipv4.map(|ipv4| ipv4.remote) else { return };
         if !std::mem::take(&mut self.proxy_wanted) {
             return;
+        }
+        if let Some(interface) = self.shared.as_ref().and_then(|it| it.answered_on(address)) {
+            return source.publish(Event::ProxyArp { interface });
         }
         let interfaces = self.host.netlink.borrow_mut().interfaces();
         let found = match &interfaces {
@@ -357,7 +400,10 @@ impl Drop for Interface {
             self.host.undo(&change);
         }
         // The peer's address must be free for the next session at once, not when the worker lets go of the TUN.
-        if let Some(ipv4) = self.ipv4 {
+        let Some(ipv4) = self.ipv4 else { return };
+        if let Some(shared) = &self.shared {
+            shared.let_go(ipv4);
+        } else {
             let _ = self.host.netlink.borrow_mut().delete_peer_address(
                 self.index,
                 ipv4.local,

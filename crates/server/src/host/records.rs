@@ -32,29 +32,24 @@ impl Wtmp {
 impl Interface {
     /// Writes the files in which tools look for the process behind an interface, as pppd does: `pppN.pid` and, for a link with a name,
     /// `ppp-NAME.pid`, in the directory `run`. They go with the interface.
+    /// A shared interface has them already.
     pub fn write_process_files(&mut self, run: &Path, link_name: Option<&str>, source: &Source) {
-        let process = std::process::id();
-        let mut files = vec![(run.join(format!("{}.pid", self.name)), format!("{process}\n"))];
-        if let Some(name) = link_name {
-            files
-                .push((run.join(format!("ppp-{name}.pid")), format!("{process}\n{}\n", self.name)));
+        if self.shared.is_some() {
+            return;
         }
-        for (path, text) in files {
-            let change = Change::File { path: path.clone() };
-            match self.host.make(&change, |_| fs::write(&path, text)) {
-                Ok(()) => self.changes.push(change),
-                Err(error) => source.publish(Event::HostFailed {
-                    what: "write the file with the process id",
-                    error: format!("{}: {error}", path.display()),
-                }),
-            }
+        for file in process_files(run, &self.name, link_name) {
+            self.changes.extend(self.host.write_file(&file, |failed| source.publish(failed)));
         }
     }
 
-    /// Records in wtmp that `user` has come from `client` on this interface's line. That the line is free again is recorded when the
-    /// interface goes, or at the next start after a crash.
+    /// Records in wtmp that `user` has come from `client` on this interface's line: its name, or on a shared one the client's address in the
+    /// tunnel. That the line is free again is recorded when the interface goes, or at the next start after a crash.
     pub fn record_login(&mut self, wtmp: &Wtmp, user: &[u8], client: Ipv4Addr, source: &Source) {
-        let change = Change::Login { line: self.name.clone(), file: wtmp.file.clone() };
+        let line = match (&self.shared, self.ipv4) {
+            (Some(_), Some(ipv4)) => ipv4.remote.to_string(),
+            _ => self.name.to_string(),
+        };
+        let change = Change::Login { line: line.clone(), file: wtmp.file.clone() };
         if self.changes.contains(&change) {
             return;
         }
@@ -65,7 +60,7 @@ impl Interface {
         let failed = |error| {
             source.publish(Event::HostFailed { what: "record logins", error });
         };
-        match host.make(&change, |_| host.record(&wtmp.file, &self.name, user)) {
+        match host.make(&change, |_| host.record(&wtmp.file, &line, user)) {
             Ok(()) => self.changes.push(change),
             // Whoever wants no records removes the file.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -78,7 +73,36 @@ impl Interface {
     }
 }
 
+/// Files for an interface, and what is in them.
+pub(super) fn process_files(
+    run: &Path,
+    interface: &str,
+    link_name: Option<&str>,
+) -> Vec<(PathBuf, String)> {
+    let process = std::process::id();
+    let mut files = vec![(run.join(format!("{interface}.pid")), format!("{process}\n"))];
+    if let Some(name) = link_name {
+        files.push((run.join(format!("ppp-{name}.pid")), format!("{process}\n{interface}\n")));
+    }
+    files
+}
+
 impl Host {
+    /// Writes a file of ours, or tells that it could not be.
+    pub(super) fn write_file(
+        &self,
+        (path, text): &(PathBuf, String),
+        tell: impl FnOnce(Event),
+    ) -> Option<Change> {
+        let change = Change::File { path: path.clone() };
+        let made = self.make(&change, |_| fs::write(path, text));
+        let failed = |error: io::Error| Event::HostFailed {
+            what: "write the file with the process id",
+            error: format!("{}: {error}", path.display()),
+        };
+        made.map_err(|error| tell(failed(error))).ok().map(|()| change)
+    }
+
     /// Records that somebody has come on a line or, with no user, that it is free again.
     pub(super) fn record(
         &self,

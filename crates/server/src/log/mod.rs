@@ -303,6 +303,16 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
             line(Level::INFO, PPPD, format!("local  LL address {}", link_local(ipv6.local_id))),
             line(Level::INFO, PPPD, format!("remote LL address {}", link_local(ipv6.remote_id))),
         ],
+        Event::SharedInterface { name, queues, unsteered } => {
+            let how = match (queues, unsteered) {
+                (1, _) => "one queue".to_owned(),
+                (_, None) => format!("{queues} queues, steered by address"),
+                (_, Some(why)) => format!(
+                    "{queues} queues, between which workers hand packets over: no steering program ({why})"
+                ),
+            };
+            info(PPTPD, format!("All sessions share interface {name}: {how}"))
+        }
         Event::InterfaceMade { name } => vec![
             line(Level::INFO, PPPD, format!("Using interface {name}")),
             line(Level::INFO, PPPD, format!("Connect: {name} <--> {}", terminal(name))),

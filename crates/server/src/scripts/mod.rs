@@ -138,6 +138,14 @@ impl Scripts {
         self.0.lines.borrow_mut().entry(interface).or_default().clone()
     }
 
+    /// Forgets a line, unless others wait for it: there are as many as addresses.
+    fn forget_line(&self, name: impl Into<OsString>, line: Rc<Mutex<()>>) {
+        const OURS_AND_THE_MAPS: usize = 2;
+        if Rc::strong_count(&line) == OURS_AND_THE_MAPS {
+            self.0.lines.borrow_mut().remove(&name.into());
+        }
+    }
+
     /// Waits until no script runs and none waits, within reason.
     pub(crate) async fn farewell(&self) {
         let all = async {

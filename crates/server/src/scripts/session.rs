@@ -28,6 +28,8 @@ pub(crate) struct Identity {
     pub(crate) user: Vec<u8>,
     /// The session's interface.
     pub(crate) interface: String,
+    /// The client's address in the tunnel, where the interface is shared.
+    pub(crate) address: Option<Ipv4Addr>,
 }
 
 /// What a session moved, for its last scripts.
@@ -81,9 +83,18 @@ impl SessionScripts {
     ) -> Self {
         let (queue, mut jobs) = unbounded_channel::<Job>();
         let (runner, told) = (scripts.clone(), source.clone());
-        let line = scripts.line(&identity.interface);
+        let name = &identity.interface;
+        let line = scripts.line(name);
+        // What is one session's alone of a shared interface is the address.
+        let shared = identity.address.map(|address| format!("{name} {address}"));
+        let shared = shared.map(|name| (scripts.line(&name), name));
         scripts.spawn(async move {
-            let _turn = line.lock().await;
+            let mut turn = line.lock().await;
+            if let Some((line, _)) = &shared {
+                // What an earlier process left undone has been done now.
+                drop(turn);
+                turn = line.lock().await;
+            }
             while let Some(job) = jobs.recv().await {
                 let awaited = job.then.is_some();
                 runner.run(job.program, awaited, |event| told.publish(event)).await;
@@ -93,6 +104,10 @@ impl SessionScripts {
                 if let Some(then) = job.then {
                     then();
                 }
+            }
+            drop(turn);
+            if let Some((line, name)) = shared {
+                runner.forget_line(name, line);
             }
         });
         let terminal = terminal(&identity.interface);

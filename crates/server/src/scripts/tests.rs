@@ -81,6 +81,7 @@ impl Lab {
             client: "192.0.2.7".parse().unwrap(),
             user: b"OFFICE\\scott".to_vec(),
             interface: interface.into(),
+            address: None,
         };
         SessionScripts::begin(scripts.clone(), self.settings(), self.source(), &identity)
     }

@@ -90,7 +90,7 @@ impl Bench {
         let shared = Rc::new(Shared::new(
             bus.clone(),
             Dataplane::start(workers, |_| Ok(())).unwrap(),
-            Host::open(dir, &bus).unwrap(),
+            Rc::new(Host::open(dir, &bus).unwrap()),
             scripts.clone(),
             settings,
             Box::new(Everybody),
