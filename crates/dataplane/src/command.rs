@@ -80,6 +80,8 @@ pub enum Command {
     },
     /// No network packet passes any more. The interface stays; what is sent to it is dropped.
     CloseNetwork,
+    /// Tell with whom the peer talks: [`Notice::Traffic`](crate::Notice::Traffic) follows.
+    ReportTraffic,
     /// The call has ended: forget it and close its interface. [`Notice::Removed`](crate::Notice::Removed) follows.
     Remove,
 }

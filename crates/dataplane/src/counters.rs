@@ -46,6 +46,8 @@ figures! {
     received_packets,
     /// Their bytes.
     received_bytes,
+    /// Those of them that were for a single address: neither broadcast nor multicast.
+    received_unicast,
     /// IP packets to the peer.
     sent_packets,
     /// Their bytes.
@@ -98,6 +100,7 @@ impl Counters {
         let stats = path.stats();
         self.received_packets().set(stats.received_packets);
         self.received_bytes().set(stats.received_bytes);
+        self.received_unicast().set(path.traffic().unicast.into());
         self.sent_packets().set(stats.sent_packets);
         self.sent_bytes().set(stats.sent_bytes);
         for (place, reason) in self.drops.iter().zip(DropReason::ALL) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 
-use engine::data::DropReason;
+use engine::data::{DropReason, Traffic};
 
 use crate::Snapshot;
 
@@ -51,6 +51,15 @@ pub enum Notice {
         generation: u64,
         /// The IPv4 packet.
         packet: Vec<u8>,
+    },
+    /// With whom the peer talks ([`Command::ReportTraffic`](crate::Command::ReportTraffic)).
+    Traffic {
+        /// Our call id.
+        call: u16,
+        /// The call's generation.
+        generation: u64,
+        /// What its packets have shown.
+        traffic: Box<Traffic>,
     },
     /// Stateful MPPE has lost its place: `Link` must send a CCP Reset-Request.
     ResetNeeded {

@@ -187,7 +187,7 @@ impl Task {
                 }
                 Mail::Seen { session, event } => {
                     if let Some(session) = self.session(session) {
-                        session.seen(*event);
+                        session.seen(now, *event);
                     }
                 }
                 Mail::PamAnswered { session, question, answer } => {

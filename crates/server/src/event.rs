@@ -17,9 +17,9 @@ use wire::ppp::{Code, Protocol};
 
 use crate::flood::{Flood, Untold};
 use crate::locks::Subject;
-use crate::look::Wire;
+use crate::look::{Beyond, Wire};
 use crate::trail::{Packed, Trail};
-use crate::verdict::{Evidence, Judgement, Stage};
+use crate::verdict::{Evidence, Judgement, Remark, Stage};
 
 /// One thing that happened, when, and to whom.
 #[derive(Debug)]
@@ -142,6 +142,22 @@ pub enum Event {
     WireWatched(Wire),
     /// They could not be watched.
     NotWatched { why: String },
+    /// The client asks these again and again, and gets no answer from them.
+    Unanswered { destinations: Vec<Ipv4Addr> },
+    /// What this host has to do with that.
+    Beyond(Beyond),
+    /// It could not be looked at.
+    NotLooked { what: &'static str, why: String },
+    /// Another host on this interface has the client's address, by its answer to an ARP probe.
+    AddressTaken { address: Ipv4Addr, interface: String, by: [u8; 6] },
+    /// An address of the network that the client is in, outside of the tunnel.
+    ClientsNetwork { address: Ipv4Addr },
+    /// Packets in the tunnel of up to `passes` bytes pass, and those of `lost` do not. `path_mtu`: what routers on the way have told the kernel.
+    SizesProbed { passes: u16, lost: u16, path_mtu: Option<u32> },
+    /// The client said so often that packets of ours are too large for a network behind it (ICMP fragmentation needed).
+    TooBig { count: u16 },
+    /// Something is not right with a session that is up.
+    Noticed(Remark),
     /// The peer asked for routes in its tunnel (DHCPINFORM) and was told so many.
     InformAnswered { routes: usize },
     /// How well packets come, when that has changed noticeably.
@@ -284,6 +300,8 @@ pub struct Summary {
     pub received: u64,
     /// Those packets.
     pub received_packets: u64,
+    /// Those of them that were for a single address.
+    pub received_unicast: u64,
     /// GRE packets from the peer.
     pub gre_received: u64,
     /// GRE packets to the peer.

@@ -26,6 +26,7 @@ use crate::shared::Shared;
 use crate::verdict::SENDING;
 pub(crate) use authentication::PamAnswer;
 use authentication::{Asking, Delayed, PamSession};
+use looking::Looking;
 
 /// A session.
 pub(crate) struct Session {
@@ -60,8 +61,7 @@ pub(crate) struct Session {
     connected: Option<Instant>,
     /// What the network layer was allowed when it was last reported.
     permit: Option<NetworkPermit>,
-    /// When to look at this host, if the client has not been heard properly by then.
-    look: Option<Instant>,
+    looking: Looking,
     /// When to look whether the session has been idle, or has lasted long enough.
     check: Option<Instant>,
     ended: Option<Cause>,
@@ -118,7 +118,7 @@ impl Session {
             started: now,
             connected: None,
             permit: None,
-            look: Some(now + looking::SILENCE),
+            looking: Looking::new(now),
             check: None,
             ended: None,
         }
@@ -176,6 +176,7 @@ impl Session {
                 self.terminate(now, Cause::Local("the server's interface was removed"));
             }
             Notice::DhcpRequest { packet, .. } => self.tell_routes(&packet),
+            Notice::Traffic { traffic, .. } => self.take_traffic(now, &traffic),
             Notice::UnknownCall { from, call_id, .. } => {
                 self.source.publish(Event::UnknownCall { from, call_id });
             }
@@ -187,7 +188,7 @@ impl Session {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let link = self.link.poll_timeout().map(|(at, _)| at);
         let delayed = self.delayed.as_ref().map(|delayed| delayed.until);
-        [link, self.check, delayed, self.look].into_iter().flatten().min()
+        [link, self.check, delayed, self.looking.deadline()].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -195,9 +196,7 @@ impl Session {
         if let Some(delayed) = self.delayed.take_if(|delayed| now >= delayed.until) {
             self.authenticate_delayed(now, delayed.request);
         }
-        if self.look.take_if(|look| now >= *look).is_some() {
-            self.look_if_silent();
-        }
+        self.look(now);
         if self.check.is_some_and(|check| now >= check) {
             self.check_limits(now);
         }
@@ -265,9 +264,14 @@ impl Session {
     }
 
     fn report(&mut self, now: Instant, otherwise: Ended) {
+        let cause = self.ended.take().map_or(otherwise, Ended::Link);
+        self.source.session_ended(self.summary(now, cause));
+    }
+
+    fn summary(&self, now: Instant, cause: Ended) -> Summary {
         let figures = self.counters.snapshot();
-        let summary = Summary {
-            user: self.user.take(),
+        Summary {
+            user: self.user.clone(),
             address: self.address.as_ref().map(AddressInUse::address),
             duration: now - self.started,
             connected: self.connected.map(|connected| now - connected),
@@ -275,6 +279,7 @@ impl Session {
             sent_packets: figures.sent_packets,
             received: figures.received_bytes,
             received_packets: figures.received_packets,
+            received_unicast: figures.received_unicast,
             gre_received: figures.gre_received,
             gre_sent: figures.gre_sent,
             gre_lost: figures.gre_lost,
@@ -286,9 +291,8 @@ impl Session {
                 .map(|reason| (reason.as_str(), figures.dropped(reason)))
                 .filter(|(_, count)| *count > 0)
                 .collect(),
-            cause: self.ended.take().map_or(otherwise, Ended::Link),
-        };
-        self.source.session_ended(summary);
+            cause,
+        }
     }
 
     /// Carries out what the link wants, in its order.
@@ -360,6 +364,7 @@ impl Session {
                 self.source.publish(Event::NetworkDown);
             }
             LinkEvent::EchoAnswered(time) => self.source.publish(Event::EchoAnswered(time)),
+            LinkEvent::ProbeAnswered { sent, came } => self.probe_answered(now, sent, came),
             LinkEvent::EchoMissing(count) => self.source.publish(Event::EchoMissing(count)),
             LinkEvent::Loopback => self.source.publish(Event::Loopback),
             LinkEvent::Closed(cause) => {
@@ -370,8 +375,8 @@ impl Session {
     }
 
     fn network_up(&mut self, now: Instant, permit: NetworkPermit) {
-        self.report_network(permit);
         self.connected.get_or_insert(now);
+        self.report_network(now, permit);
         // Without an interface the session is about to end.
         let Some(interface) = &mut self.interface else { return };
         if let Err(error) = interface.update(&permit) {
@@ -481,13 +486,14 @@ impl Session {
         self.link.terminate(now, Cause::Local("the server cannot set up its interface"));
     }
 
-    fn report_network(&mut self, permit: NetworkPermit) {
+    fn report_network(&mut self, now: Instant, permit: NetworkPermit) {
         let before = self.permit.replace(permit);
         self.source.publish(Event::NetworkUp(permit));
         if let Some(ipv4) = permit.ipv4()
             && before.and_then(|before| before.ipv4()) != Some(ipv4)
         {
             self.source.publish(Event::Ipv4Up(ipv4));
+            self.look_from_now_on(now, ipv4.remote);
         }
         if let Some(ipv6) = permit.ipv6()
             && before.and_then(|before| before.ipv6()) != Some(ipv6)

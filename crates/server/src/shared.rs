@@ -267,6 +267,7 @@ impl Shared {
             | Notice::Packet { call, .. }
             | Notice::ResetNeeded { call, .. }
             | Notice::DhcpRequest { call, .. }
+            | Notice::Traffic { call, .. }
             | Notice::WrongPeer { call, .. }
             | Notice::NotSent { call, .. }
             | Notice::InterfaceGone { call, .. }

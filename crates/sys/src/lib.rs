@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows a protocol above IP, but for the packet filter that sorts GRE packets by call id ([`raw`]).
 
+pub mod arp;
 pub mod broadcast;
 pub mod capture;
 pub mod clock;

@@ -99,6 +99,13 @@ impl Session {
                 self.tun = tun.or(self.tun.take());
             }
             Command::CloseNetwork => self.path.close_network(),
+            Command::ReportTraffic => {
+                let traffic = Box::new(*self.path.traffic());
+                let (call, generation) = (self.call, self.generation);
+                // A report that finds no room is asked for again.
+                io.notify(Notice::Traffic { call, generation, traffic });
+                return;
+            }
             Command::Remove => return,
         }
         self.replay_early(io);

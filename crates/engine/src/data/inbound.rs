@@ -139,6 +139,7 @@ impl DataPath {
         }
         if let Some(ack) = header.ack {
             self.sequencer.acknowledged(now, ack);
+            self.traffic.acknowledged(ack);
         }
         let Some(seq) = header.seq else { return Ok(None) };
         match self.sequencer.classify(now, seq) {
@@ -283,7 +284,11 @@ impl DataPath {
         let bytes = &mut packet[information.clone()];
         let (len, source) = ip::inspect(bytes).ok_or(DropReason::MalformedIp)?;
         let bytes = &mut bytes[..len];
-        check_network(&permit, protocol, source, self.config.check_source)?;
+        let checked = check_network(&permit, protocol, source, self.config.check_source);
+        if let (Err(DropReason::SpoofedSource), Source::V4(source)) = (checked, source) {
+            self.traffic.spoofed(source);
+        }
+        checked?;
         self.filter(Direction::In, protocol, bytes)?;
         if !ip::take_over_ecn(bytes, self.outer_ecn) {
             return Err(DropReason::Congestion);
@@ -291,6 +296,7 @@ impl DataPath {
         if self.config.clamp_mss {
             clamp_mss(bytes, permit.mtu());
         }
+        self.traffic.received(bytes);
         self.stats.received_packets += 1;
         self.stats.received_bytes += len as u64;
         Ok(Inbound::Ip(information.start..information.start + len))

@@ -7,11 +7,13 @@ mod mss;
 mod outbound;
 mod reason;
 mod reorder;
+mod traffic;
 
 pub use inbound::Plan;
 pub use mss::clamp_mss;
 pub use outbound::{HEADROOM, Outbound};
 pub use reason::{DropReason, Drops};
+pub use traffic::{Destination, Traffic};
 
 use alloc::sync::Arc;
 use core::ops::Range;
@@ -105,10 +107,11 @@ pub struct DataPath {
     /// A packet that counts as traffic has passed since it was last asked.
     is_active: bool,
     stats: Stats,
+    traffic: Traffic,
 }
 
 /// What a call costs here, but for keys and packets that are kept for late ones.
-const _: () = assert!(size_of::<DataPath>() <= 1024);
+const _: () = assert!(size_of::<DataPath>() <= 1088);
 
 /// MPPE for received packets.
 #[derive(Debug)]
@@ -153,6 +156,7 @@ impl DataPath {
             filters: None,
             is_active: false,
             stats: Stats::default(),
+            traffic: Traffic::default(),
         }
     }
 
@@ -302,6 +306,12 @@ impl DataPath {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.stats
+    }
+
+    /// With whom the peer talks.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// The figures of the sequence numbers.

@@ -179,10 +179,11 @@ impl DataPath {
         packet: Range<usize>,
         seal: Seal,
     ) -> Option<SessionKey> {
-        if self.config.clamp_mss
-            && let Some(permit) = &self.permit
-        {
-            clamp_mss(&mut out[packet.clone()], permit.mtu());
+        if let Some(permit) = &self.permit {
+            if self.config.clamp_mss {
+                clamp_mss(&mut out[packet.clone()], permit.mtu());
+            }
+            self.traffic.sent(&out[packet.clone()], self.sequencer.next(), permit.mtu());
         }
         self.stats.sent_packets += 1;
         self.stats.sent_bytes += packet.len() as u64;

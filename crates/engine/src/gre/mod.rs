@@ -95,6 +95,12 @@ impl Sequencer {
         seq
     }
 
+    /// The sequence number that the next packet gets.
+    #[must_use]
+    pub fn next(&self) -> u32 {
+        self.next
+    }
+
     /// Looks at a received sequence number, and changes nothing. The peer's first one may have any value: 0 from
     /// Windows, 1 from pptp-linux, Cisco and macOS.
     #[must_use]

@@ -11,6 +11,8 @@ pub(super) struct Echo {
     config: Option<EchoConfig>,
     next: Option<Instant>,
     last: Option<(u8, Instant)>,
+    /// Identifier and length of a request that asks whether packets of its size pass.
+    probe: Option<(u8, u16)>,
     outstanding: u32,
     heard: bool,
     /// The peer has shown that its LCP is open.
@@ -70,6 +72,16 @@ impl Echo {
     pub(super) fn sent(&mut self, id: u8, now: Instant) {
         self.last = Some((id, now));
         self.outstanding += 1;
+    }
+
+    /// A request of this length has left, beside those of the timer.
+    pub(super) fn probed(&mut self, id: u8, len: u16) {
+        self.probe = Some((id, len));
+    }
+
+    /// An Echo-Reply came; gives the length of the probe that it answers, if it does.
+    pub(super) fn probe_answered(&mut self, id: u8) -> Option<u16> {
+        self.probe.take_if(|(probe, _)| *probe == id).map(|(_, len)| len)
     }
 
     /// An Echo-Reply came; gives the round-trip time when it answers the newest request.

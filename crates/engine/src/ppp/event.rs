@@ -91,6 +91,13 @@ pub enum Event {
     NetworkDown,
     /// An Echo-Reply came this long after its Echo-Request.
     EchoAnswered(Duration),
+    /// An Echo-Request of [`Link::probe`](super::Link::probe) was answered: the sizes of its LCP packet and of the answer's, in bytes.
+    ProbeAnswered {
+        /// Ours.
+        sent: u16,
+        /// The peer's.
+        came: u16,
+    },
     /// So many Echo-Requests in a row are unanswered.
     EchoMissing(u32),
     /// Our own magic number came back.

@@ -17,8 +17,10 @@ use std::fmt;
 pub use fix::{fix, unfix};
 pub use judge::judge;
 pub use path::{Target, examine_path};
+pub(crate) use probe::ask_name_servers;
 pub(crate) use processes::listener;
 pub use processes::{Listener, Process};
+pub(crate) use rules::is_in_local_network;
 pub use snapshot::{Probes, Snapshot, Tunnels, firewall_rules};
 
 use crate::host::Change;

@@ -54,7 +54,7 @@ pub(super) fn reach(addresses: &[SocketAddr]) -> Vec<(SocketAddr, Result<(), Str
 }
 
 /// Asks each name server for the root's name servers; any answer at all counts.
-pub(super) fn ask_name_servers(servers: &[Ipv4Addr]) -> Vec<(Ipv4Addr, Result<(), String>)> {
+pub(crate) fn ask_name_servers(servers: &[Ipv4Addr]) -> Vec<(Ipv4Addr, Result<(), String>)> {
     each(servers, |server| {
         ask(SocketAddrV4::new(server, 53)).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer".into(),

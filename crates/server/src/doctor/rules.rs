@@ -227,12 +227,7 @@ pub(super) fn reverse_path(seen: &Snapshot) -> Check {
 pub(super) fn nat(seen: &Snapshot, tunnels: &Tunnels) -> Check {
     const ID: &str = "nat";
     const TITLE: &str = "clients' addresses are known beyond this host";
-    let local = |address: Ipv4Addr| {
-        let interfaces = seen.interfaces.iter().filter(|it| it.takes_proxy_arp());
-        interfaces
-            .flat_map(|interface| &interface.addresses)
-            .any(|own| own.peer.is_none() && own.has_in_subnet(address))
-    };
+    let local = |address: Ipv4Addr| is_in_local_network(&seen.interfaces, address);
     let Some(foreign) = tunnels.remotes.iter().copied().find(|address| !local(*address)) else {
         return Check::fine(
             ID,
@@ -274,6 +269,14 @@ pub(super) fn nat(seen: &Snapshot, tunnels: &Tunnels) -> Check {
             Check::trouble(ID, TITLE, text, command).with(Remedy::Table { name: TABLE, script })
         }
     }
+}
+
+/// Whether an address is of a network on one of this host's segments.
+pub(crate) fn is_in_local_network(interfaces: &[Interface], address: Ipv4Addr) -> bool {
+    let segments = interfaces.iter().filter(|interface| interface.takes_proxy_arp());
+    segments
+        .flat_map(|interface| &interface.addresses)
+        .any(|own| own.peer.is_none() && own.has_in_subnet(address))
 }
 
 /// Translates packets of these addresses that leave by an interface.

@@ -324,6 +324,26 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
             debug(PPTPD, format!("GRE: {sessions} other sessions from {peer} are up"))
         }
         Event::WireWatched(wire) => debug(PPTPD, format!("GRE: {wire}")),
+        Event::Unanswered { destinations } => {
+            let all: Vec<String> = destinations.iter().map(ToString::to_string).collect();
+            debug(PPPD, format!("The peer gets no answer from {}", all.join(", ")))
+        }
+        Event::Beyond(beyond) => debug(PPPD, format!("The peer gets no answer: {beyond}")),
+        Event::NotLooked { what, why } => debug(PPPD, format!("Cannot look {what}: {why}")),
+        Event::AddressTaken { address, interface, by } => {
+            let by: Vec<String> = by.iter().map(|byte| format!("{byte:02x}")).collect();
+            debug(PPPD, format!("{address} belongs to {} on {interface} too", by.join(":")))
+        }
+        Event::ClientsNetwork { address } => {
+            debug(PPPD, format!("The peer's own network has the address {address}"))
+        }
+        Event::SizesProbed { passes, lost, .. } => {
+            debug(PPPD, format!("Packets of {passes} bytes pass, those of {lost} do not"))
+        }
+        Event::TooBig { count } => {
+            debug(PPPD, format!("{count} packets were too large for a network behind the peer"))
+        }
+        Event::Noticed(remark) => warn(PPPD, remark),
         Event::NotWatched { why } => {
             debug(PPTPD, format!("GRE: this host's interfaces were not watched: {why}"))
         }

@@ -125,6 +125,7 @@ mod tests {
             sent_packets: 0,
             received: 0,
             received_packets: 0,
+            received_unicast: 0,
             gre_received: 7,
             gre_sent: 5,
             gre_lost: 0,

@@ -3,6 +3,8 @@
 //! A look runs on a thread of its own, reads and listens, and changes nothing. What it has seen comes back as an event of the session, so that verdicts rest
 //! on events as ever. Only a few run at a time; whoever finds no room gets no look, and the verdict says so.
 
+mod address;
+mod beyond;
 mod wire;
 
 use std::rc::Rc;
@@ -15,6 +17,9 @@ use crate::event::Event;
 use crate::mailbox::Mail;
 use crate::shared::Shared;
 
+pub(crate) use address::holder;
+pub use beyond::{Beyond, Obstacle};
+pub(crate) use beyond::{Question as BeyondQuestion, look as look_beyond};
 pub use wire::Wire;
 pub(crate) use wire::{Question as WireQuestion, watch};
 
@@ -35,11 +40,11 @@ impl Default for Looks {
 }
 
 impl Looks {
-    /// Runs `look` on a thread, if there is room, and has what it saw published as an event of a session. Whether there is room.
+    /// Runs `look` on a thread, if there is room, and has what it saw, if anything, published as an event of a session. Whether there is room.
     pub(crate) fn start(
         shared: &Rc<Shared>,
         session: u64,
-        look: impl FnOnce(&AtomicBool) -> Event + Send + 'static,
+        look: impl FnOnce(&AtomicBool) -> Option<Event> + Send + 'static,
     ) -> bool {
         let looks = &shared.looks;
         let Ok(permit) = looks.room.clone().try_acquire_owned() else { return false };
@@ -51,7 +56,7 @@ impl Looks {
                 event
             });
             // A look that panicked has seen nothing.
-            if let Ok(event) = seen.await {
+            if let Ok(Some(event)) = seen.await {
                 shared.post_to_session(session, Mail::Seen { session, event: Box::new(event) });
             }
         });

@@ -16,7 +16,7 @@ use wire::lcp::{AuthProtocol, LcpOption};
 use wire::ppp::{Code, Protocol};
 
 use crate::event::{Event, TcpEnd};
-use crate::look::Wire;
+use crate::look::{Beyond, Wire};
 
 /// The longest name that is kept, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -78,12 +78,16 @@ pub(super) struct OfCall {
     pub(super) denied: Option<Denied>,
     /// Other sessions from the same address that were up when this one was silent.
     pub(super) others: usize,
-    pub(super) wire: Option<Wire>,
+    pub(super) wire: Option<Box<Wire>>,
     /// Why nobody watched this host's interfaces.
     pub(super) not_watched: Option<String>,
     /// The way to log in that the client named in place of ours.
     pub(super) wanted: Option<AuthProtocol>,
     pub(super) no_ccp: bool,
+    /// The addresses at our end and the client's.
+    pub(super) agreed: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// The client asked for routes and was told so many.
+    pub(super) routes_told: Option<usize>,
     /// IPCP packets came.
     pub(super) talked_addresses: bool,
     /// The name that was tried last.
@@ -97,7 +101,22 @@ pub(super) struct OfCall {
     pub(super) moved_to: Option<Ipv4Addr>,
     pub(super) kicked: bool,
     pub(super) no_proxy_arp: bool,
+    /// What was seen of a session that is up.
+    pub(super) up: Option<Box<OfTunnel>>,
     pub(super) script_failed: bool,
+}
+
+/// What a session that is up has shown beyond its own events: most show nothing of it.
+#[derive(Debug, Default)]
+pub(super) struct OfTunnel {
+    pub(super) beyond: Option<Beyond>,
+    /// Another host has the client's address: the interface, and that host's hardware address.
+    pub(super) address_taken: Option<(String, [u8; 6])>,
+    /// An address of the client's own network.
+    pub(super) clients_network: Option<Ipv4Addr>,
+    /// Sizes that pass and do not, and what is known of the path's MTU.
+    pub(super) sizes: Option<(u16, u16, Option<u32>)>,
+    pub(super) too_big: u16,
 }
 
 /// A login that was refused.
@@ -182,6 +201,12 @@ impl OfConnection {
         }
     }
 
+    /// Whether it is Windows, which is never silent for long where its default route leads.
+    pub(super) fn is_windows(&self) -> bool {
+        let vendor = self.peer.as_deref().map(|peer| peer.vendor.as_bytes());
+        vendor.is_some_and(|vendor| vendor.starts_with(b"Microsoft"))
+    }
+
     /// By what clients of each make are known to send (vendor, firmware, PPP's Identification).
     fn client(&self) -> Option<String> {
         let peer = self.peer.as_deref()?;
@@ -240,8 +265,19 @@ impl OfCall {
             }
             Event::ProtocolRejected { protocol: Protocol::CCP } => self.no_ccp = true,
             Event::SharesAddress { sessions } => self.others = *sessions,
-            Event::WireWatched(wire) => self.wire = Some(wire.clone()),
+            Event::WireWatched(wire) => self.wire = Some(Box::new(wire.clone())),
             Event::NotWatched { why } => self.not_watched = Some(why.clone()),
+            Event::Ipv4Up(agreed) => self.agreed = Some((agreed.local, agreed.remote)),
+            Event::Beyond(beyond) => self.tunnel().beyond = Some(beyond.clone()),
+            Event::AddressTaken { interface, by, .. } => {
+                self.tunnel().address_taken = Some((interface.clone(), *by));
+            }
+            Event::ClientsNetwork { address } => self.tunnel().clients_network = Some(*address),
+            Event::SizesProbed { passes, lost, path_mtu } => {
+                self.tunnel().sizes = Some((*passes, *lost, *path_mtu));
+            }
+            Event::TooBig { count } => self.tunnel().too_big = *count,
+            Event::InformAnswered { routes } => self.routes_told = Some(*routes),
             Event::WrongPeer { from, .. } => self.from_elsewhere = Some(*from),
             Event::UnknownCall { call_id, .. } => self.other_call_id = Some(*call_id),
             Event::HostFailed { what: SENDING, .. } => self.not_sent = true,
@@ -262,6 +298,10 @@ impl OfCall {
             Event::ScriptFinished { status, .. } => self.script_failed |= !status.success(),
             _ => {}
         }
+    }
+
+    fn tunnel(&mut self) -> &mut OfTunnel {
+        self.up.get_or_insert_default()
     }
 
     fn reached(&mut self, stage: Stage) {

@@ -10,19 +10,12 @@ use wire::ccp::MppeBits;
 use wire::ppp::Protocol;
 
 use super::evidence::{OfCall, OfConnection};
-use super::{Evidence, Stage, Verdict, host, link, login, reach, session};
+use super::{Evidence, Remark, Stage, Verdict, host, link, login, reach, remarks, session};
 use crate::event::{Ended, Summary, TcpEnd};
 use crate::look::Wire;
 
 /// A shorter session without GRE shows nothing.
 const TELLING: Duration = Duration::from_secs(3);
-
-/// A shorter session without a packet shows nothing.
-const LONG_SILENCE: Duration = Duration::from_secs(60);
-
-/// One packet of this many lost is many, if it is this many at least.
-const LOST_OF: u64 = 20;
-const LOST_AT_LEAST: u64 = 50;
 
 /// Why an attempt ended as it did.
 #[derive(Clone, Debug)]
@@ -32,7 +25,7 @@ pub struct Judgement {
     /// What makes this case special.
     pub detail: Option<String>,
     /// What else is worth knowing.
-    pub remarks: Vec<&'static Verdict>,
+    pub remarks: Vec<Remark>,
 }
 
 impl Evidence {
@@ -47,7 +40,18 @@ impl Evidence {
             Some(_) => end_of_connected(&connection, call, &summary.cause),
             None => end_of_attempt(&connection, call, summary),
         };
-        Judgement { verdict, detail: detail(verdict, call), remarks: remarks(call, summary) }
+        Judgement {
+            verdict,
+            detail: detail(verdict, call),
+            remarks: remarks::of(&connection, call, summary),
+        }
+    }
+
+    /// What is not right with a session that is up, or was.
+    pub(crate) fn remarks(&self, summary: &Summary) -> Vec<Remark> {
+        let call = self.call.as_ref().map(|call| call.borrow());
+        let connection = self.connection.borrow();
+        call.map(|call| remarks::of(&connection, &call, summary)).unwrap_or_default()
     }
 
     /// The cause of a control connection's end that has seen no session. `None`: there was one.
@@ -290,29 +294,6 @@ fn detail(verdict: &Verdict, call: &OfCall) -> Option<String> {
     }
 }
 
-fn remarks(call: &OfCall, summary: &Summary) -> Vec<&'static Verdict> {
-    let mut remarks = Vec::new();
-    let Some(connected) = summary.connected else { return remarks };
-    let mut remark = |holds: bool, verdict| {
-        if holds {
-            remarks.push(verdict);
-        }
-    };
-    let spoofed = summary.dropped("spoofed-source");
-    remark(call.no_proxy_arp, &host::NO_PROXY_ARP);
-    remark(call.script_failed, &host::SCRIPT_FAILED);
-    remark(spoofed > summary.received_packets, &session::OTHER_SOURCE);
-    let silent = summary.received_packets == 0 && spoofed == 0;
-    remark(silent && connected >= LONG_SILENCE, &session::NOTHING_CAME);
-    let lost = summary.gre_lost;
-    let many = lost >= LOST_AT_LEAST && lost * LOST_OF > lost + summary.gre_received;
-    remark(many, &session::LOSS);
-    let late = summary.gre_reordered;
-    let many = late >= LOST_AT_LEAST && late * LOST_OF > summary.gre_received;
-    remark(many, &session::REORDERED);
-    remarks
-}
-
 /// `G-101: what happened (what makes it special); also G-502: …`.
 impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -321,7 +302,7 @@ impl fmt::Display for Judgement {
             write!(f, " ({detail})")?;
         }
         for remark in &self.remarks {
-            write!(f, "; also {}: {}", remark.code, remark.sentence)?;
+            write!(f, "; also {remark}")?;
         }
         Ok(())
     }

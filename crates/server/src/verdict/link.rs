@@ -15,6 +15,7 @@ pub(super) const ALL: &[&Verdict] = &[
     &NO_NETWORK_PROTOCOL,
     &ADDRESSES_NOT_CONVERGING,
     &NO_IPCP,
+    &OVERLAP,
 ];
 
 const ENCRYPTION_SEEN: &[&str] = &[
@@ -200,6 +201,26 @@ pub(super) const NO_IPCP: Verdict = Verdict {
         "Windows: properties of the connection, Networking: tick \"Internet Protocol Version 4\"; still 720: uninstall \"WAN Miniport (IP)\" in the device manager and scan \
          for hardware changes.",
         "Linux (pppd): no `noip`.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const OVERLAP: Verdict = Verdict {
+    code: "G-407",
+    title: "The client's own network has the same addresses",
+    sentence: "the client's own network has the same addresses as the one in the tunnel: it does not know which of the two a packet is for",
+    meaning: "Home routers and offices often use the same private networks (192.168.0.0/24, 192.168.1.0/24). A client whose own network is numbered as the one behind this server sends packets \
+              for it to its own neighbours.",
+    seen: &[
+        "The connection is up; some or all things behind the server cannot be reached, from some places only",
+    ],
+    evidence: "The client's address outside of the tunnel, or the source of packets that it sent into it, is private and has the first three numbers in common with an address in the tunnel. \
+               If the client calls from the network behind this server itself, that is as it must be.",
+    server: &[
+        "Give the network behind this server, and `remoteip`, a range that homes do not use: one of 10.0.0.0/8 drawn by lot.",
+    ],
+    client: &[
+        "Send everything through the tunnel: Windows \"Use default gateway on remote network\". What is in its own network stays out of reach then.",
     ],
     ..VERDICT
 };

@@ -10,6 +10,7 @@ mod link;
 mod login;
 mod page;
 mod reach;
+mod remarks;
 mod session;
 
 pub(crate) use evidence::SENDING;
@@ -17,6 +18,7 @@ pub use evidence::{Evidence, Stage};
 pub(crate) use host::PORT_TAKEN;
 pub use judge::Judgement;
 pub(crate) use reach::TOO_MANY;
+pub use remarks::Remark;
 
 /// A cause.
 #[derive(Debug)]

@@ -15,6 +15,11 @@ pub(super) const ALL: &[&Verdict] = &[
     &KICKED,
     &DUPLICATE,
     &REORDERED,
+    &OWN_ROUTES,
+    &NO_ROUTE,
+    &NO_INTERNET,
+    &BLACK_HOLE,
+    &TOO_LARGE,
 ];
 
 pub(super) const LEFT: Verdict = Verdict {
@@ -93,8 +98,8 @@ pub(super) const VANISHED: Verdict = Verdict {
 pub(super) const NOTHING_CAME: Verdict = Verdict {
     code: "G-607",
     title: "Connected, and nothing came through the tunnel",
-    sentence: "the session was up, but no packet ever came through it: the client keeps its own routes (\"use default gateway on remote network\" not ticked), or has nothing to say",
-    meaning: "Everything is set up, and the client sends nothing into the tunnel. Either it has no route that leads there, or its user has not used it.",
+    sentence: "the session was up, but not one packet came through it: the client has no route that leads there (\"use default gateway on remote network\" not ticked), or nothing to say",
+    meaning: "Everything is set up, and the client sends nothing at all into the tunnel. Either it has no route that leads there, or its user has not used it.",
     seen: &["The connection shows as connected; the LAN behind the server cannot be reached"],
     evidence: "For a minute or more no IP packet came. A ping from the client to the server's address in the tunnel tells the two apart: if that is answered, it is the client's routes.",
     client: &[
@@ -168,5 +173,96 @@ pub(super) const REORDERED: Verdict = Verdict {
         "A shaper that treats small and large packets differently: keep protocol 47 in one class.",
     ],
     server: &["Stateful MPPE suffers most: leave it stateless (`nomppe-stateful`)."],
+    ..VERDICT
+};
+
+pub(super) const OWN_ROUTES: Verdict = Verdict {
+    code: "G-613",
+    title: "The client keeps its own routes",
+    sentence: "the tunnel works, but the client sends nothing into it but broadcasts: \"use default gateway on remote network\" is not ticked, and it has no other route that leads here",
+    meaning: "The client's system greets everybody on its new interface, so that packets do come through. Its user's packets go another way: no route of the client's leads into the tunnel.",
+    seen: &[
+        "The connection shows as connected; the LAN behind the server cannot be reached, the Internet can",
+    ],
+    evidence: "The client is Windows; for a minute or more broadcasts and multicasts came, and not one packet for a single address: Windows with its default route in the tunnel sends those \
+               within seconds.",
+    server: &[
+        "Tell clients the routes: `routes` in the section `[client]` of gretel.toml. Windows asks for them when it comes up, with the box unticked (see split-tunnel.md).",
+    ],
+    client: &[
+        "Windows: properties of the connection, Networking, TCP/IPv4, Advanced: tick \"Use default gateway on remote network\"; or add a route: `Add-VpnConnectionRoute`.",
+        "Linux: `defaultroute`, or a route to the LAN in ip-up.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const NO_ROUTE: Verdict = Verdict {
+    code: "G-614",
+    title: "The client asks for networks that this host has no route to",
+    sentence: "the client sends packets for a network to which this host has no route",
+    meaning: "The client was told, or believes, that a network is behind this server. This host does not know the way there.",
+    seen: &[
+        "The connection is up; some things cannot be reached: \"destination host unreachable\"",
+    ],
+    evidence: "Packets came through the tunnel again and again and were not answered; asked for their way, the kernel said that there is none. The destination stands in brackets.",
+    server: &[
+        "The network is there: add a route, `ip route add NETWORK via GATEWAY`.",
+        "It is not: take it out of `routes` in gretel.toml, if it is there.",
+    ],
+    client: &[
+        "Remove a route that leads into the tunnel for no reason; a box that sends everything there is one.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const NO_INTERNET: Verdict = Verdict {
+    code: "G-615",
+    title: "Everything goes through the tunnel, and this host has no way to the Internet",
+    sentence: "the client sends its Internet traffic through the tunnel (\"use default gateway on remote network\" is ticked), and this host has no route to the Internet",
+    meaning: "This server serves a network without the Internet. Clients that send everything through the tunnel are cut off from it while they are connected.",
+    seen: &["No Internet while connected"],
+    evidence: "Packets for addresses of the Internet came through the tunnel and were not answered, and this host has no default route.",
+    server: &[
+        "Give this host a default route, or tell clients only the routes that are here: `routes` in the section `[client]` of gretel.toml.",
+    ],
+    client: &[
+        "Windows: properties of the connection, Networking, TCP/IPv4, Advanced: untick \"Use default gateway on remote network\".",
+        "Linux: no `defaultroute`; a route to the LAN in ip-up.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const BLACK_HOLE: Verdict = Verdict {
+    code: "G-616",
+    title: "Large packets vanish on the way",
+    sentence: "small packets pass through the tunnel and large ones vanish: something on the way drops packets above a size, or their fragments",
+    meaning: "A path whose MTU is smaller than both ends believe, and a router that does not say so (or is not heard), swallows full packets. Pings and logins work, pages and files stop.",
+    seen: &[
+        "The connection is up; pages load half, copying files stalls, remote desktops stay black",
+    ],
+    evidence: "Several large packets went out and none was acknowledged by its own number. LCP Echo-Requests were sent then: small ones with data were answered, large ones not, three times \
+               each. In brackets stands whether a router told of its limit (ICMP fragmentation needed), so far as this host's kernel heard of it.",
+    server: &[
+        "Smaller packets: write into the options file `mtu SIZE` and `mru SIZE`, with a size that passes; `gretel doctor HOST` from the client's side finds the largest.",
+        "Let ICMP of type 3 in: a firewall that drops it makes such holes.",
+    ],
+    network: &[
+        "A router on the way that drops fragments or ICMP of type 3, or a line (PPPoE, another tunnel) whose MTU its router does not know.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const TOO_LARGE: Verdict = Verdict {
+    code: "G-617",
+    title: "Our packets are too large for a network behind the client",
+    sentence: "a router behind the client keeps saying that packets from the tunnel are too large for it: nobody lowers the MSS of the connections there",
+    meaning: "This server lowers the MSS of all TCP connections to what fits the tunnel. Behind the client is a network with a smaller MTU still, and who sends does not take notice.",
+    seen: &["The connection is up; some devices behind the client load pages half, or stall"],
+    evidence: "ICMP fragmentation-needed messages came through the tunnel three times or more.",
+    network: &[
+        "On the client's router: lower the MSS to its own MTU: `nft add rule inet filter forward tcp flags syn tcp option maxseg size set rt mtu`, or `iptables -t mangle -A FORWARD -p tcp \
+         --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu`.",
+    ],
+    server: &["Or smaller packets for everybody: `mtu` in the options file."],
     ..VERDICT
 };

@@ -6,14 +6,14 @@ use std::time::Duration;
 use dataplane::First;
 use engine::auth::{DenyReason, Method};
 use engine::control::{self, CallEnd, Direction};
-use engine::ppp::{Cause, Framing, Party};
+use engine::ppp::{Cause, Framing, Ipv4Agreed, Party};
 use wire::control::{Message, Name, StopRequest};
 use wire::ppp::{Code, Protocol};
 
 use super::{Evidence, Verdict, catalogue, find};
 use crate::event::{Ended, Event, Summary, TcpEnd};
 use crate::locks::Subject;
-use crate::look::Wire;
+use crate::look::{Beyond, Obstacle, Wire};
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 const STRANGER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 8);
@@ -38,6 +38,7 @@ fn ended(cause: impl Into<Ended>) -> Attempt {
         sent_packets: 0,
         received: 0,
         received_packets: 0,
+        received_unicast: 0,
         gre_received: 0,
         gre_sent: 0,
         gre_lost: 0,
@@ -88,6 +89,7 @@ impl Attempt {
         self.let_in().with(|summary| {
             summary.connected = Some(Duration::from_secs(600));
             summary.received_packets = 1000;
+            summary.received_unicast = 1000;
             summary.gre_received = 1000;
         })
     }
@@ -99,7 +101,8 @@ impl Attempt {
         let call = connection.of_call();
         self.in_call.iter().for_each(|event| call.observe(event));
         let judgement = call.judge(&self.summary);
-        std::iter::once(&judgement.verdict).chain(&judgement.remarks).map(|v| v.code).collect()
+        let remarks = judgement.remarks.iter().map(|remark| remark.verdict.code);
+        std::iter::once(judgement.verdict.code).chain(remarks).collect()
     }
 }
 
@@ -145,6 +148,18 @@ fn watched(change: impl FnOnce(&mut Wire)) -> Event {
     let mut wire = Wire { watched: Duration::from_secs(3), ..Wire::default() };
     change(&mut wire);
     Event::WireWatched(wire)
+}
+
+/// Addresses at our end of the tunnel and at the client's.
+fn ipv4_up() -> Event {
+    let [local, remote] = [1, 100].map(|last| Ipv4Addr::new(192, 168, 77, last));
+    Event::Ipv4Up(Ipv4Agreed { local, remote, dns: [None; 2] })
+}
+
+/// Who does not answer, and why.
+fn beyond(destination: [u8; 4], obstacle: Obstacle) -> Event {
+    let obstacles = vec![(destination.into(), obstacle)];
+    Event::Beyond(Beyond { obstacles, ..Beyond::default() })
 }
 
 fn goodbye() -> Event {
@@ -310,6 +325,91 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
             &["G-601", "G-608"],
         ),
         (ended(CallEnd::ClearedByPeer).worked().with(|s| s.gre_lost = 100), &["G-601", "G-609"]),
+        (
+            ended(CallEnd::ClearedByPeer)
+                .worked()
+                .connection_saw(started(b"Microsoft", 0))
+                .saw(ipv4_up())
+                .with(|s| s.received_unicast = 0),
+            &["G-601", "G-613"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer)
+                .worked()
+                .saw(ipv4_up())
+                .saw(Event::ClientsNetwork { address: Ipv4Addr::new(192, 168, 77, 20) }),
+            &["G-601", "G-407"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer)
+                .worked()
+                .saw(ipv4_up())
+                .saw(Event::ClientsNetwork { address: Ipv4Addr::new(192, 168, 1, 20) }),
+            &["G-601"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer)
+                .worked()
+                .saw(beyond([198, 51, 100, 1], Obstacle::NotForwarding)),
+            &["G-601", "G-505"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer)
+                .worked()
+                .saw(beyond([198, 51, 100, 1], Obstacle::Rule("drop".into()))),
+            &["G-601", "G-506"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer)
+                .worked()
+                .saw(beyond([198, 51, 100, 1], Obstacle::NotTranslated { out: "eth0".into() })),
+            &["G-601", "G-507"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer).worked().saw(Event::AddressTaken {
+                address: CLIENT,
+                interface: "eth0".into(),
+                by: [2, 0, 0, 0, 0, 9],
+            }),
+            &["G-601", "G-508"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer)
+                .worked()
+                .saw(Event::Beyond(Beyond { silent: vec![STRANGER], ..Beyond::default() })),
+            &["G-601", "G-509"],
+        ),
+        (ended(CallEnd::ClearedByPeer).worked().saw(Event::Beyond(Beyond::default())), &["G-601"]),
+        (
+            ended(CallEnd::ClearedByPeer)
+                .worked()
+                .saw(beyond([10, 9, 9, 9], Obstacle::NoRoute { has_default: false })),
+            &["G-601", "G-614"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer)
+                .worked()
+                .saw(beyond([198, 51, 100, 1], Obstacle::NoRoute { has_default: true })),
+            &["G-601", "G-614"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer)
+                .worked()
+                .saw(beyond([198, 51, 100, 1], Obstacle::NoRoute { has_default: false })),
+            &["G-601", "G-615"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer).worked().saw(Event::SizesProbed {
+                passes: 1100,
+                lost: 1396,
+                path_mtu: None,
+            }),
+            &["G-601", "G-616"],
+        ),
+        (
+            ended(CallEnd::ClearedByPeer).worked().saw(Event::TooBig { count: 3 }),
+            &["G-601", "G-617"],
+        ),
         (
             ended(CallEnd::ClearedByPeer).worked().with(|s| s.gre_reordered = 100),
             &["G-601", "G-612"],

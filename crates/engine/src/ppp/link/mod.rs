@@ -187,6 +187,22 @@ impl Link {
         self.follow_network(now, steps);
     }
 
+    /// Sends an Echo-Request whose LCP packet has `len` bytes, the peer's MRU at most: its answer tells that packets of that size pass, both ways
+    /// ([`Event::ProbeAnswered`]). One is waited for at a time. Gives its length; `None` while LCP is not open.
+    pub fn probe(&mut self, len: u16) -> Option<u16> {
+        const SHORTEST: u16 = 8;
+        if self.is_dead() || !self.lcp.is_open() {
+            return None;
+        }
+        let len = len.min(self.framing.peer_mru).max(SHORTEST);
+        let id = self.lcp.take_id();
+        self.echo.probed(id, len);
+        let mut data = self.lcp.negotiation.magic().to_be_bytes().to_vec();
+        data.resize(usize::from(len) - 4, 0);
+        self.send_packet(Protocol::LCP, Code::ECHO_REQUEST, id, &data);
+        Some(len)
+    }
+
     /// Ends the link: Terminate-Request to the peer, [`Event::Closed`] once it answered or did not.
     pub fn terminate(&mut self, now: Instant, cause: Cause) {
         if self.is_dead() || self.cause.is_some() {
@@ -362,6 +378,11 @@ impl Link {
         let own = self.lcp.negotiation.magic();
         if own != 0 && u32::from_be_bytes(*magic) == own {
             return self.event(Event::Loopback);
+        }
+        if let Some(sent) = self.echo.probe_answered(packet.id) {
+            // The header is 4 bytes; a packet is shorter than 65,536.
+            let came = (packet.data.len() + 4) as u16;
+            self.event(Event::ProbeAnswered { sent, came });
         }
         if let Some(time) = self.echo.answered(packet.id, now) {
             self.event(Event::EchoAnswered(time));
