@@ -29,6 +29,16 @@ impl ServerArguments {
         look(&self.state_dir, request)
     }
 
+    /// Asks for something that changes nothing, and that has many answers: gives one after the other, however long they take.
+    pub(crate) fn watch(
+        &self,
+        request: &Value,
+    ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Value>>> {
+        let stream = connect(&self.state_dir.join(MONITOR_SOCKET), request)?;
+        stream.set_read_timeout(None)?;
+        Ok(BufReader::new(stream).lines().map(|line| read_answer(&line?)))
+    }
+
     /// Asks for something to be done.
     pub(crate) fn act(&self, request: &Value) -> anyhow::Result<Value> {
         ask(&self.state_dir.join(ADMIN_SOCKET), request)
@@ -41,6 +51,14 @@ pub(crate) fn look(state_dir: &Path, request: &Value) -> anyhow::Result<Value> {
 }
 
 fn ask(socket: &Path, request: &Value) -> anyhow::Result<Value> {
+    let mut line = String::new();
+    let stream = connect(socket, request)?;
+    BufReader::new(stream).read_line(&mut line).context("the server does not answer")?;
+    read_answer(&line)
+}
+
+/// Sends a request.
+fn connect(socket: &Path, request: &Value) -> anyhow::Result<UnixStream> {
     let mut stream = UnixStream::connect(socket).map_err(|error| {
         let hint = match error.kind() {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
@@ -53,9 +71,11 @@ fn ask(socket: &Path, request: &Value) -> anyhow::Result<Value> {
     })?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(format!("{request}\n").as_bytes()).context("cannot ask the server")?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).context("the server does not answer")?;
-    let answer: Value = serde_json::from_str(&line).context("the server's answer is no JSON")?;
+    Ok(stream)
+}
+
+fn read_answer(line: &str) -> anyhow::Result<Value> {
+    let answer: Value = serde_json::from_str(line).context("the server's answer is no JSON")?;
     if let Some(error) = answer["error"].as_str() {
         bail!("the server refuses: {}", shown(error));
     }
@@ -108,6 +128,21 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
+/// Seconds since 1970 as `2026-11-24T02:09:43Z`, by the proleptic Gregorian calendar.
+pub(crate) fn utc(seconds: u64) -> String {
+    // Days since 0000-03-01, so that a leap day ends its year.
+    let days = seconds / 86_400 + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +158,13 @@ mod tests {
     fn spans_and_amounts_are_short() {
         assert_eq!([59, 3_599, 3_661, 90_000].map(span), ["0m59s", "59m59s", "1h01m", "1d01h"]);
         assert_eq!([999, 1_500, 41_000_000].map(bytes), ["999", "1.5k", "41.0M"]);
+    }
+
+    #[test]
+    fn times_are_shown_as_the_calendar_has_them() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(utc(1_709_251_199), "2024-02-29T23:59:59Z");
+        assert_eq!(utc(1_795_486_183), "2026-11-24T02:09:43Z");
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use server::admin::VERSION;
 
-use crate::admin::{ServerArguments, bytes, shown, span, table, text};
+use crate::admin::{ServerArguments, bytes, shown, span, table, text, utc};
 
 /// Which attempts.
 #[derive(Clone, Debug, clap::Args)]
@@ -55,32 +55,4 @@ fn row(attempt: &Value) -> Vec<String> {
         amount("sent"),
         text(&attempt["why"]),
     ]
-}
-
-/// Seconds since 1970 as `2026-11-24T02:09:43Z`, by the proleptic Gregorian calendar.
-fn utc(seconds: u64) -> String {
-    // Days since 0000-03-01, so that a leap day ends its year.
-    let days = seconds / 86_400 + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_shown_as_the_calendar_has_them() {
-        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
-        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(utc(1_709_251_199), "2024-02-29T23:59:59Z");
-        assert_eq!(utc(1_795_486_183), "2026-11-24T02:09:43Z");
-    }
 }

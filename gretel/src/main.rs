@@ -17,6 +17,7 @@ mod logging;
 mod pptpd;
 mod serve;
 mod supervisor;
+mod trail;
 mod who;
 
 use std::path::PathBuf;
@@ -59,6 +60,8 @@ enum Command {
     Who(who::Arguments),
     /// List attempts that have ended, the newest first, and why.
     History(history::Arguments),
+    /// Show what happened in an attempt to connect, step by step, and why it ended. Exit status: 0 it worked, 1 it did not, 2 there is none.
+    Trail(trail::Arguments),
     /// End sessions of the server on this host.
     Kick(kick::Arguments),
     /// List who is locked out of the server on this host after failed logins.
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Who(arguments) => who::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
+        Command::Trail(arguments) => trail::run(&arguments),
         Command::Kick(arguments) => kick::run(&arguments),
         Command::Locks(arguments) => locks::run(&arguments),
         Command::Unlock(arguments) => locks::unlock(&arguments),

@@ -102,6 +102,7 @@ enum Wake {
 impl Task {
     async fn run(mut self, mut stop: watch::Receiver<bool>, authenticated: impl FnOnce()) {
         let mut authenticated = Some(authenticated);
+        self.shared.connected(&self.source);
         loop {
             self.pump();
             if self.sessions.iter().any(|(_, session)| session.is_authenticated())
@@ -124,6 +125,7 @@ impl Task {
         for (call_id, session) in std::mem::take(&mut self.sessions) {
             self.end_session(now, call_id, session, Some(CallEnd::ConnectionClosed));
         }
+        self.shared.disconnected(self.source.peer());
         self.source.disconnected();
     }
 

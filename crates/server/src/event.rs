@@ -18,7 +18,7 @@ use wire::ppp::{Code, Protocol};
 use crate::flood::{Flood, Untold};
 use crate::locks::Subject;
 use crate::look::{Beyond, Wire};
-use crate::trail::{Packed, Trail};
+use crate::trail::{Packed, Shown, Trail};
 use crate::verdict::{Evidence, Judgement, Remark, Stage};
 
 /// One thing that happened, when, and to whom.
@@ -429,9 +429,19 @@ impl Source {
         &self.evidence
     }
 
+    /// When its control connection began.
+    pub(crate) fn began(&self) -> SystemTime {
+        self.attempt.trail.borrow().began()
+    }
+
     /// What has happened so far.
     pub(crate) fn trail(&self) -> Packed {
         self.attempt.trail.borrow().packed(self.call)
+    }
+
+    /// What has happened behind so many steps, and how many there are now.
+    pub(crate) fn steps_since(&self, seen: u32) -> (Vec<Shown>, u32) {
+        self.attempt.trail.borrow().since(self.call, seen)
     }
 
     /// The peer's address.
@@ -467,6 +477,7 @@ impl Source {
     }
 
     fn attempt(&self, judgement: Judgement) -> Attempt {
+        self.attempt.trail.borrow_mut().note_end(self.call, self.evidence.stage(), &judgement);
         Attempt {
             client: self.evidence.client(),
             stage: self.evidence.stage(),

@@ -10,7 +10,7 @@ use std::time;
 use dataplane::{Counters, Dataplane, Notice, Snapshot};
 use engine::control::CallIds;
 use engine::{Instant, Random};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::auth::Users;
 use crate::event::{Bus, Event, Source};
@@ -31,6 +31,9 @@ const CALL_ID_QUARANTINE: time::Duration = time::Duration::from_secs(300);
 
 /// About how many logins PAM is asked at once; each takes a thread, and seconds after a wrong password.
 const MOST_PAM: usize = 16;
+
+/// Control connections that begin between two looks of whoever waits for one; of more the oldest are missed.
+const MOST_NEWCOMERS: usize = 64;
 
 /// A session as others see it.
 struct Entry {
@@ -61,6 +64,23 @@ pub(crate) struct Live {
     pub(crate) figures: Snapshot,
 }
 
+/// An attempt that has not ended.
+#[derive(Clone)]
+pub(crate) struct Ongoing {
+    pub(crate) source: Source,
+    /// Who logged in, or tries to.
+    pub(crate) user: Option<Vec<u8>>,
+    /// In the tunnel.
+    pub(crate) address: Option<Ipv4Addr>,
+}
+
+impl Ongoing {
+    /// A control connection, with whatever calls it will have.
+    pub(crate) fn of_connection(source: &Source) -> Self {
+        Self { source: source.clone(), user: source.evidence().name(), address: None }
+    }
+}
+
 pub(crate) struct Shared {
     pub(crate) bus: Bus,
     pub(crate) dataplane: Dataplane,
@@ -82,6 +102,10 @@ pub(crate) struct Shared {
     routes: RefCell<HashMap<u16, Mailbox>>,
     /// Sessions by their number.
     sessions: RefCell<HashMap<u64, Entry>>,
+    /// Control connections that have had no call yet.
+    calling: RefCell<HashMap<SocketAddrV4, Source>>,
+    /// Control connections as they begin, for whoever waits for one.
+    pub(crate) newcomers: broadcast::Sender<Source>,
     /// How many more logins PAM may be asked about now.
     pub(crate) pam: Semaphore,
     questions: Cell<u64>,
@@ -116,6 +140,8 @@ impl Shared {
             call_ids: RefCell::new(CallIds::new(random, CALL_ID_QUARANTINE)),
             routes: RefCell::default(),
             sessions: RefCell::default(),
+            calling: RefCell::default(),
+            newcomers: broadcast::Sender::new(MOST_NEWCOMERS),
             pam: Semaphore::new(MOST_PAM),
             questions: Cell::new(0),
             start: time::Instant::now(),
@@ -166,6 +192,18 @@ impl Shared {
         self.call_ids.borrow_mut().allocate_where(now, fits)
     }
 
+    /// A control connection begins.
+    pub(crate) fn connected(&self, source: &Source) {
+        self.calling.borrow_mut().insert(source.peer(), source.clone());
+        // Nobody need be waiting.
+        let _ = self.newcomers.send(source.clone());
+    }
+
+    /// It is over.
+    pub(crate) fn disconnected(&self, peer: SocketAddrV4) {
+        self.calling.borrow_mut().remove(&peer);
+    }
+
     /// A session begins: its call's notices and its own letters go to `mailbox`.
     pub(crate) fn register(
         &self,
@@ -175,6 +213,7 @@ impl Shared {
         mailbox: Mailbox,
     ) {
         self.routes.borrow_mut().insert(call, mailbox.clone());
+        self.calling.borrow_mut().remove(&source.peer());
         let entry = Entry {
             mailbox,
             call,
@@ -237,6 +276,23 @@ impl Shared {
             .collect();
         live.sort_by_key(|live| live.number);
         live
+    }
+
+    /// What goes on now and is meant, the newest first: sessions, and control connections that have had no call yet.
+    pub(crate) fn attempts(&self, is_meant: impl Fn(&Ongoing) -> bool) -> Vec<Ongoing> {
+        let of_session = |entry: &Entry| Ongoing {
+            source: entry.source.clone(),
+            user: entry.user.clone().or_else(|| entry.source.evidence().name()),
+            address: entry.address,
+        };
+        let (sessions, calling) = (self.sessions.borrow(), self.calling.borrow());
+        let sessions = sessions.values().map(of_session);
+        let ongoing = sessions.chain(calling.values().map(Ongoing::of_connection));
+        let mut ongoing: Vec<Ongoing> = ongoing.filter(is_meant).collect();
+        ongoing.sort_by_key(|ongoing| {
+            std::cmp::Reverse((ongoing.source.began(), ongoing.source.session()))
+        });
+        ongoing
     }
 
     /// Tells of each session whose packets come noticeably better or worse than was told before.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wire::Escaped;
 
 use super::request::{Request, Whom};
-use super::{Rights, VERSION};
+use super::{Rights, VERSION, trail};
 use crate::event::Event;
 use crate::locks::{Entry, Subject};
 use crate::mailbox::Mail;
@@ -21,6 +21,7 @@ pub(super) async fn answer(request: Request, rights: Rights, shared: &Shared) ->
         }
         Request::Locks => locks(shared),
         Request::History { limit, whom } => past(limit, whom, shared).await,
+        Request::Trail { whom, newer, .. } => trail::once(whom, newer, shared).await,
         Request::Kick { .. } | Request::Unlock { .. } if rights != Rights::Act => {
             error("this socket is for looking only; ask admin.sock")
         }

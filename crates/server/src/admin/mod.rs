@@ -4,6 +4,7 @@
 
 mod answer;
 mod request;
+mod trail;
 
 use std::fs;
 use std::io;
@@ -13,7 +14,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::WriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -127,16 +130,24 @@ async fn converse(mut stream: UnixStream, rights: Rights, shared: &Shared) -> io
             return Ok(());
         }
         let whole = line.ends_with(b"\n");
-        let mut answer = match Request::parse(&line) {
+        let request = Request::parse(&line);
+        if whole && let Ok(Request::Trail { whom, follow: true, .. }) = &request {
+            trail::follow(whom, shared, &mut reader, &mut write).await?;
+            continue;
+        }
+        let answer = match request {
             _ if !whole => answer::error("a request is one line of at most 4096 bytes"),
             Ok(request) => answer::answer(request, rights, shared).await,
             Err(why) => answer::error(&why),
-        }
-        .to_string();
-        answer.push('\n');
-        timeout(PATIENCE, write.write_all(answer.as_bytes())).await??;
+        };
+        send(&mut write, &answer).await?;
         if !whole {
             return Ok(());
         }
     }
+}
+
+/// Sends one line.
+async fn send(write: &mut WriteHalf<'_>, answer: &Value) -> io::Result<()> {
+    timeout(PATIENCE, write.write_all(format!("{answer}\n").as_bytes())).await?
 }

@@ -23,6 +23,8 @@ pub(super) enum Request {
     Locks,
     /// Lift locks; all when `whom` is nobody.
     Unlock { whom: Option<String> },
+    /// What happened in an attempt: the one of `whom` that has so many `newer` ones; or what happens, until its end.
+    Trail { whom: String, newer: u32, follow: bool },
     /// End sessions.
     Kick { whom: Whom, reason: String },
 }
@@ -75,6 +77,14 @@ impl Request {
                 let limit = u32::try_from(limit).unwrap_or(u32::MAX);
                 Ok(Self::History { limit, whom: text("whom").to_owned() })
             }
+            "trail" => {
+                let newer = value["newer"].as_u64().unwrap_or(0).min(MOST_ATTEMPTS);
+                Ok(Self::Trail {
+                    whom: text("whom").to_owned(),
+                    newer: u32::try_from(newer).unwrap_or(u32::MAX),
+                    follow: value["follow"].as_bool().unwrap_or(false),
+                })
+            }
             "kick" => {
                 let (whom, reason) = (text("whom"), text("reason"));
                 if whom.is_empty() {
@@ -85,8 +95,10 @@ impl Request {
                 }
                 Ok(Self::Kick { whom: Whom::parse(whom), reason: reason.to_owned() })
             }
-            _ => Err("\"command\" must be \"who\", \"history\", \"locks\", \"unlock\" or \"kick\""
-                .to_owned()),
+            _ => Err(
+                "\"command\" must be \"who\", \"history\", \"trail\", \"locks\", \"unlock\" or \"kick\""
+                    .to_owned(),
+            ),
         }
     }
 }

@@ -168,8 +168,6 @@ pub struct Past {
     pub attempt: Map<String, Value>,
     /// What happened, if it is still kept.
     pub trail: Option<Packed>,
-    /// How many attempts there are before it, of those that were asked about.
-    pub earlier: u64,
 }
 
 impl Reader {
@@ -187,6 +185,18 @@ impl Reader {
         rows.map(|row| row.map(Value::Object)).collect()
     }
 
+    /// How many attempts of `whom` there are, as in [`read`](Self::read). Blocks.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn count(&self, whom: &str) -> rusqlite::Result<u64> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let sql = format!("SELECT count(*) FROM attempt WHERE {MEANT}");
+        let count: i64 = connection.query_row(&sql, [whom], |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// The attempt that has so many newer ones among those of `whom`, as in [`read`](Self::read). Blocks.
     ///
     /// # Errors
@@ -195,8 +205,6 @@ impl Reader {
     pub fn trail(&self, whom: &str, newer: u32) -> rusqlite::Result<Option<Past>> {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let columns = COLUMNS.join(",");
-        let count = format!("SELECT count(*) FROM attempt WHERE {MEANT}");
-        let count: i64 = connection.query_row(&count, [whom], |row| row.get(0))?;
         let sql = format!(
             "SELECT {columns}, steps FROM attempt LEFT JOIN trail ON trail.attempt = attempt.id WHERE {MEANT}
              ORDER BY id DESC LIMIT 1 OFFSET ?2"
@@ -204,8 +212,7 @@ impl Reader {
         let past = connection.prepare(&sql)?.query_row(params![whom, newer], |row| {
             let steps: Option<Vec<u8>> = row.get(COLUMNS.len())?;
             let trail = steps.as_deref().map(Packed::from_bytes);
-            let earlier = u64::try_from(count - i64::from(newer) - 1).unwrap_or(0);
-            Ok(Past { attempt: row_to_json(row)?, trail, earlier })
+            Ok(Past { attempt: row_to_json(row)?, trail })
         });
         past.optional()
     }
@@ -343,10 +350,15 @@ mod tests {
         }
         drop(bus);
         let past = reader.trail("192.0.2.1", 0).unwrap().unwrap();
-        assert_eq!((past.attempt["peer"].as_str(), past.earlier), (Some("192.0.2.1"), 1));
-        let shown = past.trail.unwrap().show().unwrap();
+        assert_eq!(past.attempt["peer"], "192.0.2.1");
+        let trail = past.trail.unwrap();
+        assert!(trail.began().unwrap() > 1_700_000_000);
+        let shown = trail.show().unwrap();
         assert_eq!(shown[0].text, "connects to 10.0.0.1");
-        assert_eq!(reader.trail("192.0.2.1", 1).unwrap().unwrap().earlier, 0);
+        assert_eq!(shown[1].text, "missing: a call");
+        assert!(shown[2].text.starts_with("G-1") && shown[2].verdict == Some(false));
+        assert_eq!(reader.count("192.0.2.1").unwrap(), 2);
+        assert!(reader.trail("192.0.2.1", 1).unwrap().is_some());
         assert!(reader.trail("192.0.2.1", 2).unwrap().is_none());
         let other = Connection::open(dir.path().join(FILE)).unwrap();
         let megabyte = "UPDATE trail SET steps = zeroblob(3000000)";

@@ -405,3 +405,61 @@ fn the_trail_of_a_login_is_small_and_holds_nothing_secret() {
         bench.end().await;
     });
 }
+
+#[test]
+fn the_trail_can_be_asked_for_and_followed_from_before_the_attempt_to_its_end() {
+    in_namespace(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let mut bench = Bench::new(dir);
+        for door in crate::admin::open(dir).unwrap() {
+            tokio::task::spawn_local(door.serve(bench.shared.clone()));
+        }
+        let look = dir.join("monitor.sock");
+        let follow = |whom: &str| {
+            let request =
+                serde_json::json!({ "v": 1, "command": "trail", "whom": whom, "follow": true });
+            let stream = tokio::net::UnixStream::connect(look.clone());
+            async move {
+                let mut stream = stream.await.unwrap();
+                stream.write_all(format!("{request}\n").as_bytes()).await.unwrap();
+                tokio::io::BufReader::new(stream).lines()
+            }
+        };
+        // An attempt that is over before anybody looks.
+        let mut fast = follow("192.0.2.9").await;
+        let line = fast.next_line().await.unwrap().unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["waiting"], true);
+        let source = bench.shared.bus.connection("192.0.2.9:4000".parse().unwrap());
+        bench.shared.connected(&source);
+        bench.shared.disconnected(source.peer());
+        source.disconnected();
+        let line = fast.next_line().await.unwrap().unwrap();
+        let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let steps = told["steps"].as_array().unwrap();
+        assert_eq!(steps[0]["text"], "missing: a call");
+        assert_eq!(steps[1]["fine"], false, "{told}");
+        // One that works.
+        let mut client = bench.client("anna");
+        assert!(bench.connect(&mut client).await);
+        for whom in ["anna", "1", "10.0.0.2", "127.0.0.1", ""] {
+            let request =
+                serde_json::json!({ "v": 1, "command": "trail", "whom": whom }).to_string();
+            let answer = ask(&look, &request).await;
+            assert_eq!(answer["attempt"]["user"], "anna", "{whom}: {answer}");
+            assert_eq!(answer["attempt"]["fine"], true);
+            assert!(answer["steps"].as_array().unwrap().len() > 10);
+        }
+        let nobody = ask(&look, r#"{"v":1,"command":"trail","whom":"bob"}"#).await;
+        assert!(nobody["attempt"].is_null() && nobody["error"].is_null());
+        let mut lines = follow("anna").await;
+        let first = lines.next_line().await.unwrap().unwrap();
+        assert!(first.contains("lets the client in"));
+        bench.end().await;
+        let last = lines.next_line().await.unwrap().unwrap();
+        let last: serde_json::Value = serde_json::from_str(&last).unwrap();
+        let verdict = last["steps"].as_array().unwrap().last().unwrap().clone();
+        assert!(verdict["text"].as_str().unwrap().starts_with("G-"), "{verdict}");
+        assert!(verdict["fine"].is_boolean());
+    });
+}

@@ -15,6 +15,7 @@ pub use step::By;
 use step::Step;
 
 use crate::event::Event;
+use crate::verdict::{Judgement, Stage};
 
 /// Bytes kept of the beginning.
 const HEAD: usize = 2048;
@@ -77,6 +78,11 @@ impl Trail {
         self.start.elapsed()
     }
 
+    /// When the control connection began.
+    pub(crate) fn began(&self) -> SystemTime {
+        self.began
+    }
+
     /// Keeps what there is to keep of an event.
     pub(crate) fn note(&mut self, call: u8, peer: Ipv4Addr, event: &Event) {
         match event {
@@ -85,12 +91,25 @@ impl Trail {
             _ => {}
         }
         let Some(step) = Step::of(peer, event) else { return };
-        let millis = u32::try_from(self.age().as_millis()).unwrap_or(u32::MAX);
-        self.keep(&(millis, call, step));
+        self.keep(&(self.millis(), call, step));
         if matches!(event, Event::NetworkUp(_)) {
             // From here on little comes, for a long time.
             self.head.shrink_to_fit();
         }
+    }
+
+    /// The end: what was missing, if it did not get as far as a network, and the verdict.
+    pub(crate) fn note_end(&mut self, call: u8, stage: Stage, judgement: &Judgement) {
+        let millis = self.millis();
+        let missing = stage.missing().filter(|_| !judgement.verdict.is_fine);
+        if let Some(missing) = missing {
+            self.keep(&(millis, call, Step::Words(missing.into())));
+        }
+        self.keep(&(millis, call, Step::verdict(judgement)));
+    }
+
+    fn millis(&self) -> u32 {
+        u32::try_from(self.age().as_millis()).unwrap_or(u32::MAX)
     }
 
     fn keep(&mut self, entry: &Entry<'_>) {
@@ -123,6 +142,28 @@ impl Trail {
         Packed(bytes.into())
     }
 
+    /// The steps behind so many, of one call and its connection or of everything when `call` is 0; and how many there are now.
+    pub(crate) fn since(&self, call: u8, seen: u32) -> (Vec<Shown>, u32) {
+        let mut shown = Vec::new();
+        let mut count = 0;
+        let show = |packed: &[u8], count: &mut u32, shown: &mut Vec<Shown>| {
+            for (millis, of, step) in entries(packed) {
+                if *count >= seen && is_of(of, call) {
+                    shown.push(step.show(millis));
+                }
+                *count += 1;
+            }
+        };
+        show(&self.head, &mut count, &mut shown);
+        let missed = self.left_out.saturating_sub(seen.saturating_sub(count));
+        count += self.left_out;
+        if missed > 0 {
+            shown.push(Shown::gap(missed));
+        }
+        show(&self.tail, &mut count, &mut shown);
+        (shown, count)
+    }
+
     /// Bytes that it takes now.
     #[cfg(test)]
     fn cost(&self) -> usize {
@@ -130,16 +171,25 @@ impl Trail {
     }
 }
 
-/// Entries of one call and of its connection.
-fn of_call(mut packed: &[u8], call: u8) -> Vec<u8> {
-    let mut kept = Vec::new();
-    while let Ok(((_, of, _), rest)) = postcard::take_from_bytes::<Entry<'_>>(packed) {
-        if call == 0 || of == 0 || of == call {
-            kept.extend_from_slice(&packed[..packed.len() - rest.len()]);
-        }
+/// What is packed there, up to what cannot be read.
+fn entries(mut packed: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    std::iter::from_fn(move || {
+        let (entry, rest) = postcard::take_from_bytes(packed).ok()?;
         packed = rest;
-    }
-    kept
+        Some(entry)
+    })
+}
+
+/// Whether a step belongs to a call or to its connection; 0 asks for everything.
+fn is_of(step: u8, call: u8) -> bool {
+    call == 0 || step == 0 || step == call
+}
+
+/// Entries of one call and of its connection.
+fn of_call(packed: &[u8], call: u8) -> Vec<u8> {
+    let kept = entries(packed).filter(|(_, of, _)| is_of(*of, call));
+    // What has been read can be written.
+    kept.flat_map(|entry| postcard::to_allocvec(&entry).unwrap_or_default()).collect()
 }
 
 /// The trail of one attempt, as the history keeps it.
@@ -166,22 +216,24 @@ impl Packed {
             postcard::take_from_bytes::<(u8, u64, u32, u32)>(&self.0).ok()?;
         let (head, tail) =
             entries.split_at_checked(head_len as usize).filter(|_| format == FORMAT)?;
-        let mut shown = show_all(head);
+        let mut shown: Vec<Shown> = show_all(head).collect();
         if left_out > 0 {
             shown.push(Shown::gap(left_out));
         }
         shown.extend(show_all(tail));
         Some(shown)
     }
+
+    /// When its control connection began, in seconds since 1970; `None` if another version has written it.
+    #[must_use]
+    pub fn began(&self) -> Option<u64> {
+        let ((format, millis), _) = postcard::take_from_bytes::<(u8, u64)>(&self.0).ok()?;
+        (format == FORMAT).then_some(millis / 1000)
+    }
 }
 
-fn show_all(mut packed: &[u8]) -> Vec<Shown> {
-    let mut shown = Vec::new();
-    while let Ok(((millis, _, step), rest)) = postcard::take_from_bytes::<Entry<'_>>(packed) {
-        shown.push(step.show(millis));
-        packed = rest;
-    }
-    shown
+fn show_all(packed: &[u8]) -> impl Iterator<Item = Shown> {
+    entries(packed).map(|(millis, _, step)| step.show(millis))
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Shown {
                 By::Server => "server",
             }),
             "text": self.text,
-            "verdict": self.verdict.is_some(),
+            "fine": self.verdict,
         })
     }
 }

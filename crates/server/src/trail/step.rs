@@ -11,6 +11,7 @@ use wire::control::Message;
 
 use crate::event::Event;
 use crate::log;
+use crate::verdict::Judgement;
 
 /// The longest name of a user, host or vendor that is kept, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -185,14 +186,20 @@ impl<'a> Step<'a> {
             Event::Frame { .. }
             | Event::GrePacket { .. }
             | Event::ScriptStarted { .. }
+            | Event::SessionEnded(..)
+            | Event::NoSession(_)
             | Event::Disconnected => return None,
-            Event::SessionEnded(_, attempt) | Event::NoSession(attempt) => Self::Verdict {
-                code: attempt.judgement.verdict.code.into(),
-                is_fine: attempt.judgement.verdict.is_fine,
-                text: words(attempt.judgement.to_string()).into(),
-            },
             event => Self::Words(words(log::words(peer, event)?).into()),
         })
+    }
+
+    /// The end.
+    pub(super) fn verdict(judgement: &Judgement) -> Self {
+        Self::Verdict {
+            code: judgement.verdict.code.into(),
+            is_fine: judgement.verdict.is_fine,
+            text: words(judgement.to_string()).into(),
+        }
     }
 
     fn of_control(event: &'a control::Event) -> Option<Self> {

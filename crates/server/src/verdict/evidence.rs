@@ -52,6 +52,8 @@ pub(super) struct OfConnection {
     pub(super) peer: Option<Box<control::Peer>>,
     /// What the client calls its software in PPP.
     pub(super) software: Option<Vec<u8>>,
+    /// The name that was tried last in a login.
+    pub(super) name: Option<Vec<u8>>,
     pub(super) calls: u32,
     pub(super) no_free_slot: bool,
     pub(super) caller_not_allowed: bool,
@@ -90,8 +92,6 @@ pub(super) struct OfCall {
     pub(super) routes_told: Option<usize>,
     /// IPCP packets came.
     pub(super) talked_addresses: bool,
-    /// The name that was tried last.
-    pub(super) name: Option<Vec<u8>>,
     /// The bits of the client's newest CCP request for MPPE.
     pub(super) mppe: Option<MppeBits>,
     pub(super) idle: bool,
@@ -140,8 +140,13 @@ impl Evidence {
         match &self.call {
             Some(call) => {
                 call.borrow_mut().observe(event);
-                if let Event::Identification(text) = event {
-                    self.connection.borrow_mut().identified(text);
+                let mut connection = self.connection.borrow_mut();
+                match event {
+                    Event::Identification(text) => connection.identified(text),
+                    Event::LoginTried { name, .. } => {
+                        connection.name = Some(name.iter().take(LONGEST_NAME).copied().collect());
+                    }
+                    _ => {}
                 }
             }
             None => self.connection.borrow_mut().observe(event),
@@ -157,7 +162,7 @@ impl Evidence {
     /// The name that the client tried last to log in with.
     #[must_use]
     pub fn name(&self) -> Option<Vec<u8>> {
-        self.call.as_ref().and_then(|call| call.borrow().name.clone())
+        self.connection.borrow().name.clone()
     }
 
     /// How far it got.
@@ -234,9 +239,6 @@ impl OfCall {
             Event::CallStarted { .. } => self.reached(Stage::Call),
             Event::First(First::GreReceived) => self.reached(Stage::Gre),
             Event::LinkUp(_) => self.reached(Stage::Lcp),
-            Event::LoginTried { name, .. } => {
-                self.name = Some(name.iter().take(LONGEST_NAME).copied().collect());
-            }
             Event::Authenticated { .. } => self.reached(Stage::Login),
             Event::NetworkUp(_) => self.reached(Stage::Network),
             Event::Negotiation {
@@ -323,6 +325,21 @@ fn mppe(options: &[u8]) -> Option<MppeBits> {
         CcpOption::Mppe(bits) => Some(bits),
         _ => None,
     })
+}
+
+impl Stage {
+    /// What did not come that would have led further.
+    #[must_use]
+    pub fn missing(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Control => "missing: a call",
+            Self::Call => "missing: GRE packets (protocol 47) from the client",
+            Self::Gre => "missing: agreement on the link (LCP)",
+            Self::Lcp => "missing: a login that is accepted",
+            Self::Login => "missing: agreement on encryption and addresses",
+            Self::Network => return None,
+        })
+    }
 }
 
 impl fmt::Display for Stage {
