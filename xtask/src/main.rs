@@ -3,12 +3,14 @@
 //! * `test`: everything that must hold, with one closing line `N passed, N failed`.
 //! * `lab [FILTER]`: `gretel` and the real `pptpd` against real clients, in namespaces and guests.
 //! * `faults`: those of the lab's scenarios in which a fault is really made.
+//! * `attacks [FILTER]`: what attacks do to a server and to a session that is live meanwhile.
 //! * `deb`: the Debian package.
 //! * `bench [crypto | tunnel | peers]`: set-up rate, throughput and memory of a running server; sealing and opening of packets; a tunnel;
 //!   Gretel beside other servers.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a command line tool prints its results")]
 
+mod attacks;
 mod bench;
 mod deb;
 mod kernel_pptp;
@@ -46,7 +48,10 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         "lab" => lab::run(rest),
         "faults" => lab::run(&["fault".to_owned()]),
         "bench" => bench::run(rest),
+        "attacks" => attacks::run(rest),
         "deb" => deb::build().map(|_| true),
+        attacks::INSIDE => attacks::run_inside(rest),
+        attacks::STRIKE => attacks::strike(rest),
         lab::INSIDE => lab::run_inside(rest),
         bench::INSIDE => bench::run_inside(),
         bench::TUNNEL_INSIDE => bench::run_tunnel_inside(),
@@ -66,6 +71,7 @@ cargo xtask test           everything that must hold (installs the packages it n
 cargo xtask lab [FILTER]   real clients and servers; FILTER is a part of a scenario's name
 cargo xtask lab --list     the scenarios
 cargo xtask faults         the scenarios in which a fault is really made, with the verdict it must get
+cargo xtask attacks [FILTER]  a live session's throughput before and under each attack, the server's growth
 cargo xtask bench          set-up rate, throughput, memory
 cargo xtask bench crypto   sealing and opening of packets
 cargo xtask bench tunnel   throughput, processor time and delay of a tunnel

@@ -15,6 +15,7 @@ use crate::{lab, packages, workspace};
 
 pub(crate) use peers::{INSIDE as PEERS_INSIDE, run_inside as run_peers_inside};
 pub(crate) use server::{INSIDE, run_inside};
+pub(crate) use tunnel::used;
 pub(crate) use tunnel::{INSIDE as TUNNEL_INSIDE, run_inside as run_tunnel_inside};
 
 /// Measures what is named; without a name, a running server.

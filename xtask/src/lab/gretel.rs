@@ -98,6 +98,10 @@ impl Server for Gretel {
         self.namespace.sh(script)
     }
 
+    fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     fn open_files(&mut self) -> Result<Option<usize>> {
         let Some(process) = &self.process else { return Ok(None) };
         let folder = format!("/proc/{}/fd", process.pid());

@@ -35,6 +35,7 @@ pub(crate) use network::{Namespace, Process, wire};
 pub(crate) use sandbox::{furnish, run as run_sandbox};
 pub(crate) use segment::{INNER, NEIGHBOUR, SERVER_GUEST, SERVER_PORT, Segment};
 pub(crate) use server::Files;
+pub(crate) use stranger::{HandMadeCall, Stranger, call_request, start_request};
 pub(crate) use syslog::write as write_syslog;
 pub(crate) use world::World;
 

@@ -89,6 +89,10 @@ impl Server for Pptpd {
         self.guest.sh(30, script)
     }
 
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+
     fn open_files(&mut self) -> Result<Option<usize>> {
         Ok(None)
     }

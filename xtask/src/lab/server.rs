@@ -72,6 +72,9 @@ pub(crate) trait Server {
     /// Runs a shell script beside the server, in its network.
     fn sh(&mut self, script: &str) -> Result<String>;
 
+    /// The server's process; `None` where sessions are processes of their own.
+    fn pid(&self) -> Option<u32>;
+
     /// How many files the server has open; `None` where sessions are processes of their own.
     fn open_files(&mut self) -> Result<Option<usize>>;
 }

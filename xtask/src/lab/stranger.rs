@@ -1,8 +1,9 @@
 //! A peer that follows no rules: what it sends is written out by hand, over TCP and as raw GRE.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpStream},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -31,6 +32,16 @@ pub(crate) struct Stranger {
 impl Stranger {
     pub(crate) fn new(world: &World, name: &'static str, address: &str) -> Result<Self> {
         Ok(Self { namespace: world.segment.wan_host(name, address)? })
+    }
+
+    /// A command that will run inside the namespace.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        self.namespace.command(program)
+    }
+
+    /// Runs a shell script inside the namespace.
+    pub(crate) fn sh(&self, script: &str) -> Result<String> {
+        self.namespace.sh(script)
     }
 
     /// Runs `work` inside the namespace.
@@ -68,7 +79,7 @@ pub(crate) fn call_request() -> Vec<u8> {
 /// A call whose every packet is made by hand. Use it [inside](Stranger::inside) the namespace.
 pub(crate) struct HandMadeCall {
     /// Its end would be the call's.
-    _control: TcpStream,
+    control: TcpStream,
     gre: GreSocket,
     /// The server's call id.
     pub(crate) call_id: u16,
@@ -90,7 +101,7 @@ impl HandMadeCall {
         control.read_exact(&mut reply).context("no Outgoing-Call-Reply")?;
         ensure!(reply[16] == 1, "the call is refused: result {}", reply[16]);
         Ok(Self {
-            _control: control,
+            control,
             gre,
             call_id: u16::from_be_bytes([reply[12], reply[13]]),
             sequence: 0,
@@ -132,6 +143,16 @@ impl HandMadeCall {
             thread::sleep(Duration::from_millis(1));
         }
         Ok(if self.waiting.is_empty() { None } else { Some(self.waiting.remove(0)) })
+    }
+
+    /// Whether the server has ended it.
+    pub(crate) fn is_over(&mut self) -> bool {
+        // It fails only for a socket that is gone.
+        let _ = self.control.set_nonblocking(true);
+        match self.control.read(&mut [0; 512]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        }
     }
 
     /// Negotiates LCP to its end, agreeing to everything.

@@ -156,7 +156,7 @@ impl Tunnel {
 }
 
 /// The run time of a process's living threads, softirqs in their context included (`/proc/PID/task/TID/schedstat`).
-pub(super) fn used(pid: u32) -> Result<Duration> {
+pub(crate) fn used(pid: u32) -> Result<Duration> {
     let mut nanos = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let text = fs::read_to_string(task?.path().join("schedstat"))?;

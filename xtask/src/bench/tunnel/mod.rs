@@ -3,6 +3,8 @@
 mod bed;
 mod measure;
 
+pub(crate) use bed::used;
+
 use std::{fs, process::Command};
 
 use anyhow::Result;

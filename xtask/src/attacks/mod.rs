@@ -1,0 +1,78 @@
+//! Attacks on a server that has a live session, and what they do to it: `cargo xtask attacks`.
+//!
+//! The attacker is a process of its own in a namespace of its own. It shares the machine's processors with the server, as everything in the
+//! lab does, so that three things keep the figures about the server and not about stolen time: it is pinned to the last processor and nice,
+//! it sends at a limited rate, and the live session's load is far below what the machine can carry. That session moves TCP both ways at a
+//! fixed rate: it falls behind when packets are lost or late. What the attack costs the server is shown beside it.
+
+mod attack;
+mod control;
+mod gre;
+mod measure;
+mod session;
+mod tunnel;
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, Result, bail};
+
+pub(crate) use attack::{ATTACKS, Attack};
+pub(crate) use measure::{Figures, measure};
+
+use crate::{
+    lab::{Kind, World, furnish, run_sandbox},
+    workspace,
+};
+
+/// How the command names itself inside the lab's namespaces.
+pub(crate) const INSIDE: &str = "attacks-inside";
+/// How the attacker's process is called.
+pub(crate) const STRIKE: &str = "strike";
+
+/// How long the session is measured under each attack.
+const LONG: Duration = Duration::from_secs(6);
+
+/// Builds gretel and attacks it; a filter is a part of an attack's name.
+pub(crate) fn run(arguments: &[String]) -> Result<bool> {
+    crate::packages::install_missing()?;
+    workspace::build_gretel()?;
+    fs::create_dir_all(workspace::lab_directory())?;
+    let mut inside = vec![INSIDE.to_owned()];
+    inside.extend_from_slice(arguments);
+    run_sandbox(&inside)
+}
+
+/// The part of [`run`] that happens inside the lab's namespaces. The table is printed and written to `target/lab/attacks.md`.
+pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
+    furnish()?;
+    let filter = arguments.first().map_or("", String::as_str);
+    let mut world = World::new(Kind::Gretel)?;
+    let mut table = format!("{}\n", Figures::HEADINGS);
+    let mut held = true;
+    for attack in ATTACKS.iter().filter(|attack| attack.name.contains(filter)) {
+        let row = match measure(&mut world, attack, LONG) {
+            Ok(figures) => {
+                held &= figures.trouble().is_none();
+                figures.row(attack.name)
+            }
+            Err(error) => {
+                held = false;
+                format!("| {} | {error:#} |", attack.name)
+            }
+        };
+        println!("{row}");
+        table.push_str(&format!("{row}\n"));
+        world.clear()?;
+    }
+    println!("\n{table}");
+    fs::write(workspace::lab_directory().join("attacks.md"), &table)?;
+    Ok(held)
+}
+
+/// The attacker's process: carries out the attack of this name for so many milliseconds, and prints as it goes how many have passed and how
+/// much it has sent.
+pub(crate) fn strike(arguments: &[String]) -> Result<bool> {
+    let [name, millis] = arguments else { bail!("an attack and its milliseconds are wanted") };
+    let attack = ATTACKS.iter().find(|attack| attack.name == name).context("no such attack")?;
+    attack.run(Duration::from_millis(millis.parse()?)).map(|()| true)
+}
