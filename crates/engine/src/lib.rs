@@ -18,6 +18,7 @@ pub mod ppp;
 #[cfg(test)]
 mod fixtures;
 mod random;
+mod rate;
 mod time;
 
 pub use random::Random;

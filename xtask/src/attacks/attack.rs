@@ -22,8 +22,22 @@ pub(super) const OWN: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 66);
 /// Whose session is measured.
 pub(super) const VICTIM: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 9);
 
+/// What an attack is meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The control connection.
+    Control,
+    /// The raw socket, by who has no call.
+    Gre,
+    /// The link, by who has a call and no password.
+    Session,
+    /// The packet path, by who has a password.
+    Tunnel,
+}
+
 /// One attack.
 pub(crate) struct Attack {
+    pub(super) target: Target,
     /// What it is, as in "under …".
     pub(crate) name: &'static str,
     /// So many of its things a second: connections, bytes, packets.
@@ -33,25 +47,115 @@ pub(crate) struct Attack {
 
 /// All of them.
 pub(crate) const ATTACKS: &[Attack] = &[
-    Attack { name: "connections that say nothing", rate: 500, run: control::say_nothing },
-    Attack { name: "connections that stop after their start", rate: 500, run: control::only_start },
-    Attack { name: "calls that stay half open", rate: 200, run: control::only_call },
-    Attack { name: "senders of a byte a second", rate: 1000, run: control::slow_senders },
-    Attack { name: "connections that come and go", rate: 500, run: control::churn },
-    Attack { name: "guessed passwords", rate: 50, run: session::brute_force },
-    Attack { name: "GRE with random call ids", rate: 30_000, run: gre::random_calls },
-    Attack { name: "GRE from forged addresses", rate: 30_000, run: gre::forged_sources },
-    Attack { name: "GRE from the client's own address", rate: 30_000, run: gre::victims_address },
-    Attack { name: "GRE in fragments without an end", rate: 20_000, run: gre::fragments },
-    Attack { name: "GRE of 60,000 bytes", rate: 500, run: gre::oversize },
-    Attack { name: "an LCP echo flood", rate: 20_000, run: session::echoes },
-    Attack { name: "Configure-Requests full of options", rate: 10_000, run: session::option_bombs },
-    Attack { name: "endless Configure-Naks", rate: 10_000, run: session::endless_naks },
-    Attack { name: "jumps of the sequence number", rate: 20_000, run: tunnel::jumps },
-    Attack { name: "forged coherency counts", rate: 20_000, run: tunnel::forged_counts },
-    Attack { name: "Reset-Requests of stateful MPPE", rate: 20_000, run: tunnel::resets },
-    Attack { name: "forged sources in the tunnel", rate: 20_000, run: tunnel::spoofed_sources },
-    Attack { name: "a broadcast storm in the tunnel", rate: 20_000, run: tunnel::broadcasts },
+    Attack {
+        target: Target::Control,
+        name: "connections that say nothing",
+        rate: 500,
+        run: control::say_nothing,
+    },
+    Attack {
+        target: Target::Control,
+        name: "connections that stop after their start",
+        rate: 500,
+        run: control::only_start,
+    },
+    Attack {
+        target: Target::Control,
+        name: "calls that stay half open",
+        rate: 200,
+        run: control::only_call,
+    },
+    Attack {
+        target: Target::Control,
+        name: "senders of a byte a second",
+        rate: 1000,
+        run: control::slow_senders,
+    },
+    Attack {
+        target: Target::Control,
+        name: "connections that come and go",
+        rate: 500,
+        run: control::churn,
+    },
+    Attack {
+        target: Target::Session,
+        name: "guessed passwords",
+        rate: 50,
+        run: session::brute_force,
+    },
+    Attack {
+        target: Target::Gre,
+        name: "GRE with random call ids",
+        rate: 30_000,
+        run: gre::random_calls,
+    },
+    Attack {
+        target: Target::Gre,
+        name: "GRE from forged addresses",
+        rate: 30_000,
+        run: gre::forged_sources,
+    },
+    Attack {
+        target: Target::Gre,
+        name: "GRE from the client's own address",
+        rate: 30_000,
+        run: gre::victims_address,
+    },
+    Attack {
+        target: Target::Gre,
+        name: "GRE in fragments without an end",
+        rate: 20_000,
+        run: gre::fragments,
+    },
+    Attack { target: Target::Gre, name: "GRE of 60,000 bytes", rate: 500, run: gre::oversize },
+    Attack {
+        target: Target::Session,
+        name: "an LCP echo flood",
+        rate: 20_000,
+        run: session::echoes,
+    },
+    Attack {
+        target: Target::Session,
+        name: "Configure-Requests full of options",
+        rate: 10_000,
+        run: session::option_bombs,
+    },
+    Attack {
+        target: Target::Session,
+        name: "endless Configure-Naks",
+        rate: 10_000,
+        run: session::endless_naks,
+    },
+    Attack {
+        target: Target::Tunnel,
+        name: "jumps of the sequence number",
+        rate: 20_000,
+        run: tunnel::jumps,
+    },
+    Attack {
+        target: Target::Tunnel,
+        name: "forged coherency counts",
+        rate: 20_000,
+        run: tunnel::forged_counts,
+    },
+    Attack {
+        target: Target::Tunnel,
+        name: "Reset-Requests of stateful MPPE",
+        rate: 20_000,
+        run: tunnel::resets,
+    },
+    Attack {
+        target: Target::Tunnel,
+        name: "forged sources in the tunnel",
+        rate: 20_000,
+        run: tunnel::spoofed_sources,
+    },
+    Attack {
+        target: Target::Tunnel,
+        name: "a broadcast storm in the tunnel",
+        rate: 20_000,
+        run: tunnel::broadcasts,
+    },
 ];
 
 impl Attack {

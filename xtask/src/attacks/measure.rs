@@ -1,8 +1,8 @@
 //! A live session before an attack and during it.
 
 use std::{
-    env,
-    process::Stdio,
+    env, fs,
+    process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -17,6 +17,8 @@ use crate::lab::{Caller, Files, NEIGHBOUR, Stranger, World};
 const LOAD: u32 = 80;
 /// Before the measurement begins the attack has had this long.
 const WARM_UP: Duration = Duration::from_millis(700);
+/// What the attacker goes on beyond that.
+const SLACK: Duration = Duration::from_secs(4);
 /// The least of its throughput that the session must keep.
 const LEAST_KEPT: f64 = 0.9;
 /// The most by which the server may grow, in KiB.
@@ -85,79 +87,105 @@ const FILES: Files = Files {
     ..Files::SHIPPED
 };
 
-/// Attacks a server for about `time` and measures a session of it. The server runs still.
-pub(crate) fn measure(world: &mut World, attack: &Attack, time: Duration) -> Result<Figures> {
-    let toml = world.segment.folder.join("gretel/gretel.toml");
-    std::fs::write(&toml, "[server]\ndebug = false\n")?;
-    let served = world.serve(&FILES);
-    // Other scenarios do without it.
-    std::fs::remove_file(&toml)?;
-    served?;
-    let stranger = Stranger::new(world, "stranger", "10.99.0.66")?;
-    // Everybody in 10.96/16, and the client itself, as far as the attacker's kernel knows. It tells nobody so.
-    stranger.sh("sysctl -qw net.ipv4.conf.all.arp_ignore=1
-         ip route add local 10.96.0.0/16 dev lo
-         ip route add local 10.99.0.9/32 dev lo")?;
-    world.server.sh("ip route replace 10.96.0.0/16 via 10.99.0.66")?;
-    let figures = under(world, &stranger, attack, time);
-    world.server.sh("ip route del 10.96.0.0/16 via 10.99.0.66")?;
-    figures
+/// A server with a live session, an attacker and somebody new.
+pub(crate) struct Bed<'a> {
+    world: &'a mut World,
+    stranger: Stranger,
+    caller: Caller,
+    newcomer: Caller,
 }
 
-fn under(
-    world: &mut World,
-    stranger: &Stranger,
-    attack: &Attack,
-    time: Duration,
-) -> Result<Figures> {
-    let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
-    let newcomer = Caller::new(world, "newcomer", "10.99.0.10")?;
-    caller.connect()?;
-    world.segment.measure()?;
-    let (before, used_before) = throughput(world, &caller, time.min(Duration::from_secs(2)))?;
-    let grown_from = resident(world)?;
-    let lasts = WARM_UP + time + MOST_WAIT + Duration::from_secs(2);
-    let mut strike = stranger
-        .command("nice")
-        .args(["-n", "10", "taskset", "-c", &last_processor()?.to_string()])
-        .arg(env::current_exe()?)
-        .args([STRIKE, attack.name, &lasts.as_millis().to_string()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("the attacker")?;
-    thread::sleep(WARM_UP);
-    let measured = thread::scope(|scope| {
-        let entering = scope.spawn(|| enter(&newcomer));
-        let measured = throughput(world, &caller, time);
-        let entered = entering.join().map_err(|_| anyhow::anyhow!("the newcomer panicked"))?;
-        Ok::<_, anyhow::Error>((measured, entered))
-    });
-    let grown_to = resident(world);
-    let still = strike.try_wait()?;
-    strike.kill()?;
-    let output = strike.wait_with_output()?;
-    let (measured, entered) = measured?;
-    if let Some(status) = still {
-        bail!("the attacker gave up: {status}\n{}", String::from_utf8_lossy(&output.stderr));
+impl<'a> Bed<'a> {
+    pub(crate) fn new(world: &'a mut World) -> Result<Self> {
+        let toml = world.segment.folder.join("gretel/gretel.toml");
+        fs::write(&toml, "[server]\ndebug = false\n")?;
+        let served = world.serve(&FILES);
+        // Other scenarios do without it.
+        fs::remove_file(&toml)?;
+        served?;
+        let stranger = Stranger::new(world, "stranger", "10.99.0.66")?;
+        // Everybody in 10.96/16, and the client itself, as far as the attacker's kernel knows. It tells nobody so.
+        stranger.sh("sysctl -qw net.ipv4.conf.all.arp_ignore=1
+             ip route add local 10.96.0.0/16 dev lo
+             ip route add local 10.99.0.9/32 dev lo")?;
+        // The addresses on the wan were other interfaces' a moment ago.
+        world.server.sh("ip neighbour flush all; ip route replace 10.96.0.0/16 via 10.99.0.66")?;
+        let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
+        let newcomer = Caller::new(world, "newcomer", "10.99.0.10")?;
+        caller.connect()?;
+        world.segment.measure()?;
+        Ok(Self { world, stranger, caller, newcomer })
     }
-    let (during, used_during) = measured.context("the session did not survive")?;
-    Ok(Figures {
-        before,
-        during,
-        newcomer: entered,
-        growth: grown_to?.saturating_sub(grown_from),
-        used: [used_before, used_during],
-        sent: rate(&String::from_utf8_lossy(&output.stdout))
-            .context("the attacker sent nothing")?,
-    })
-}
 
-/// What the attacker sent a second, by the last line of its progress.
-fn rate(progress: &str) -> Option<f64> {
-    let (millis, sent) = progress.lines().last()?.split_once(' ')?;
-    Some(sent.parse::<f64>().ok()? * 1000.0 / millis.parse::<f64>().ok()?)
+    /// Ends the session, and what is not the server's own.
+    pub(crate) fn end(mut self) -> Result<()> {
+        self.world.server.sh("ip route del 10.96.0.0/16 via 10.99.0.66")?;
+        self.caller.disconnect()
+    }
+
+    /// Measures the session, and again for this time while it is attacked.
+    pub(crate) fn under(&self, attack: &Attack, time: Duration) -> Result<Figures> {
+        let (before, used_before) = self.throughput(time / 2)?;
+        let grown_from = resident(self.world)?;
+        let mut strike = self.strike(attack, WARM_UP + time + MOST_WAIT + SLACK)?;
+        thread::sleep(WARM_UP);
+        let newcomer = &self.newcomer;
+        let (measured, entered) = thread::scope(|scope| {
+            let entering = scope.spawn(|| enter(newcomer));
+            let measured = self.throughput(time);
+            (measured, entering.join())
+        });
+        let grown_to = resident(self.world);
+        let still = strike.try_wait()?;
+        strike.kill()?;
+        let output = strike.wait_with_output()?;
+        let (during, used_during) = measured.context("the session did not survive")?;
+        if let Some(status) = still {
+            bail!("the attacker gave up: {status}\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(Figures {
+            before,
+            during,
+            newcomer: entered.unwrap_or_default(),
+            growth: grown_to?.saturating_sub(grown_from),
+            used: [used_before, used_during],
+            sent: rate(&String::from_utf8_lossy(&output.stdout)).context("nothing was sent")?,
+        })
+    }
+
+    /// The attacker's process.
+    fn strike(&self, attack: &Attack, time: Duration) -> Result<Child> {
+        let last = thread::available_parallelism()?.get() - 1;
+        let mut strike = self.stranger.command("nice");
+        strike
+            .args(["-n", "10", "taskset", "-c", &last.to_string()])
+            .arg(env::current_exe()?)
+            .args([STRIKE, attack.name, &time.as_millis().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        strike.spawn().context("the attacker")
+    }
+
+    /// Mbit/s through the session, both ways together, and how many processors the server used meanwhile.
+    fn throughput(&self, time: Duration) -> Result<(f64, f64)> {
+        let (begun, used) = (Instant::now(), used(self.world)?);
+        let seconds = time.as_secs().max(1);
+        let script = format!(
+            "timeout {} iperf3 --client {NEIGHBOUR} --bidir --bitrate {LOAD}M --time {seconds} --json || true",
+            seconds + 5
+        );
+        let text = self.caller.namespace.sh(&script)?;
+        let result: Value = serde_json::from_str(&text).context("iperf3 did not end")?;
+        let used = self::used(self.world)?.saturating_sub(used);
+        let rate = |name: &str| {
+            let bits = result.pointer(&format!("/end/{name}/bits_per_second"));
+            let bits = bits.and_then(Value::as_f64);
+            bits.with_context(|| format!("iperf3 has no {name}: {}", result["error"]))
+        };
+        let bits = rate("sum_received")? + rate("sum_received_bidir_reverse")?;
+        Ok((bits / 1e6, used.as_secs_f64() / begun.elapsed().as_secs_f64()))
+    }
 }
 
 /// How long a client takes that was not there before; `None`: it does not get in.
@@ -168,22 +196,10 @@ fn enter(newcomer: &Caller) -> Option<Duration> {
     output.status.success().then(|| begun.elapsed())
 }
 
-/// Mbit/s through the session, both ways together, and how many processors the server used meanwhile.
-fn throughput(world: &World, caller: &Caller, time: Duration) -> Result<(f64, f64)> {
-    let (begun, used) = (Instant::now(), used(world)?);
-    let seconds = time.as_secs().max(1);
-    let script = format!(
-        "timeout {} iperf3 --client {NEIGHBOUR} --bidir --bitrate {LOAD}M --time {seconds} --json",
-        seconds + 10
-    );
-    let result: Value = serde_json::from_str(&caller.namespace.sh(&script)?).context("iperf3")?;
-    let used =
-        self::used(world)?.saturating_sub(used).as_secs_f64() / begun.elapsed().as_secs_f64();
-    let rate = |name: &str| {
-        let bits = result.pointer(&format!("/end/{name}/bits_per_second")).and_then(Value::as_f64);
-        bits.with_context(|| format!("iperf3 has no {name}: {result}"))
-    };
-    Ok(((rate("sum_received")? + rate("sum_received_bidir_reverse")?) / 1e6, used))
+/// What the attacker sent a second, by the last line of its progress.
+fn rate(progress: &str) -> Option<f64> {
+    let (millis, sent) = progress.lines().last()?.split_once(' ')?;
+    Some(sent.parse::<f64>().ok()? * 1000.0 / millis.parse::<f64>().ok()?)
 }
 
 fn pid(world: &World) -> Result<u32> {
@@ -193,7 +209,7 @@ fn pid(world: &World) -> Result<u32> {
 /// The server's resident memory, in KiB.
 fn resident(world: &World) -> Result<u64> {
     let pid = pid(world)?;
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text.lines().find(|line| line.starts_with("VmRSS")).context("no VmRSS")?;
     Ok(line.split_whitespace().nth(1).context("no figure")?.parse()?)
 }
@@ -201,8 +217,4 @@ fn resident(world: &World) -> Result<u64> {
 /// The processor time that it has used.
 fn used(world: &World) -> Result<Duration> {
     crate::bench::used(pid(world)?)
-}
-
-fn last_processor() -> Result<usize> {
-    Ok(thread::available_parallelism()?.get() - 1)
 }

@@ -16,8 +16,9 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use attack::{ATTACKS, Attack};
-pub(crate) use measure::{Figures, measure};
+pub(crate) use attack::Target;
+use attack::{ATTACKS, Attack};
+use measure::{Bed, Figures};
 
 use crate::{
     lab::{Kind, World, furnish, run_sandbox},
@@ -31,6 +32,8 @@ pub(crate) const STRIKE: &str = "strike";
 
 /// How long the session is measured under each attack.
 const LONG: Duration = Duration::from_secs(6);
+/// And in the lab, which has more to do.
+const SHORT: Duration = Duration::from_secs(2);
 
 /// Builds gretel and attacks it; a filter is a part of an attack's name.
 pub(crate) fn run(arguments: &[String]) -> Result<bool> {
@@ -50,7 +53,8 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
     let mut table = format!("{}\n", Figures::HEADINGS);
     let mut held = true;
     for attack in ATTACKS.iter().filter(|attack| attack.name.contains(filter)) {
-        let row = match measure(&mut world, attack, LONG) {
+        let bed = Bed::new(&mut world)?;
+        let row = match bed.under(attack, LONG) {
             Ok(figures) => {
                 held &= figures.trouble().is_none();
                 figures.row(attack.name)
@@ -62,11 +66,25 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
         };
         println!("{row}");
         table.push_str(&format!("{row}\n"));
+        // A session that did not survive cannot say goodbye.
+        let _ = bed.end();
         world.clear()?;
     }
     println!("\n{table}");
     fs::write(workspace::lab_directory().join("attacks.md"), &table)?;
     Ok(held)
+}
+
+/// Attacks a server for a short time with everything that has this target: its live session keeps its throughput.
+pub(crate) fn withstand(world: &mut World, target: Target) -> Result<()> {
+    let bed = Bed::new(world)?;
+    for attack in ATTACKS.iter().filter(|attack| attack.target == target) {
+        let figures = bed.under(attack, SHORT).context(attack.name)?;
+        if let Some(trouble) = figures.trouble() {
+            bail!("{trouble}:\n{}\n{}", Figures::HEADINGS, figures.row(attack.name));
+        }
+    }
+    bed.end()
 }
 
 /// The attacker's process: carries out the attack of this name for so many milliseconds, and prints as it goes how many have passed and how

@@ -51,8 +51,12 @@ impl Segment {
     /// Makes the neighbour take iperf3's connections; one that a broken test left behind is replaced.
     pub(crate) fn measure(&self) -> Result<()> {
         // The lab has its own process namespace: no other iperf3 is in sight.
-        let listening = "for try in $(seq 100); do ss -Hltn | grep -q :5201 && exit 0; sleep 0.05; done; exit 1";
-        self.neighbour.sh(&format!("pkill -x iperf3; iperf3 --server --daemon; {listening}"))?;
+        self.neighbour.sh("listens() { ss -Hltn | grep -q :5201; }
+             pkill -x iperf3
+             for try in $(seq 100); do listens || break; sleep 0.05; done
+             iperf3 --server --daemon
+             for try in $(seq 100); do listens && exit 0; sleep 0.05; done
+             exit 1")?;
         Ok(())
     }
 

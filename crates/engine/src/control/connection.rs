@@ -7,9 +7,9 @@ use core::fmt;
 use wire::control::{self, Message};
 
 use super::calls::{Call, Calls, Stage};
-use super::rate::TokenBucket;
 use super::{CallEnd, Cause, Config, Direction, Event, Output, Peer, Role, Trouble};
 use crate::Instant;
+use crate::rate::TokenBucket;
 
 /// Protocol version 1.0, the only one there is (RFC 2637 §2.1).
 pub(super) const VERSION: u16 = 0x0100;

@@ -7,7 +7,6 @@ mod connection;
 mod event;
 mod pac;
 mod pns;
-mod rate;
 
 pub use call_ids::{CallIds, QUARANTINE};
 pub use config::{Config, Role};

@@ -11,8 +11,8 @@ use super::filter::Direction;
 use super::ip::{self, Source};
 use super::reorder::Expired;
 use super::{
-    AwaitingReset, DataPath, DropReason, Inbound, MRU_SLACK, RESET_INTERVAL, Receiver, Stateful,
-    clamp_mss,
+    AwaitingReset, DataPath, DropReason, FAR, FAR_STATEFUL, Inbound, MRU_SLACK, RESET_INTERVAL,
+    Receiver, Stateful, clamp_mss,
 };
 use crate::Instant;
 use crate::gre::Receive;
@@ -24,6 +24,12 @@ struct Frame {
     protocol: Protocol,
     information: Range<usize>,
     seq: u32,
+}
+
+impl Frame {
+    fn is_encrypted(&self) -> bool {
+        self.protocol == Protocol::COMPRESSED
+    }
 }
 
 /// How an encrypted packet among many is opened: the caller decrypts `body` with the key that came with it ([`mppe::apply`]), then calls
@@ -41,6 +47,7 @@ impl DataPath {
         let (header, frame) = parse(packet).ok()?;
         let frame = frame.filter(|frame| frame.protocol == Protocol::COMPRESSED)?;
         self.permit?;
+        // One that begins again goes alone.
         let is_fresh =
             matches!(self.sequencer.classify(now, frame.seq), Receive::New { .. } | Receive::Late);
         let is_ours = header.call_id == self.config.our_call_id;
@@ -144,9 +151,15 @@ impl DataPath {
         let Some(seq) = header.seq else { return Ok(None) };
         match self.sequencer.classify(now, seq) {
             Receive::New { .. } | Receive::Late => {}
-            Receive::Duplicate | Receive::TooOld => {
+            // What is encrypted proves itself; what is not would let anybody who knows the peer's address and guesses the call id end the
+            // session (LCP Terminate-Request).
+            Receive::Restart
+                if self.opener.is_none() || frame.as_ref().is_some_and(Frame::is_encrypted) => {}
+            Receive::Restart => return Err(DropReason::TooFar),
+            Receive::Duplicate | Receive::TooOld | Receive::TooFar => {
                 return Err(match self.sequencer.commit(now, seq) {
                     Receive::Duplicate => DropReason::Duplicate,
+                    Receive::TooFar => DropReason::TooFar,
                     _ => DropReason::TooOld,
                 });
             }
@@ -219,7 +232,7 @@ impl DataPath {
             return Ok(Inbound::Held);
         }
         let body = frame.information.start + mppe::HEADER_LEN..frame.information.end;
-        if let Err(error) = self.open(header, frame.seq, &mut packet[body.clone()]) {
+        if let Err(error) = self.open(now, header, frame.seq, &mut packet[body.clone()]) {
             return self.not_opened(now, frame.seq, fresh, error);
         }
         self.commit(now, frame.seq, fresh);
@@ -239,9 +252,19 @@ impl DataPath {
         usize::from(self.framing.our_mru.max(super::DEFAULT_MRU)) + MRU_SLACK
     }
 
-    fn open(&mut self, header: u16, seq: u32, body: &mut [u8]) -> Result<(), OpenError> {
+    fn open(
+        &mut self,
+        now: Instant,
+        header: u16,
+        seq: u32,
+        body: &mut [u8],
+    ) -> Result<(), OpenError> {
         let Some(receiver) = &mut self.opener else { return Err(OpenError::NotEncrypted) };
         let distance = receiver.distance(seq);
+        let near = if receiver.stateful.is_some() { FAR_STATEFUL } else { FAR };
+        if distance > near && !receiver.far.take(now) {
+            return Err(OpenError::TooFar { advance: distance, allowed: near });
+        }
         receiver.opener.open(header, distance, body, is_network_packet)?;
         receiver.opened(seq);
         if let Some(stateful) = &mut receiver.stateful {

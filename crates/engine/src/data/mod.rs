@@ -27,6 +27,7 @@ use wire::ppp::Protocol;
 use crate::Instant;
 use crate::gre::{self, Sequencer};
 use crate::ppp::{Framing, Keys, NetworkPermit};
+use crate::rate::TokenBucket;
 
 /// How much larger than the MRU a received PPP frame may be. With MRU 1400, Windows sends 1,400-byte IP packets inside MPPE:
 /// frames of 1,405 bytes.
@@ -40,6 +41,14 @@ const RESET_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How far behind the newest sequence number the first packet under new keys may be.
 const KEYS_SLACK: u32 = 64;
+
+/// A packet that is farther ahead than this, after a loss or a forger's, can cost thousands of key changes, a millisecond and more. Keys of
+/// packets nearer than this are made once, in stateless mode; in stateful mode the tries are few.
+const FAR: u32 = 256;
+const FAR_STATEFUL: u32 = 16;
+/// So many of those are tried at once, and so many a second: the first genuine one brings the two ends together.
+const FAR_AT_ONCE: u32 = 16;
+const FAR_PER_SECOND: u32 = 20;
 
 /// What a [`DataPath`] is told before it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +128,8 @@ struct Receiver {
     opener: Opener,
     /// GRE sequence number of the newest packet opened.
     newest: u32,
+    /// Packets that may be tried far ahead.
+    far: TokenBucket,
     /// In stateful mode.
     stateful: Option<Stateful>,
 }
@@ -174,6 +185,7 @@ impl DataPath {
         self.opener = Some(Receiver {
             opener: Opener::new(receive.start.clone(), receive.strength, receive.mode),
             newest: self.sequencer.newest().unwrap_or(0).wrapping_sub(KEYS_SLACK),
+            far: TokenBucket::new(FAR_AT_ONCE, FAR_PER_SECOND, Instant::ZERO),
             stateful: (receive.mode == Mode::Stateful).then(Stateful::default),
         });
     }

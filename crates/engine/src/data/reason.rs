@@ -14,6 +14,8 @@ pub enum DropReason {
     Duplicate,
     /// Its sequence number is too far behind.
     TooOld,
+    /// Its sequence number is impossibly far ahead, or begins again without proof.
+    TooFar,
     /// No PPP frame.
     MalformedPpp,
     /// Larger than the interface or the peer's MRU allows.
@@ -48,12 +50,13 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::MalformedGre,
         Self::WrongCall,
         Self::EmptyPayload,
         Self::Duplicate,
         Self::TooOld,
+        Self::TooFar,
         Self::MalformedPpp,
         Self::Oversize,
         Self::Unencrypted,
@@ -80,6 +83,7 @@ impl DropReason {
             Self::EmptyPayload => "empty-payload",
             Self::Duplicate => "duplicate",
             Self::TooOld => "too-old",
+            Self::TooFar => "too-far",
             Self::MalformedPpp => "malformed-ppp",
             Self::Oversize => "oversize",
             Self::Unencrypted => "unencrypted",

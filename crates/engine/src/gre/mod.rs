@@ -24,6 +24,13 @@ pub const ACK_EVERY: u32 = 16;
 /// forged packet had carried the window far ahead.
 pub const RESTART_AFTER: Duration = Duration::from_secs(5);
 
+/// How far ahead of the newest a number may be that comes right behind it: a burst of so many lost packets is survived.
+pub const LEAP: u32 = 16_384;
+
+/// How much farther for each millisecond since the newest: no sender is faster, so that whoever is farther ahead guesses. A forged packet
+/// from the peer's address has to hit both the call id and one number in a hundred thousand.
+pub const LEAP_PER_MILLISECOND: u32 = 1000;
+
 /// What a received sequence number means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receive {
@@ -38,6 +45,10 @@ pub enum Receive {
     Duplicate,
     /// Too far behind the newest ([`WINDOW`]) to know whether it was seen.
     TooOld,
+    /// Farther ahead of the newest than the peer can be by now.
+    TooFar,
+    /// One of these two after a silence ([`RESTART_AFTER`]): the peer began again, or somebody forges its packets.
+    Restart,
 }
 
 /// What happened to the sequence numbers of one call.
@@ -51,7 +62,7 @@ pub struct Stats {
     pub reordered: u64,
     /// Packets that came again, and were dropped.
     pub duplicates: u64,
-    /// Packets too far behind, and dropped.
+    /// Packets too far behind or ahead, and dropped.
     pub too_old: u64,
     /// Acknowledgements of packets that we never sent, and ignored.
     pub false_acks: u64,
@@ -105,10 +116,16 @@ impl Sequencer {
     /// Windows, 1 from pptp-linux, Cisco and macOS.
     #[must_use]
     pub fn classify(&self, now: Instant, seq: u32) -> Receive {
-        match self.window.classify(seq) {
-            Receive::TooOld if now - self.last_accepted >= RESTART_AFTER => {
-                Receive::New { distance: 1 }
+        let silence = now - self.last_accepted;
+        let receive = match self.window.classify(seq) {
+            // Before the first packet nothing is too far.
+            Receive::New { distance } if self.newest().is_some() && distance > leap(silence) => {
+                Receive::TooFar
             }
+            receive => receive,
+        };
+        match receive {
+            Receive::TooOld | Receive::TooFar if silence >= RESTART_AFTER => Receive::Restart,
             receive => receive,
         }
     }
@@ -124,6 +141,11 @@ impl Sequencer {
                 self.accept(now);
                 self.want_ack(now);
             }
+            Receive::Restart => {
+                self.window.restart(seq);
+                self.accept(now);
+                self.want_ack(now);
+            }
             Receive::Late => {
                 self.window.mark(seq);
                 self.stats.lost = self.stats.lost.saturating_sub(1);
@@ -131,7 +153,7 @@ impl Sequencer {
                 self.accept(now);
             }
             Receive::Duplicate => self.stats.duplicates += 1,
-            Receive::TooOld => self.stats.too_old += 1,
+            Receive::TooOld | Receive::TooFar => self.stats.too_old += 1,
         }
         receive
     }
@@ -198,6 +220,12 @@ impl Sequencer {
             self.ack_due.get_or_insert(now + ACK_DELAY);
         }
     }
+}
+
+/// The farthest that a number can be ahead after so long without a packet.
+fn leap(silence: Duration) -> u32 {
+    let millis = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
+    millis.saturating_mul(LEAP_PER_MILLISECOND).saturating_add(LEAP)
 }
 
 #[cfg(test)]

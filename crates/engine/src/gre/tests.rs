@@ -33,7 +33,7 @@ fn the_first_packet_may_have_any_number() {
 #[test]
 fn looking_changes_nothing() {
     let sequencer = received(&[5]);
-    assert_eq!(sequencer.classify(NOW, 1_000_000), Receive::New { distance: 999_995 });
+    assert_eq!(sequencer.classify(NOW, 10_000), Receive::New { distance: 9_995 });
     assert_eq!(sequencer.classify(NOW, 6), Receive::New { distance: 1 });
 }
 
@@ -81,9 +81,22 @@ fn a_peer_that_starts_anew_is_heard_after_a_silence() {
     let mut sequencer = received(&[1_000_000]);
     assert_eq!(sequencer.commit(NOW, 0), Receive::TooOld);
     let later = NOW + RESTART_AFTER;
-    assert_eq!(sequencer.commit(later, 0), Receive::New { distance: 1 });
+    assert_eq!(sequencer.commit(later, 0), Receive::Restart);
     assert_eq!(sequencer.commit(later, 1), Receive::New { distance: 1 });
     assert_eq!(sequencer.commit(later, 0), Receive::Duplicate);
+}
+
+#[test]
+fn a_number_farther_ahead_than_any_sender_could_be_changes_nothing() {
+    let mut sequencer = received(&[7]);
+    assert_eq!(sequencer.commit(NOW, 7 + LEAP + 1), Receive::TooFar);
+    assert_eq!(sequencer.commit(NOW, 7 + (1 << 31) - 1), Receive::TooFar);
+    assert_eq!(sequencer.commit(NOW, 8), Receive::New { distance: 1 });
+    let later = NOW + Duration::from_millis(20);
+    let far = 8 + LEAP + 20 * LEAP_PER_MILLISECOND;
+    assert_eq!(sequencer.classify(later, far + 1), Receive::TooFar);
+    assert_eq!(sequencer.commit(later, far), Receive::New { distance: far - 8 });
+    assert_eq!(sequencer.stats().too_old, 2);
 }
 
 #[test]

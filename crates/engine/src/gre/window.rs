@@ -32,19 +32,23 @@ impl Window {
         }
     }
 
-    /// Makes `seq` the newest. A number that is not ahead of the newest starts anew.
+    /// Makes `seq` the newest; it is ahead of the newest so far.
     pub(super) fn advance(&mut self, seq: u32) {
         let words_ahead = match self.newest {
-            Some(newest) if seq.wrapping_sub(newest) < 1 << 31 => {
-                (seq / 64).wrapping_sub(newest / 64) % (1 << 26)
-            }
-            _ => WORDS as u32,
+            Some(newest) => (seq / 64).wrapping_sub(newest / 64) % (1 << 26),
+            None => WORDS as u32,
         };
         for step in 0..words_ahead.min(WORDS as u32) {
             self.bits[word(seq.wrapping_sub(step * 64))] = 0;
         }
         self.newest = Some(seq);
         self.mark(seq);
+    }
+
+    /// Forgets all numbers but `seq`, which is the newest.
+    pub(super) fn restart(&mut self, seq: u32) {
+        *self = Self::default();
+        self.advance(seq);
     }
 
     pub(super) fn mark(&mut self, seq: u32) {

@@ -3,6 +3,7 @@
 mod accounts;
 mod addresses;
 mod admin;
+mod attacks;
 mod bad_lines;
 mod capture;
 mod command_line;
@@ -64,6 +65,7 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         bad_lines::SCENARIOS,
         vanishing::SCENARIOS,
         hostile::SCENARIOS,
+        attacks::SCENARIOS,
         hooks::SCENARIOS,
         package::SCENARIOS,
         service::SCENARIOS,

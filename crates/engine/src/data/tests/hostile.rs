@@ -72,6 +72,42 @@ fn a_frame_larger_than_any_mru_is_dropped() {
     assert_eq!(result, dropped(DropReason::Oversize));
 }
 
+/// Whoever knows the peer's address can try every call id; without the newest sequence number that ends nothing.
+#[test]
+fn a_terminate_request_at_a_guessed_number_does_not_reach_the_link() {
+    let (mut server, mut client) = encrypted(Mode::Stateless);
+    let terminate = [0xff, 0x03, 0xc0, 0x21, 5, 1, 0, 4];
+    assert!(receive(&mut server, NOW, &send(&mut client, &ipv4(CLIENT, 60, 0))).is_ok());
+    let later = NOW + Duration::from_secs(60);
+    let far = 0x9000_0000;
+    for (now, seq) in [(NOW, 1 << 20), (NOW, far), (later, far)] {
+        let result = receive(&mut server, now, &gre(Some(seq), None, &terminate));
+        assert!(matches!(result, Err(Inbound::Drop(_))), "{seq}: {result:?}");
+    }
+    let ip = ipv4(CLIENT, 60, 1);
+    assert_eq!(receive(&mut server, later, &send(&mut client, &ip)), Ok(ip));
+    let near = gre(Some(2), None, &terminate);
+    assert!(matches!(receive(&mut server, later, &near), Err(Inbound::Control(_))));
+}
+
+#[test]
+fn packets_far_ahead_are_tried_at_a_bounded_rate() {
+    for mode in [Mode::Stateless, Mode::Stateful] {
+        let (mut server, mut client) = encrypted(mode);
+        assert!(receive(&mut server, NOW, &send(&mut client, &ipv4(CLIENT, 60, 0))).is_ok());
+        let mut forged = alloc::vec![0xfd, 0x97, 0xff];
+        forged.extend([0xa5; 90]);
+        let packet = gre(Some(9000), None, &forged);
+        let tried = (0..1000)
+            .filter(|_| receive(&mut server, NOW, &packet) == dropped(DropReason::Undecryptable))
+            .count();
+        assert!(tried <= FAR_AT_ONCE as usize, "{mode:?}: {tried}");
+        let ip = ipv4(CLIENT, 60, 1);
+        let next = send(&mut client, &ip);
+        assert_eq!(receive(&mut server, NOW, &next), Ok(ip), "{mode:?}");
+    }
+}
+
 #[test]
 fn acknowledgements_of_the_future_and_jumps_of_the_sequence_do_not_stop_us() {
     let (mut server, _) = encrypted(Mode::Stateless);

@@ -129,11 +129,17 @@ fn a_forged_packet_changes_nothing() {
     let (mut server, mut client) = encrypted(Mode::Stateless);
     let first = send(&mut client, &ipv4(CLIENT, 80, 0));
     assert!(receive(&mut server, NOW, &first).is_ok());
-    for seq in [1, 2, 900, 1 << 30] {
+    for (seq, reason) in [
+        (1, DropReason::Undecryptable),
+        (2, DropReason::Undecryptable),
+        (900, DropReason::Undecryptable),
+        (16_000, DropReason::Undecryptable),
+        (1 << 30, DropReason::TooFar),
+    ] {
         let mut forged = alloc::vec![0xfd, 0x90, 0x01];
         forged.extend([0xa5; 90]);
         let result = receive(&mut server, NOW, &gre(Some(seq), None, &forged));
-        assert_eq!(result, dropped(DropReason::Undecryptable));
+        assert_eq!(result, dropped(reason));
     }
     let ip = ipv4(CLIENT, 80, 1);
     assert_eq!(receive(&mut server, NOW, &send(&mut client, &ip)), Ok(ip));
