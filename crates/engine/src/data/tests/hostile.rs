@@ -95,7 +95,7 @@ fn packets_far_ahead_are_tried_at_a_bounded_rate() {
     for mode in [Mode::Stateless, Mode::Stateful] {
         let (mut server, mut client) = encrypted(mode);
         assert!(receive(&mut server, NOW, &send(&mut client, &ipv4(CLIENT, 60, 0))).is_ok());
-        let mut forged = alloc::vec![0xfd, 0x97, 0xff];
+        let mut forged = alloc::vec![0xfd, 0x90, 0x01];
         forged.extend([0xa5; 90]);
         let packet = gre(Some(9000), None, &forged);
         let tried = (0..1000)
