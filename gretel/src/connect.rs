@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::packet_io::PacketArguments;
 use anyhow::{Context, bail};
 use server::connect::{self, Goal, Options, Progress};
 use server::event::{Bus, Subscriber};
@@ -54,6 +55,8 @@ pub(crate) struct Arguments {
     /// Where changes to this host are noted until they are undone.
     #[arg(long, value_name = "DIR", default_value = "/run/gretel-connect")]
     state_dir: PathBuf,
+    #[command(flatten)]
+    packet_io: PacketArguments,
     /// Move packets one by one, as a yardstick for benchmarks.
     #[arg(long, hide = true)]
     naive_io: bool,
@@ -110,6 +113,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
         routes: arguments.route.clone(),
         goal: if arguments.check { Goal::Tunnel } else { Goal::Stay },
         naive_io: arguments.naive_io,
+        packets: arguments.packet_io.packets().unwrap_or_default(),
         patience: Duration::from_secs(arguments.timeout),
         state_dir: arguments.state_dir.clone(),
     })

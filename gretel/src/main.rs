@@ -14,6 +14,7 @@ mod kick;
 mod load;
 mod locks;
 mod logging;
+mod packet_io;
 mod pptpd;
 mod serve;
 mod supervisor;

@@ -13,6 +13,7 @@ use server::quickstart::{Fixed, Quickstart};
 use server::{Files, Options, Settings};
 
 use crate::logging::Sink;
+use crate::packet_io::PacketArguments;
 use crate::supervisor::Supervisor;
 
 /// Where changes to this host are noted.
@@ -49,6 +50,8 @@ pub(crate) struct Arguments {
     /// Threads that carry packets [default: one for each processor].
     #[arg(long, value_name = "NUMBER")]
     workers: Option<usize>,
+    #[command(flatten)]
+    packet_io: PacketArguments,
     /// Move packets one by one, as a yardstick for benchmarks.
     #[arg(long, hide = true)]
     naive_io: bool,
@@ -78,7 +81,14 @@ impl FileArguments {
             gretel_toml: self.gretel_toml.clone(),
             command_line: Vec::new(),
         };
-        Files { paths, host_name, listen, prefer_stateful_mppe: false, debug: false }
+        Files {
+            paths,
+            host_name,
+            listen,
+            prefer_stateful_mppe: false,
+            packet_io: None,
+            debug: false,
+        }
     }
 }
 
@@ -118,6 +128,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let mut files = arguments.files.files(arguments.listen);
     files.prefer_stateful_mppe = arguments.prefer_stateful_mppe;
+    files.packet_io = arguments.packet_io.packets();
     files.debug = arguments.debug;
     let options = Options {
         naive_io: arguments.naive_io,

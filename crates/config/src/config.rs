@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::diagnostic::{Diagnostics, File, Place};
 use crate::options::{Origin, PppOptions, Reader};
-use crate::own::{Limits, Own, OwnFile, Records};
+use crate::own::{Limits, Own, OwnFile, Packets, Records};
 use crate::pptpd_conf::{Given, PptpdConf};
 use crate::slots::{self, Resolve};
 use crate::{read_file, resolve_host};
@@ -89,6 +89,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is kept of attempts that have ended.
     pub records: Records,
+    /// How packets are carried.
+    pub packets: Packets,
     /// Networks that clients reach through the tunnel, told to those that ask: address and length of the prefix.
     pub routes: Vec<(Ipv4Addr, u8)>,
     /// The domain in which clients look up short names; empty for none.
@@ -198,6 +200,7 @@ impl Config {
             shared_interface: own.shared_interface,
             limits: own.limits,
             records: own.records.clone(),
+            packets: own.packets.clone(),
             routes: own.routes.clone(),
             domain: own.domain.clone(),
             bcrelay: conf.get("bcrelay").map(|value| value.text.clone()),

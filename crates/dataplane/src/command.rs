@@ -33,6 +33,29 @@ impl TosPolicy {
     }
 }
 
+/// Whether packets around those of the tunnel may be fragmented on their way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FragmentPolicy {
+    /// They may, as the kernel's PPTP has it: a way that carries less than was thought costs fragments, not connections.
+    #[default]
+    Allow,
+    /// They may not: one that is too large is lost.
+    Forbid,
+    /// As the packet in the tunnel says (RFC 2003 §3.1).
+    Copy,
+}
+
+impl FragmentPolicy {
+    /// What a packet gets.
+    pub(crate) fn forbidden(self, inner: bool) -> bool {
+        match self {
+            Self::Allow => false,
+            Self::Forbid => true,
+            Self::Copy => inner,
+        }
+    }
+}
+
 /// A call that has been connected: GRE packets flow from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewCall {
@@ -47,6 +70,8 @@ pub struct NewCall {
     pub path: Config,
     /// What of the TOS of the packets inside their GRE packets get.
     pub tos: TosPolicy,
+    /// Whether they may be fragmented on their way.
+    pub fragments: FragmentPolicy,
     /// Whether the control plane hears of each packet from the peer ([`Notice::Packet`](crate::Notice::Packet)).
     pub trace: bool,
 }

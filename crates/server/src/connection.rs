@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::event::{Event, Source, TcpEnd};
 use crate::locks::Subject;
 use crate::mailbox::{Mail, Mailbox};
+use crate::packet_path;
 use crate::session::{Call, Session};
 use crate::shared::Shared;
 use crate::timer::sleep_until;
@@ -337,6 +338,7 @@ impl Task {
             local: self.local,
             path: data::Config { our_call_id, peer_call_id, check_source: true, clamp_mss: true },
             tos: TosPolicy::default(),
+            fragments: packet_path::fragments(&self.shared.settings().packets),
             trace: self.shared.settings().debug,
         });
         let round_trip = sys::round_trip(&self.stream);

@@ -53,6 +53,8 @@ pub enum Event {
     /// All sessions share this interface, which has so many queues. `unsteered`: why the kernel does not put each packet into the right one, so
     /// that workers hand packets over.
     SharedInterface { name: String, queues: usize, unsteered: Option<String> },
+    /// Which way GRE packets take past raw sockets, or why they do not: a line about it.
+    PacketPath(String),
     /// A change to this host was found left over from a run that did not end properly, and undone.
     LeftoverUndone(String),
     /// A connection could not be accepted.

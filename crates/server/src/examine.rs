@@ -112,6 +112,7 @@ mod tests {
             host_name: b"gate".to_vec(),
             listen: None,
             prefer_stateful_mppe: false,
+            packet_io: None,
             debug: false,
         };
         let examined = files.examine();

@@ -35,6 +35,8 @@ pub struct Files {
     pub listen: Option<std::net::SocketAddr>,
     /// Whether stateful MPPE is preferred where the options allow it.
     pub prefer_stateful_mppe: bool,
+    /// How GRE packets leave and come, in place of what the files say.
+    pub packet_io: Option<config::Packets>,
     /// Whether everything is logged, whatever the files say.
     pub debug: bool,
 }
@@ -61,6 +63,10 @@ impl Files {
         }
         if self.prefer_stateful_mppe && settings.mppe.stateful == Stateful::Allowed {
             settings.mppe.stateful = Stateful::Preferred;
+        }
+        if let Some(packets) = &self.packet_io {
+            let fragments = settings.packets.fragments;
+            settings.packets = config::Packets { fragments, ..packets.clone() };
         }
         settings.debug |= self.debug;
         let mut users = SecretsFiles {
@@ -123,6 +129,7 @@ fn settings(config: &Config) -> Settings {
         speed: config.speed,
         debug: config.debug,
         limits: limits(&config.limits),
+        packets: config.packets.clone(),
         history_directory: config.records.directory.clone(),
         history: history(&config.records),
         wtmp: config.logwtmp.then(Wtmp::of_this_system),

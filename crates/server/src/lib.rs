@@ -22,6 +22,7 @@ mod locks;
 pub mod log;
 pub mod look;
 mod mailbox;
+mod packet_path;
 mod quality;
 pub mod quickstart;
 mod relay;
@@ -34,6 +35,7 @@ mod timer;
 pub mod trail;
 pub mod verdict;
 
+pub use config::{PacketIo, Packets};
 pub use crypto::Password;
 pub use engine::auth::Method;
 pub use engine::ppp::{MppeNeed, MppePolicy, Stateful};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use dataplane::{Dataplane, GrePath, IoMode, Notice};
+use dataplane::{Dataplane, IoMode, Notice};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -18,6 +18,7 @@ use crate::doctor::Process;
 use crate::event::{Bus, Event};
 use crate::host::{Change, Host, SharedInterface};
 use crate::listener::{self, Census};
+use crate::packet_path::Choice;
 use crate::relay::Relay;
 use crate::scripts::Scripts;
 use crate::settings::Settings;
@@ -74,15 +75,19 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async move {
         let (notify, notices) = mpsc::channel(NOTICES);
+        let choice = Choice::of(&settings.packets, settings.vrf.as_deref(), None);
         let workers = dataplane::Settings {
             workers: options.workers,
             device: settings.vrf.as_deref(),
             io: if options.naive_io { IoMode::Naive } else { IoMode::Batched },
-            path: GrePath::Raw,
+            path: choice.path(),
         };
         let mut dataplane = Dataplane::start(workers, move |notice| {
             notify.try_send(notice).map_err(TrySendError::into_inner)
         })?;
+        if let Some(line) = choice.line(dataplane.gre_path()) {
+            bus.server(Event::PacketPath(line));
+        }
         let mut listeners = Vec::new();
         for address in &settings.listen {
             let listener = listener::bind(*address, settings.vrf.as_deref())

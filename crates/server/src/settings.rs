@@ -106,6 +106,8 @@ pub struct Settings {
     pub debug: bool,
     /// What one address and all together may ask of the server.
     pub limits: Limits,
+    /// How packets are carried.
+    pub packets: config::Packets,
 }
 
 /// Details of CHAP; pppd's `chap-*` options.
@@ -260,6 +262,7 @@ impl Settings {
             max_connect: None,
             debug: false,
             limits: Limits::default(),
+            packets: config::Packets::default(),
         }
     }
 

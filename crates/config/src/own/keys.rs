@@ -8,7 +8,7 @@ use super::value::{
     Fault, addresses, domain, fault, flag, listen, networks, number, numbers, path, servers, size,
     text, texts,
 };
-use super::{Own, PPP_OPTIONS, PPTPD_CONF};
+use super::{Fragments, Own, PPP_OPTIONS, PPTPD_CONF, PacketIo};
 use crate::config::Config;
 use crate::iplist::Duplicates;
 use crate::options::PppOptions;
@@ -411,6 +411,39 @@ pub(super) const KEYS: &[Key] = &[
         get: |config| Some(config.options.lcp_echo_adaptive.to_string()),
     },
     Key {
+        path: "dataplane.io",
+        default: "\"raw\"",
+        meaning: "how GRE packets leave and come: raw (sockets), packet (they leave by AF_PACKET), xdp (both ways by AF_XDP); counts at the start",
+        names: &[],
+        set: |own, _, item, _| {
+            own.packets.io = one_of(item, &PACKET_IO)?;
+            Ok(())
+        },
+        get: |config| Some(name_of(config.packets.io, &PACKET_IO)),
+    },
+    Key {
+        path: "dataplane.interfaces",
+        default: "[]",
+        meaning: "interfaces whose GRE packets go by AF_XDP; when empty, that of the default route",
+        names: &[],
+        set: |own, _, item, _| {
+            own.packets.interfaces = texts(item)?.into_iter().map(|(name, _)| name).collect();
+            Ok(())
+        },
+        get: |config| Some(list(config.packets.interfaces.iter().cloned())),
+    },
+    Key {
+        path: "dataplane.fragments",
+        default: "\"allowed\"",
+        meaning: "whether GRE packets may be fragmented on their way: allowed, forbidden (don't fragment is set), copied (from the packet inside)",
+        names: &[],
+        set: |own, _, item, _| {
+            own.packets.fragments = one_of(item, &FRAGMENTS)?;
+            Ok(())
+        },
+        get: |config| Some(name_of(config.packets.fragments, &FRAGMENTS)),
+    },
+    Key {
         path: "limits.connections",
         default: "16384",
         meaning: "control connections in all",
@@ -574,6 +607,36 @@ pub(super) const KEYS: &[Key] = &[
 /// A time from a second to a day.
 fn time(item: &Item) -> Result<Duration, Fault> {
     Ok(Duration::from_secs(u64::from(number(item, 1, 86_400)?)))
+}
+
+const PACKET_IO: [(&str, PacketIo); 3] =
+    [("raw", PacketIo::Raw), ("packet", PacketIo::Packet), ("xdp", PacketIo::Xdp)];
+const FRAGMENTS: [(&str, Fragments); 3] = [
+    ("allowed", Fragments::Allowed),
+    ("forbidden", Fragments::Forbidden),
+    ("copied", Fragments::Copied),
+];
+
+/// One of a few words.
+fn one_of<T: Copy>(item: &Item, words: &[(&str, T)]) -> Result<T, Fault> {
+    let given = text(item)?;
+    let found = words.iter().find(|(word, _)| *word == given);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        fault(
+            item.span(),
+            format!("{given:?} is not known"),
+            format!("write one of {}", known.join(", ")),
+        )
+    })
+}
+
+/// The word for a value, as TOML writes it.
+fn name_of<T: Copy + PartialEq>(value: T, words: &[(&str, T)]) -> String {
+    words
+        .iter()
+        .find(|(_, other)| *other == value)
+        .map_or_else(String::new, |(word, _)| quoted(word))
 }
 
 /// Text as TOML writes it.

@@ -51,6 +51,41 @@ pub struct Limits {
     pub login_lock: Option<Duration>,
 }
 
+/// How packets are carried.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packets {
+    /// How GRE packets leave and come.
+    pub io: PacketIo,
+    /// The interfaces for [`PacketIo::Xdp`]; without any, that of the default route.
+    pub interfaces: Vec<String>,
+    /// Whether they may be fragmented on their way.
+    pub fragments: Fragments,
+}
+
+/// How GRE packets leave and come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PacketIo {
+    /// By raw sockets.
+    #[default]
+    Raw,
+    /// They leave by AF_PACKET.
+    Packet,
+    /// They leave and come by AF_XDP.
+    Xdp,
+}
+
+/// Whether packets around those of the tunnels may be fragmented on their way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fragments {
+    /// They may.
+    #[default]
+    Allowed,
+    /// They may not.
+    Forbidden,
+    /// As the packet inside says.
+    Copied,
+}
+
 /// What is kept of attempts that have ended, where the file sets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Records {
@@ -80,6 +115,7 @@ pub(crate) struct Own {
     pub(crate) limits: Limits,
     pub(crate) logwtmp: Option<bool>,
     pub(crate) records: Records,
+    pub(crate) packets: Packets,
 }
 
 /// The file, parsed.

@@ -33,6 +33,13 @@ impl Route {
     }
 }
 
+/// What the IP header around a packet says about it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marks {
+    pub(super) tos: u8,
+    pub(super) dont_fragment: bool,
+}
+
 /// Packets of any calls, in order.
 pub(super) struct Outbox {
     batch: SendBatch,
@@ -55,16 +62,16 @@ impl Outbox {
     }
 
     /// Adds the packet that was written to `packet` in [`room`](Self::room), of which `seal` is still to be encrypted. It leaves with
-    /// this TOS.
+    /// these marks.
     pub(super) fn push(
         &mut self,
         packet: Range<usize>,
         seal: Option<(SessionKey, Range<usize>)>,
         route: &Route,
-        tos: u8,
+        marks: Marks,
     ) {
         self.batch.push(packet, route.ends.peer, route.ends.local, route.call);
-        self.batch.mark_last(tos, false);
+        self.batch.mark_last(marks.tos, marks.dont_fragment);
         if let Some(way) = &route.way {
             self.batch.route_last(way.hop);
         }

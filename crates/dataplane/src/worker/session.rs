@@ -14,11 +14,11 @@ use wire::gre;
 
 use super::Io;
 use super::limit::{Bucket, OncePerSecond, Trace};
-use super::outbox::Route;
+use super::outbox::{Marks, Route};
 use crate::hops::{Ends, Way};
 use crate::offload::{Header, Split};
 use crate::oversize::{self, Fragments};
-use crate::{Command, Counters, First, IoMode, NewCall, Notice, TosPolicy};
+use crate::{Command, Counters, First, FragmentPolicy, IoMode, NewCall, Notice, TosPolicy};
 
 /// How many packets are kept that came before their keys or network protocol.
 const MAX_EARLY: usize = 8;
@@ -31,6 +31,7 @@ pub(super) struct Session {
     pub(super) generation: u64,
     pub(super) route: Route,
     tos: TosPolicy,
+    fragments: FragmentPolicy,
     pub(super) path: DataPath,
     pub(super) tun: Option<Tun>,
     pub(super) counters: Arc<Counters>,
@@ -55,6 +56,7 @@ impl Session {
             generation: call.generation,
             route: Route::new(Ends { peer: call.peer, local: call.local }, call.path.our_call_id),
             tos: call.tos,
+            fragments: call.fragments,
             path: DataPath::new(call.path),
             tun: None,
             counters,
@@ -245,11 +247,15 @@ impl Session {
             IoMode::Batched => self.path.plan_outbound_ip(io.now, room, packet),
             IoMode::Naive => {
                 let packet = self.path.outbound_ip_in_place(io.now, room, packet);
-                packet.map(|packet| Outbound { packet, seal: None, tos: 0 })
+                packet.map(|packet| Outbound { packet, seal: None, tos: 0, dont_fragment: false })
             }
         };
-        if let Ok(Outbound { packet, seal, tos }) = planned {
-            io.outgoing.push(packet, seal, &self.route.next(), self.tos.outer(tos));
+        if let Ok(Outbound { packet, seal, tos, dont_fragment }) = planned {
+            let marks = Marks {
+                tos: self.tos.outer(tos),
+                dont_fragment: self.fragments.forbidden(dont_fragment),
+            };
+            io.outgoing.push(packet, seal, &self.route.next(), marks);
             self.note_activity(io);
             self.first(io, First::GreSent);
             self.first(io, First::PacketSent);
@@ -303,10 +309,15 @@ impl Session {
         Notice::Removed { call: self.call, generation: self.generation, counters }
     }
 
+    /// Those of packets that carry none of the network's.
+    fn own_marks(&self) -> Marks {
+        Marks { tos: 0, dont_fragment: self.fragments.forbidden(false) }
+    }
+
     fn send_frame(&mut self, io: &mut Io, frame: &[u8]) {
         // A frame that does not fit is counted by the packet path.
         if let Ok(len) = self.path.outbound_frame(io.now, frame, io.outgoing.room()) {
-            io.outgoing.push(0..len, None, &self.route.next(), 0);
+            io.outgoing.push(0..len, None, &self.route.next(), self.own_marks());
             self.first(io, First::GreSent);
             io.flush_if_full(self.path.send_keys());
         }
@@ -315,7 +326,7 @@ impl Session {
     fn send_packet(&mut self, io: &mut Io, packet: &[u8]) {
         // Refused packets are counted by the packet path.
         if let Ok(len) = self.path.outbound_ip(io.now, packet, io.outgoing.room()) {
-            io.outgoing.push(0..len, None, &self.route.next(), 0);
+            io.outgoing.push(0..len, None, &self.route.next(), self.own_marks());
             io.flush_if_full(self.path.send_keys());
         }
         // What this server itself says is no traffic.
@@ -324,7 +335,7 @@ impl Session {
 
     fn send_ack(&mut self, io: &mut Io) {
         if let Some(len) = self.path.ack_frame(io.outgoing.room()) {
-            io.outgoing.push(0..len, None, &self.route.next(), 0);
+            io.outgoing.push(0..len, None, &self.route.next(), self.own_marks());
             io.flush_if_full(self.path.send_keys());
         }
     }

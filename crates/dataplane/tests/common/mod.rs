@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use crypto::mppe::{Mode, StartKey, Strength};
-use dataplane::{Dataplane, GrePath, IoMode, NewCall, Notice, Settings, TosPolicy};
+use dataplane::{Dataplane, FragmentPolicy, GrePath, IoMode, NewCall, Notice, Settings, TosPolicy};
 use engine::data::Config;
 use engine::ppp::{DirectionKeys, Ipv4Agreed, Keys, NetworkPermit};
 use sys::event::Epoll;
@@ -161,6 +161,7 @@ pub(crate) fn call(end: usize) -> NewCall {
             clamp_mss: true,
         },
         tos: TosPolicy::Clear,
+        fragments: FragmentPolicy::Allow,
         trace: false,
     }
 }

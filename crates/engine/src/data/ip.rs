@@ -51,6 +51,14 @@ pub(super) fn tos(packet: &[u8]) -> u8 {
     }
 }
 
+/// Whether routers may not fragment an IP packet: IPv6's never do (RFC 8200 §4.5).
+pub(super) fn dont_fragment(packet: &[u8]) -> bool {
+    match packet {
+        [first, _, _, _, _, _, flags, ..] => first >> 4 != 4 || flags & 0x40 != 0,
+        _ => false,
+    }
+}
+
 fn ecn(packet: &[u8]) -> u8 {
     tos(packet) & 3
 }

@@ -29,6 +29,8 @@ pub struct Outbound {
     pub seal: Option<(SessionKey, Range<usize>)>,
     /// TOS or traffic class of the IP packet.
     pub tos: u8,
+    /// Whether the IP packet may not be fragmented.
+    pub dont_fragment: bool,
 }
 
 /// Encrypts a body, or gives the key for it; and the MPPE header.
@@ -108,11 +110,14 @@ impl DataPath {
         });
         let (start, protocol) = protocol.map_err(|reason| self.count_drop(reason))?;
         let end = packet.end;
-        let tos = ip::tos(&buffer[packet.clone()]);
+        let (tos, dont_fragment) = {
+            let packet = &buffer[packet.clone()];
+            (ip::tos(packet), ip::dont_fragment(packet))
+        };
         let inner = packet.start - start..end - start;
         let key = self.wrap_ip(now, protocol, &mut buffer[start..], inner, seal);
         let seal = key.map(|key| (key, packet.start - PROTOCOL..end));
-        Ok(Outbound { packet: start..end, seal, tos })
+        Ok(Outbound { packet: start..end, seal, tos, dont_fragment })
     }
 
     /// Writes the GRE packet for a whole PPP frame of [`Link`](crate::ppp::Link) to the front of `out` and gives its length, 16 more than the

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time;
 
-use dataplane::{Command, Dataplane, First, GrePath, IoMode, NewCall, Notice, TosPolicy};
+use dataplane::{Command, Dataplane, First, IoMode, NewCall, Notice, TosPolicy};
 use engine::Instant;
 use engine::control::{self, Connection, Role};
 use engine::data;
@@ -25,6 +25,7 @@ use super::survey::{Found, Survey};
 use super::{Goal, Options};
 use crate::event::{Bus, Source};
 use crate::host::{Change, Host, Interface};
+use crate::packet_path::{self, Choice};
 use crate::timer::sleep_until;
 
 /// Notices from the worker that may wait.
@@ -45,11 +46,12 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(Stage::Control, error.to_string());
     let (notify, mut notices) = mpsc::channel(NOTICES);
+    let choice = Choice::of(&options.packets, None, Some(*server.ip()));
     let workers = dataplane::Settings {
         workers: 1,
         device: None,
         io: if options.naive_io { IoMode::Naive } else { IoMode::Batched },
-        path: GrePath::Raw,
+        path: choice.path(),
     };
     let dataplane = Dataplane::start(workers, move |notice| {
         notify.try_send(notice).map_err(mpsc::error::TrySendError::into_inner)
@@ -57,6 +59,9 @@ pub(super) async fn run(
     .map_err(|error| {
         Failure::new(Stage::Gre, format!("cannot open a raw GRE socket: {error}; run as root"))
     })?;
+    if let Some(line) = choice.line(dataplane.gre_path()) {
+        bus.server(crate::event::Event::PacketPath(line));
+    }
     let host = Host::open(&options.state_dir, bus).map_err(failed)?;
     let mut signals = Signals::listen().map_err(failed)?;
     let seed = sys::random_bytes().map_err(failed)?;
@@ -320,6 +325,7 @@ impl Client<'_> {
                 clamp_mss: true,
             },
             tos: TosPolicy::default(),
+            fragments: packet_path::fragments(&self.options.packets),
             trace: false,
         });
         let config = LinkConfig {

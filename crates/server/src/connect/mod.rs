@@ -41,6 +41,8 @@ pub struct Options {
     pub goal: Goal,
     /// Move packets one by one, as a yardstick for benchmarks.
     pub naive_io: bool,
+    /// How packets are carried.
+    pub packets: config::Packets,
     /// How long each stage may take.
     pub patience: Duration,
     /// Where changes to this host are noted until they are undone.

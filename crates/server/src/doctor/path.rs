@@ -99,6 +99,7 @@ fn call(target: &Target, methods: Vec<Method>, goal: Goal) -> Attempt {
         interface: None,
         routes: Vec::new(),
         naive_io: false,
+        packets: config::Packets::default(),
         goal,
         patience: target.patience,
         state_dir: target.state_dir.clone(),

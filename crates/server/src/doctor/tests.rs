@@ -256,7 +256,14 @@ fn files(dir: &Path, remote: &str, more: &str) -> Files {
         command_line: Vec::new(),
     };
     let host_name = b"gate".to_vec();
-    Files { paths, host_name, listen: None, prefer_stateful_mppe: false, debug: false }
+    Files {
+        paths,
+        host_name,
+        listen: None,
+        prefer_stateful_mppe: false,
+        packet_io: None,
+        debug: false,
+    }
 }
 
 /// In a network namespace with `eth0` as the way out; says so where there can be none.

@@ -131,6 +131,7 @@ fn lines(peer: &str, event: &Event) -> Vec<Line> {
             )]
         }
         Event::Diagnostic(text) => warn(PPTPD, text),
+        Event::PacketPath(text) => info(PPTPD, text),
         Event::LeftoverUndone(what) => {
             warn(PPTPD, format!("MGR: Undid what an earlier run left: {what}"))
         }
