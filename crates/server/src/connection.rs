@@ -12,9 +12,10 @@ use engine::control::{self, CallEnd, CallRequest, Connection, Output, Role};
 use engine::data;
 use engine::ppp::Cause;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::event::{Event, Source, TcpEnd};
+use crate::leases::Lease;
 use crate::locks::Subject;
 use crate::mailbox::{Mail, Mailbox};
 use crate::packet_path;
@@ -37,13 +38,15 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Bytes read from TCP at once.
 const READ_BUFFER: usize = 2048;
 
-/// Serves one control connection until its end. `authenticated` is called once, when the first of its sessions has been let in.
+/// Serves one control connection until its end, or until `leave` rings. `authenticated` is called once, when the first of its sessions has been
+/// let in.
 pub(crate) async fn serve(
     stream: TcpStream,
     local: Ipv4Addr,
     shared: Rc<Shared>,
     source: Source,
     stop: watch::Receiver<bool>,
+    leave: Rc<Notify>,
     authenticated: impl FnOnce(),
 ) {
     let settings = shared.settings();
@@ -62,7 +65,7 @@ pub(crate) async fn serve(
         state: State::Serving,
         shared,
     };
-    task.run(stop, authenticated).await;
+    task.run(stop, &leave, authenticated).await;
 }
 
 struct Task {
@@ -98,10 +101,16 @@ enum Wake {
     Mail,
     Time,
     Stop,
+    Leave,
 }
 
 impl Task {
-    async fn run(mut self, mut stop: watch::Receiver<bool>, authenticated: impl FnOnce()) {
+    async fn run(
+        mut self,
+        mut stop: watch::Receiver<bool>,
+        leave: &Notify,
+        authenticated: impl FnOnce(),
+    ) {
         let mut authenticated = Some(authenticated);
         self.shared.connected(&self.source);
         loop {
@@ -114,12 +123,16 @@ impl Task {
             if self.state == State::Dead {
                 break;
             }
-            match self.wait(&mut stop).await {
+            match self.wait(&mut stop, leave).await {
                 Wake::Readable => self.read(),
                 Wake::Writable => self.flush(),
                 Wake::Mail => self.read_mail(),
                 Wake::Time => self.handle_timeout(),
                 Wake::Stop => self.begin_stop(),
+                Wake::Leave => {
+                    self.source.publish(Event::GaveWay);
+                    self.die();
+                }
             }
         }
         let now = self.shared.now();
@@ -130,7 +143,7 @@ impl Task {
         self.source.disconnected();
     }
 
-    async fn wait(&self, stop: &mut watch::Receiver<bool>) -> Wake {
+    async fn wait(&self, stop: &mut watch::Receiver<bool>, leave: &Notify) -> Wake {
         let deadline = self.deadline().map(|at| self.shared.at(at));
         let serving = self.state == State::Serving;
         tokio::select! {
@@ -139,6 +152,7 @@ impl Task {
             () = self.mailbox.arrived() => Wake::Mail,
             () = sleep_until(deadline) => Wake::Time,
             _ = stop.wait_for(|stop| *stop), if serving => Wake::Stop,
+            () = leave.notified() => Wake::Leave,
         }
     }
 
@@ -181,6 +195,11 @@ impl Task {
                 Mail::Replaced { session, by } => {
                     if let Some(session) = self.session(session) {
                         session.replaced(now, by);
+                    }
+                }
+                Mail::Displaced { session } => {
+                    if let Some(session) = self.session(session) {
+                        session.displaced(now);
                     }
                 }
                 Mail::Kicked { session, reason } => {
@@ -320,7 +339,9 @@ impl Task {
             let _ = self.control.refuse_call(now, peer_call_id, CALL_NOT_ACCEPTED, 0);
             return;
         }
-        let lease = self.shared.slots().take();
+        let source = self.source.new_session();
+        let number = source.session().unwrap_or_default();
+        let lease = self.take_slot(number);
         let call_id =
             lease.as_ref().and_then(|lease| self.shared.allocate_call_id(lease.slot().remote));
         let (Some(lease), Some(our_call_id), Ok(seed)) = (lease, call_id, sys::random_bytes())
@@ -330,8 +351,6 @@ impl Task {
                 self.control.refuse_call(now, peer_call_id, CALL_GENERAL_ERROR, ERROR_NO_RESOURCE);
             return;
         };
-        let source = self.source.new_session();
-        let number = source.session().unwrap_or_default();
         let counters = self.shared.dataplane.add(NewCall {
             generation: number,
             peer: *self.source.peer().ip(),
@@ -351,6 +370,16 @@ impl Task {
         if self.control.accept_call(peer_call_id, our_call_id).is_ok() {
             source.publish(Event::CallStarted { our_call_id, peer_call_id });
         }
+    }
+
+    /// A slot for a new session: a free one, or that of the caller who has been slowest to log in.
+    fn take_slot(&self, session: u64) -> Option<Lease> {
+        let slots = self.shared.slots();
+        slots.take(session).or_else(|| {
+            let (lease, displaced) = slots.displace(session)?;
+            self.shared.post_to_session(displaced, Mail::Displaced { session: displaced });
+            Some(lease)
+        })
     }
 
     fn end_session(&self, now: Instant, call_id: u16, session: Session, call: Option<CallEnd>) {

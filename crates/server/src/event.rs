@@ -186,6 +186,10 @@ pub enum Event {
     LoginLocked { subject: Subject, left: Duration },
     /// An administrator lifted a lock.
     Unlocked(Subject),
+    /// The session had not logged in, and another caller needed its slot.
+    Displaced,
+    /// The connection had no session yet, and there were too many like it: the oldest gives way.
+    GaveWay,
     /// An administrator ended the session, for this reason.
     Kicked { reason: String },
     /// The same user logged in again, from there, with the same address in the tunnel; `moved`: that is another place than before.

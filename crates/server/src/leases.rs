@@ -28,13 +28,17 @@ struct Inner {
     free: VecDeque<Slot>,
     /// Addresses that sessions use, slot or not, with the session's number.
     in_use: HashMap<Ipv4Addr, u64>,
+    /// Slots of sessions that have not been let in, with the session's number, the oldest first.
+    pledged: VecDeque<(Slot, u64)>,
 }
 
-/// A slot taken by a session; given back when dropped.
+/// A slot taken by a session; given back when dropped. Until it is [confirmed](Self::confirm) another session can take it.
 #[derive(Debug)]
 pub struct Lease {
     slots: Slots,
     slot: Slot,
+    session: u64,
+    is_confirmed: bool,
 }
 
 /// An address that a session uses; given back when dropped.
@@ -50,7 +54,12 @@ impl Slots {
     pub fn new(slots: impl IntoIterator<Item = Slot>) -> Self {
         let free: VecDeque<Slot> = slots.into_iter().collect();
         let all = free.iter().copied().collect();
-        Self(Rc::new(RefCell::new(Inner { all, free, in_use: HashMap::new() })))
+        Self(Rc::new(RefCell::new(Inner {
+            all,
+            free,
+            in_use: HashMap::new(),
+            pledged: VecDeque::new(),
+        })))
     }
 
     /// Other slots from now on. Sessions keep theirs; one that is not among the new ones is gone when its session ends.
@@ -63,12 +72,28 @@ impl Slots {
         inner.free.retain(|slot| !taken.contains(slot));
     }
 
-    /// Takes a slot. `None`: the server is full.
-    pub fn take(&self) -> Option<Lease> {
+    /// Takes a free slot for a session. `None`: there is none.
+    pub fn take(&self, session: u64) -> Option<Lease> {
         let mut inner = self.0.borrow_mut();
         let at = inner.free.iter().position(|slot| !inner.in_use.contains_key(&slot.remote))?;
         let slot = inner.free.remove(at)?;
-        Some(Lease { slots: self.clone(), slot })
+        Some(self.pledge(&mut inner, slot, session))
+    }
+
+    /// Takes the slot that has been with a session the longest that has not been let in, and says which that was: callers who never log in
+    /// must not keep out those who do. `None`: every slot is a user's.
+    pub fn displace(&self, session: u64) -> Option<(Lease, u64)> {
+        let mut inner = self.0.borrow_mut();
+        let at = inner.pledged.iter().position(|(slot, _)| {
+            inner.all.contains(slot) && !inner.in_use.contains_key(&slot.remote)
+        })?;
+        let (slot, displaced) = inner.pledged.remove(at)?;
+        Some((self.pledge(&mut inner, slot, session), displaced))
+    }
+
+    fn pledge(&self, inner: &mut Inner, slot: Slot, session: u64) -> Lease {
+        inner.pledged.push_back((slot, session));
+        Lease { slots: self.clone(), slot, session, is_confirmed: false }
     }
 
     /// Marks an address as used by a session. An `Err` gives the session that uses it already.
@@ -100,12 +125,26 @@ impl Lease {
     pub fn slot(&self) -> Slot {
         self.slot
     }
+
+    /// The session's user has been let in: nobody takes the slot any more. `false`: somebody has.
+    pub fn confirm(&mut self) -> bool {
+        self.is_confirmed = self.is_confirmed || self.redeem();
+        self.is_confirmed
+    }
+
+    /// Takes the slot out of those that can be taken. `false`: it has been.
+    fn redeem(&self) -> bool {
+        let mut inner = self.slots.0.borrow_mut();
+        let at = inner.pledged.iter().position(|pledge| *pledge == (self.slot, self.session));
+        at.and_then(|at| inner.pledged.remove(at)).is_some()
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        let is_ours = self.is_confirmed || self.redeem();
         let mut inner = self.slots.0.borrow_mut();
-        if inner.all.contains(&self.slot) {
+        if is_ours && inner.all.contains(&self.slot) {
             inner.free.push_back(self.slot);
         }
     }
@@ -143,13 +182,13 @@ mod tests {
     #[test]
     fn slots_go_out_in_order_and_the_longest_free_one_first() {
         let slots = Slots::new([slot(2), slot(3)]);
-        let first = slots.take().unwrap();
-        let second = slots.take().unwrap();
+        let first = slots.take(1).unwrap();
+        let second = slots.take(1).unwrap();
         assert_eq!((first.slot(), second.slot()), (slot(2), slot(3)));
-        assert!(slots.take().is_none());
+        assert!(slots.take(1).is_none());
         drop(second);
         drop(first);
-        assert_eq!(slots.take().unwrap().slot(), slot(3));
+        assert_eq!(slots.take(1).unwrap().slot(), slot(3));
     }
 
     #[test]
@@ -157,7 +196,7 @@ mod tests {
         let slots = Slots::new([slot(2), slot(3)]);
         let used = slots.use_address(slot(2).remote, 7).unwrap();
         assert_eq!(slots.use_address(slot(2).remote, 8).unwrap_err(), 7);
-        assert_eq!(slots.take().unwrap().slot(), slot(3));
+        assert_eq!(slots.take(1).unwrap().slot(), slot(3));
         drop(used);
         assert!(slots.use_address(slot(2).remote, 8).is_ok());
     }
@@ -165,14 +204,14 @@ mod tests {
     #[test]
     fn new_slots_leave_sessions_alone_and_never_give_their_addresses_away() {
         let slots = Slots::new([slot(2), slot(3)]);
-        let (kept, gone) = (slots.take().unwrap(), slots.take().unwrap());
+        let (kept, gone) = (slots.take(1).unwrap(), slots.take(1).unwrap());
         let used = slots.use_address(slot(2).remote, 1).unwrap();
         let renumbered = Slot { unit: 9, ..slot(3) };
         let also_used = slots.use_address(slot(3).remote, 2).unwrap();
         slots.replace([slot(2), renumbered, slot(4)]);
-        assert_eq!(slots.take().unwrap().slot(), slot(4));
+        assert_eq!(slots.take(1).unwrap().slot(), slot(4));
         drop((gone, also_used));
-        assert_eq!(slots.take().unwrap().slot(), renumbered);
+        assert_eq!(slots.take(1).unwrap().slot(), renumbered);
         drop((kept, used));
         assert_eq!(slots.0.borrow().free.len(), 3);
     }
@@ -186,5 +225,23 @@ mod tests {
         assert_eq!(slots.use_address(slot(2).remote, 3).unwrap_err(), 2);
         drop(new);
         assert!(slots.use_address(slot(2).remote, 3).is_ok());
+    }
+
+    #[test]
+    fn a_slot_of_who_has_not_logged_in_goes_to_the_next_caller_when_all_are_taken() {
+        let slots = Slots::new([slot(2), slot(3)]);
+        let mut user = slots.take(1).unwrap();
+        assert!(user.confirm());
+        let mut idler = slots.take(2).unwrap();
+        assert!(slots.take(3).is_none());
+        let (mut quicker, displaced) = slots.displace(3).unwrap();
+        assert_eq!((quicker.slot(), displaced), (slot(3), 2));
+        assert!(!idler.confirm());
+        drop(idler);
+        assert!(slots.take(4).is_none(), "the slot is not free");
+        assert!(quicker.confirm() && user.confirm());
+        assert!(slots.displace(5).is_none(), "users keep theirs");
+        drop(quicker);
+        assert_eq!(slots.take(6).unwrap().slot(), slot(3));
     }
 }

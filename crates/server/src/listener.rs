@@ -1,7 +1,7 @@
 //! Accepts control connections, within limits.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use engine::Instant;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::connection;
@@ -89,7 +89,8 @@ fn begin(
     let (shared, stop) = (shared.clone(), stop.clone());
     connections.spawn_local(async move {
         let authenticated = || ticket.finished();
-        connection::serve(stream, *local.ip(), shared, source, stop, authenticated).await;
+        let (local, leave) = (*local.ip(), ticket.leave.clone());
+        connection::serve(stream, local, shared, source, stop, leave, authenticated).await;
         drop(ticket);
     });
 }
@@ -108,7 +109,9 @@ pub(crate) struct Census(Rc<RefCell<Counts>>);
 #[derive(Debug, Default)]
 struct Counts {
     connections: usize,
-    unfinished: usize,
+    /// Connections without an authenticated session, the oldest first: whose they are, and what tells them to leave.
+    unfinished: BTreeMap<u64, (Ipv4Addr, Rc<Notify>)>,
+    next: u64,
     /// Connections without an authenticated session, by client.
     by_address: HashMap<Ipv4Addr, usize>,
     /// When a refusal was last told, and how many have not been since: a flood must not become a flood of log lines.
@@ -120,8 +123,9 @@ struct Counts {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     census: Census,
-    client: Ipv4Addr,
-    unfinished: std::cell::Cell<bool>,
+    number: u64,
+    /// Rings when the connection has to give way to newer ones.
+    leave: Rc<Notify>,
 }
 
 impl Census {
@@ -130,17 +134,23 @@ impl Census {
         if counts.connections >= limits.connections {
             return Err("too many connections");
         }
-        if counts.unfinished >= limits.unfinished {
-            return Err("too many unfinished connections");
-        }
-        let here = counts.by_address.entry(client).or_default();
-        if *here >= limits.unfinished_per_address {
+        if counts.by_address.get(&client).is_some_and(|here| *here >= limits.unfinished_per_address)
+        {
             return Err("too many unfinished connections from this address");
         }
-        *here += 1;
+        // Whoever says nothing must not keep out who would: a login takes a fraction of the time in which a flood gets round.
+        if counts.unfinished.len() >= limits.unfinished
+            && let Some((oldest, _)) = counts.unfinished.first_key_value()
+        {
+            let oldest = *oldest;
+            counts.finish(oldest).inspect(|leave| leave.notify_one());
+        }
+        let (number, leave) = (counts.next, Rc::new(Notify::new()));
+        counts.next += 1;
         counts.connections += 1;
-        counts.unfinished += 1;
-        Ok(Ticket { census: self.clone(), client, unfinished: std::cell::Cell::new(true) })
+        *counts.by_address.entry(client).or_default() += 1;
+        counts.unfinished.insert(number, (client, leave.clone()));
+        Ok(Ticket { census: self.clone(), number, leave })
     }
 
     fn refuse(&self, peer: SocketAddr, limit: &'static str, shared: &Shared) {
@@ -161,20 +171,24 @@ impl Census {
     }
 }
 
+impl Counts {
+    /// A connection no longer counts as unfinished. `None`: it has not for a while.
+    fn finish(&mut self, number: u64) -> Option<Rc<Notify>> {
+        let (client, leave) = self.unfinished.remove(&number)?;
+        if let Some(here) = self.by_address.get_mut(&client) {
+            *here -= 1;
+            if *here == 0 {
+                self.by_address.remove(&client);
+            }
+        }
+        Some(leave)
+    }
+}
+
 impl Ticket {
     /// The connection has a session that was let in: it no longer counts as unfinished.
     fn finished(&self) {
-        if !self.unfinished.replace(false) {
-            return;
-        }
-        let mut counts = self.census.0.borrow_mut();
-        counts.unfinished -= 1;
-        if let Some(here) = counts.by_address.get_mut(&self.client) {
-            *here -= 1;
-            if *here == 0 {
-                counts.by_address.remove(&self.client);
-            }
-        }
+        self.census.0.borrow_mut().finish(self.number);
     }
 }
 
@@ -198,13 +212,34 @@ mod tests {
         let _second = census.enter(greedy, &limits).unwrap();
         assert!(census.enter(greedy, &limits).is_err());
         let third = census.enter(other, &limits).unwrap();
-        assert!(census.enter(other, &limits).is_err());
         first.finished();
         let _fourth = census.enter(greedy, &limits).unwrap();
         drop(third);
         drop(first);
         assert_eq!(census.0.borrow().connections, 2);
-        assert_eq!(census.0.borrow().unfinished, 2);
+        assert_eq!(census.0.borrow().unfinished.len(), 2);
+    }
+
+    #[test]
+    fn the_oldest_unfinished_connection_gives_way_and_finished_ones_stay() {
+        let limits = Limits { unfinished_per_address: 2, unfinished: 2, ..Limits::default() };
+        let client = |number| Ipv4Addr::new(192, 0, 2, number);
+        let census = Census::default();
+        let finished = census.enter(client(1), &limits).unwrap();
+        finished.finished();
+        let oldest = census.enter(client(2), &limits).unwrap();
+        let newer = census.enter(client(3), &limits).unwrap();
+        let newest = census.enter(client(4), &limits).unwrap();
+        let rang = |ticket: &Ticket| {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            std::pin::pin!(ticket.leave.notified()).poll(&mut context).is_ready()
+        };
+        assert_eq!([&finished, &oldest, &newer, &newest].map(rang), [false, true, false, false]);
+        drop(oldest);
+        assert_eq!(census.0.borrow().unfinished.len(), 2);
+        drop((newer, newest, finished));
+        assert_eq!(census.0.borrow().connections, 0);
+        assert!(census.0.borrow().by_address.is_empty());
     }
 
     #[test]

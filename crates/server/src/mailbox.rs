@@ -21,6 +21,8 @@ pub(crate) enum Mail {
     Notice { call: u16, notice: Notice },
     /// The session's address goes to a newer session of the same user, who called from there.
     Replaced { session: u64, by: Ipv4Addr },
+    /// The session has not logged in, and its slot goes to another caller.
+    Displaced { session: u64 },
     /// An administrator ends the session, and says why.
     Kicked { session: u64, reason: String },
     /// `ip-pre-up` has ended: the session's interface may come up.

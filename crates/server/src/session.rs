@@ -217,6 +217,12 @@ impl Session {
         self.terminate(now, Cause::Local("logged in again"));
     }
 
+    /// Another caller takes the slot, as this one has not logged in.
+    pub(crate) fn displaced(&mut self, now: Instant) {
+        self.source.publish(Event::Displaced);
+        self.terminate(now, Cause::Local("too many callers"));
+    }
+
     /// An administrator ends the session.
     pub(crate) fn kicked(&mut self, now: Instant, reason: String) {
         self.source.publish(Event::Kicked { reason });
@@ -332,6 +338,9 @@ impl Session {
             }
             LinkEvent::Authenticated { method, name } => {
                 if method.is_none() {
+                    if !self.lease.confirm() {
+                        return self.displaced(now);
+                    }
                     self.use_address(self.lease.slot().remote, &name);
                 }
                 self.source.publish(Event::Authenticated { method, name });

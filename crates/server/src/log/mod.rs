@@ -388,6 +388,13 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
             ),
         ),
         Event::Unlocked(subject) => info(PPPD, format!("Unlocked by an administrator: {subject}")),
+        Event::Displaced => {
+            warn(PPTPD, format!("MGR: No free slot: {peer}, which has not logged in, gives way"))
+        }
+        Event::GaveWay => warn(
+            PPTPD,
+            format!("MGR: Too many unfinished connections: the oldest gives way, from {peer}"),
+        ),
         Event::Kicked { reason } => {
             info(PPPD, format!("Ended by an administrator ({})", Escaped(reason.as_bytes())))
         }

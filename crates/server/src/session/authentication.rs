@@ -210,6 +210,10 @@ impl Session {
         let Welcome { authenticated, address, own } = welcome;
         let user = self.rules().user(request.name());
         self.shared.locks.succeeded(now, *self.source.peer().ip(), user);
+        if !self.lease.confirm() {
+            let denied = DenyReason::NotAllowed("its address went to a caller who was quicker");
+            return self.link.deny(now, request.name(), request.refuse(denied));
+        }
         if let Some(denied) = self.use_address(address, request.name()) {
             self.source
                 .publish(Event::AddressNotAllowed { name: request.name().to_vec(), address });
@@ -235,7 +239,7 @@ impl Session {
         {
             return false;
         }
-        let Some(lease) = slots.take() else { return false };
+        let Some(lease) = slots.take(self.number) else { return false };
         self.lease = lease;
         true
     }

@@ -121,7 +121,7 @@ impl Bench {
             seed: [2; 32],
             round_trip: Duration::ZERO,
         };
-        let lease = shared.slots().take().unwrap();
+        let lease = shared.slots().take(1).unwrap();
         let (figures, registered) = (call.counters.clone(), source.clone());
         let session = Session::new(shared.clone(), source, call, lease, shared.now());
         let mailbox = Mailbox::default();

@@ -99,6 +99,7 @@ pub(super) struct OfCall {
     pub(super) replaced: bool,
     /// Where the user called from who took the address, where that is another place.
     pub(super) moved_to: Option<Ipv4Addr>,
+    pub(super) displaced: bool,
     pub(super) kicked: bool,
     pub(super) no_proxy_arp: bool,
     /// What was seen of a session that is up.
@@ -294,6 +295,7 @@ impl OfCall {
                 self.replaced = true;
                 self.moved_to = moved.then_some(*by);
             }
+            Event::Displaced => self.displaced = true,
             Event::Kicked { .. } => self.kicked = true,
             Event::NoProxyArpInterface => self.no_proxy_arp = true,
             Event::ScriptFailed { .. } => self.script_failed = true,

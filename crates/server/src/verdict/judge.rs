@@ -109,6 +109,7 @@ fn link_cause(
         Cause::Looped => &link::LOOPED,
         Cause::Local(_) if call.host_failed => &host::NO_INTERFACE,
         Cause::Local(_) if call.replaced => replaced(call),
+        Cause::Local(_) if call.displaced => &link::NO_FREE_ADDRESS,
         Cause::Local(_) if call.kicked => &session::KICKED,
         Cause::Local(_) => &session::STOPPED,
         Cause::NoAnswer

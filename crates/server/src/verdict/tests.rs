@@ -274,6 +274,7 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
         (ended(Cause::NoKeys).let_in(), &["G-304"]),
         (ended(Cause::EncryptionRefused).let_in().saw(offers(&MPPE_40)), &["G-305"]),
         (ended(Cause::PeerTerminated(Vec::new())).let_in().saw(offers(&MPPE_40)), &["G-305"]),
+        (ended(Cause::Local("too many callers")).saw(Event::Displaced), &["G-401"]),
         (ended(Cause::AddressRefused(None)).let_in(), &["G-402"]),
         (ended(Cause::LocalAddressRefused).let_in(), &["G-403"]),
         (ended(Cause::NoNetworkProtocol).let_in(), &["G-404"]),
