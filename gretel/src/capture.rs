@@ -12,6 +12,8 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use server::admin::VERSION;
 use server::capture::{self, Options};
+use server::event::{Bus, Event};
+use server::log::Log;
 
 /// What to capture.
 ///
@@ -66,20 +68,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         bytes: arguments.megabytes.saturating_mul(1_000_000),
     };
     let _log = crate::logging::start(crate::logging::Sink::Syslog, false, None)?;
-    let whom = address.map_or("all clients".to_owned(), |address| address.to_string());
-    let who = rustix::process::getuid().as_raw();
+    let bus = Bus::new(vec![Box::new(Log)]);
     let begun = || {
-        tracing::info!(target: "pptpd", "Capture of {whom} begins, by user id {who}");
+        let user = rustix::process::getuid().as_raw();
+        bus.server(Event::CaptureBegun { whom: address, user });
+        let whom = address.map_or("all clients".to_owned(), |address| address.to_string());
         eprintln!("capturing {whom}; Ctrl-C ends it");
     };
     let figures = capture::run(&options, BufWriter::new(file), begun)
         .context("cannot capture: that takes CAP_NET_RAW, run it as root")?;
-    let text = format!(
-        "{} outer packets, {} PPP frames, {} inner packets, {} lost, {} bytes",
-        figures.outer, figures.frames, figures.inner, figures.lost, figures.bytes
-    );
-    tracing::info!(target: "pptpd", "Capture of {whom} ended: {text}");
-    eprintln!("{text}");
+    bus.server(Event::CaptureEnded { whom: address, figures });
+    eprintln!("{figures}");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -15,6 +15,7 @@ use engine::data::DropReason;
 use engine::ppp::{Cause, Framing, Ipv4Agreed, Ipv6Agreed, NetworkPermit, Party};
 use wire::ppp::{Code, Protocol};
 
+use crate::capture;
 use crate::flood::{Flood, Untold};
 use crate::locks::Subject;
 use crate::look::{Beyond, Wire};
@@ -61,6 +62,10 @@ pub enum Event {
     AcceptFailed(String),
     /// A connection was closed before it began: a limit was reached. Told once a second at most; `untold` others came since.
     ConnectionRefused { peer: SocketAddr, limit: &'static str, untold: u64 },
+    /// Packets of this client, or of all, are captured from now on; by whom.
+    CaptureBegun { whom: Option<Ipv4Addr>, user: u32 },
+    /// They are captured no longer.
+    CaptureEnded { whom: Option<Ipv4Addr>, figures: capture::Figures },
     /// So many attempts are neither in the log nor in the history, as there were too many.
     AttemptsUntold(Untold),
     /// A control connection began.

@@ -6,6 +6,7 @@ mod pcapng;
 mod sorter;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::thread;
@@ -71,6 +72,17 @@ pub struct Figures {
     pub lost: u64,
     /// Bytes of the file.
     pub bytes: u64,
+}
+
+/// Shows as `3 outer packets, 2 PPP frames, …`.
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { outer, frames, inner, lost, bytes } = self;
+        write!(
+            f,
+            "{outer} outer packets, {frames} PPP frames, {inner} inner packets, {lost} lost, {bytes} bytes"
+        )
+    }
 }
 
 /// Captures until the time is over, the file is long enough, or SIGINT or SIGTERM comes. `begun` is called when nothing is missed any more.

@@ -152,6 +152,12 @@ fn lines(peer: &str, event: &Event) -> Vec<Line> {
                 ),
             )
         }
+        Event::CaptureBegun { whom, user } => {
+            info(PPTPD, format!("Capture of {} begins, by user id {user}", clients(*whom)))
+        }
+        Event::CaptureEnded { whom, figures } => {
+            info(PPTPD, format!("Capture of {} ended: {figures}", clients(*whom)))
+        }
         Event::AttemptsUntold(untold) => vec![untold_line(untold)],
         Event::Connected { .. } => {
             info(PPTPD, format!("CTRL: Client {peer} control connection started"))
@@ -358,6 +364,7 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
         Event::HostFailed { what, error } => {
             vec![line(Level::ERROR, PPPD, format!("Cannot {what}: {error}"))]
         }
+        Event::LinkClosed(cause) => debug(PPPD, format!("LCP has ended: {cause}")),
         Event::LoginTried { method, name } => {
             debug(PPPD, format!("peer {} wants in by {method}", Escaped(name)))
         }
@@ -413,6 +420,10 @@ fn session_lines(peer: &str, event: &Event) -> Vec<Line> {
         Event::SessionEnded(summary, attempt) => ended_lines(peer, summary, attempt),
         _ => Vec::new(),
     }
+}
+
+fn clients(whom: Option<Ipv4Addr>) -> String {
+    whom.map_or("all clients".to_owned(), |address| address.to_string())
 }
 
 fn untold_line(untold: &Untold) -> Line {
