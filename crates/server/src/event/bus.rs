@@ -1,0 +1,160 @@
+//! Where events come from and where they go.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddrV4;
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
+
+use super::{Attempt, Event, Record, Subscriber, Summary};
+use crate::flood::Flood;
+use crate::trail::{Packed, Shown, Trail};
+use crate::verdict::{Evidence, Judgement};
+
+/// Where events go.
+#[derive(Clone)]
+pub struct Bus(Rc<Inner>);
+
+struct Inner {
+    subscribers: Vec<Box<dyn Subscriber>>,
+    sessions: Cell<u64>,
+    flood: RefCell<Flood>,
+}
+
+impl Bus {
+    /// A bus with these subscribers.
+    pub fn new(subscribers: Vec<Box<dyn Subscriber>>) -> Self {
+        let flood = RefCell::new(Flood::new(Instant::now()));
+        Self(Rc::new(Inner { subscribers, sessions: Cell::new(0), flood }))
+    }
+
+    /// Tells every subscriber about something that concerns the server as a whole.
+    pub fn server(&self, event: Event) {
+        self.publish(Record::new(None, None, false, event));
+    }
+
+    /// A source of events of one control connection.
+    pub fn connection(&self, peer: SocketAddrV4) -> Source {
+        let told = self.0.flood.borrow_mut().begin(*peer.ip(), Instant::now());
+        let attempt = Rc::new(OfAttempt { trail: RefCell::default(), told: Cell::new(told) });
+        let evidence = Evidence::default();
+        Source { bus: self.clone(), peer, session: None, call: 0, evidence, attempt }
+    }
+
+    /// Tells how many attempts were left out since the last time, if there were any.
+    pub(crate) fn tell_untold(&self) {
+        let untold = self.0.flood.borrow_mut().take_untold();
+        if let Some(untold) = untold {
+            self.server(Event::AttemptsUntold(untold));
+        }
+    }
+
+    fn publish(&self, record: Record) {
+        for subscriber in &self.0.subscribers {
+            subscriber.take(&record);
+        }
+    }
+}
+
+impl Record {
+    fn new(peer: Option<SocketAddrV4>, session: Option<u64>, untold: bool, event: Event) -> Self {
+        Self { at: SystemTime::now(), peer, session, untold, event }
+    }
+}
+
+/// A control connection or session as a source of events.
+#[derive(Clone)]
+pub struct Source {
+    bus: Bus,
+    peer: SocketAddrV4,
+    session: Option<u64>,
+    /// Which call of its connection it is; 0: the connection.
+    call: u8,
+    evidence: Evidence,
+    attempt: Rc<OfAttempt>,
+}
+
+/// What a control connection and its calls share.
+struct OfAttempt {
+    trail: RefCell<Trail>,
+    /// Whether log and history hear of it.
+    told: Cell<bool>,
+}
+
+impl Source {
+    /// A new session on this connection.
+    pub fn new_session(&self) -> Self {
+        let number = self.bus.0.sessions.get() + 1;
+        self.bus.0.sessions.set(number);
+        let call = self.attempt.trail.borrow_mut().new_call();
+        Self { session: Some(number), call, evidence: self.evidence.of_call(), ..self.clone() }
+    }
+
+    /// The session's number, unless this is a whole connection's source.
+    pub fn session(&self) -> Option<u64> {
+        self.session
+    }
+
+    /// What its events have shown.
+    pub(crate) fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// When its control connection began.
+    pub(crate) fn began(&self) -> SystemTime {
+        self.attempt.trail.borrow().began()
+    }
+
+    /// What has happened so far.
+    pub(crate) fn trail(&self) -> Packed {
+        self.attempt.trail.borrow().packed(self.call)
+    }
+
+    /// What has happened behind so many steps, and how many there are now.
+    pub(crate) fn steps_since(&self, seen: u32) -> (Vec<Shown>, u32) {
+        self.attempt.trail.borrow().since(self.call, seen)
+    }
+
+    /// The peer's address.
+    pub fn peer(&self) -> SocketAddrV4 {
+        self.peer
+    }
+
+    /// Tells every subscriber about something that concerns this connection or session.
+    pub fn publish(&self, event: Event) {
+        self.evidence.observe(&event);
+        self.attempt.trail.borrow_mut().note(self.call, *self.peer.ip(), &event);
+        if let Event::Authenticated { .. } = &event
+            && self.attempt.told.replace(true)
+        {
+            self.bus.0.flood.borrow_mut().give_back(*self.peer.ip());
+        }
+        let untold = !self.attempt.told.get();
+        self.bus.publish(Record::new(Some(self.peer), self.session, untold, event));
+    }
+
+    /// Tells every subscriber that the session is over, and why by the evidence of its events.
+    pub fn session_ended(&self, summary: Summary) {
+        let attempt = self.attempt(self.evidence.judge(&summary));
+        self.publish(Event::SessionEnded(summary, attempt));
+    }
+
+    /// Tells every subscriber that the control connection is over; and why, when it has seen no session.
+    pub fn disconnected(&self) {
+        if let Some(judgement) = self.evidence.judge_connection() {
+            self.publish(Event::NoSession(self.attempt(judgement)));
+        }
+        self.publish(Event::Disconnected);
+    }
+
+    fn attempt(&self, judgement: Judgement) -> Attempt {
+        self.attempt.trail.borrow_mut().note_end(self.call, self.evidence.stage(), &judgement);
+        Attempt {
+            client: self.evidence.client(),
+            stage: self.evidence.stage(),
+            judgement,
+            name: self.evidence.name(),
+            lasted: self.attempt.trail.borrow().age(),
+            trail: self.trail(),
+        }
+    }
+}
