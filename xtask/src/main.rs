@@ -1,7 +1,7 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 //!
 //! * `test`: everything that must hold, with one closing line `N passed, N failed`.
-//! * `lab [FILTER]`: `gretel` and the real `pptpd` against real clients, in namespaces and guests.
+//! * `lab [FILTER] [--io WAY] [--workers NUMBER]`: `gretel` and the real `pptpd` against real clients, in namespaces and guests.
 //! * `faults`: those of the lab's scenarios in which a fault is really made.
 //! * `attacks [FILTER]`: what attacks do to a server and to a session that is live meanwhile.
 //! * `deb`: the Debian package.
@@ -70,6 +70,8 @@ const HELP: &str = "\
 cargo xtask test           everything that must hold (installs the packages it needs)
 cargo xtask lab [FILTER]   real clients and servers; FILTER is a part of a scenario's name
 cargo xtask lab --list     the scenarios
+cargo xtask lab [FILTER] --io raw|packet|xdp --workers NUMBER
+                           the same, with packets carried so
 cargo xtask faults         the scenarios in which a fault is really made, with the verdict it must get
 cargo xtask attacks [FILTER]  a live session's throughput before and under each attack, the server's growth
 cargo xtask bench          set-up rate, throughput, memory

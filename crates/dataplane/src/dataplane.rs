@@ -28,7 +28,8 @@ pub enum IoMode {
     /// Many with one system call, encrypted in lanes, super-packets where the kernel has them.
     #[default]
     Batched,
-    /// One packet for each system call, encrypted one at a time, no super-packets: the yardstick that benchmarks compare with.
+    /// One packet for each system call and wake-up, encrypted one at a time with nothing made ahead, no super-packets: the yardstick that benchmarks
+    /// compare with.
     Naive,
 }
 

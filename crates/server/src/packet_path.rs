@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use config::{Fragments, PacketIo, Packets};
-use dataplane::{FragmentPolicy, GrePath, Opened};
+use dataplane::{FragmentPolicy, GrePath, IoMode, Opened};
 use sys::netlink::{Interface, Netlink};
 
 use crate::doctor::firewall::{GRE, Hook, Packet, Ruleset, Verdict};
@@ -177,6 +177,15 @@ fn comes_untouched(
         ..Packet::default()
     };
     rules.judge(&packet, &[Hook::Prerouting, Hook::Input]) == Verdict::Pass
+}
+
+/// How packets are moved. As the yardstick of benchmarks they are, in this process, encrypted by plain Rust too.
+pub(crate) fn io_mode(is_naive: bool) -> IoMode {
+    if !is_naive {
+        return IoMode::Batched;
+    }
+    crypto::rc4::forgo_instructions();
+    IoMode::Naive
 }
 
 /// What the settings say of fragments.

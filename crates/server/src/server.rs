@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use dataplane::{Dataplane, IoMode, Notice};
+use dataplane::{Dataplane, Notice};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -18,7 +18,7 @@ use crate::doctor::Process;
 use crate::event::{Bus, Event};
 use crate::host::{Change, Host, SharedInterface};
 use crate::listener::{self, Census};
-use crate::packet_path::Choice;
+use crate::packet_path::{self, Choice};
 use crate::relay::Relay;
 use crate::scripts::Scripts;
 use crate::settings::Settings;
@@ -79,7 +79,7 @@ pub fn run(
         let workers = dataplane::Settings {
             workers: options.workers,
             device: settings.vrf.as_deref(),
-            io: if options.naive_io { IoMode::Naive } else { IoMode::Batched },
+            io: packet_path::io_mode(options.naive_io),
             path: choice.path(),
         };
         let mut dataplane = Dataplane::start(workers, move |notice| {

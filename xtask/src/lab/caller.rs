@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Result, ensure};
 
 use super::{
+    carrying::Carrying,
     network::{Namespace, Process},
     segment::{INNER, SERVER, Segment},
     world::World,
@@ -22,11 +23,13 @@ pub(crate) struct Caller {
     pub(crate) process: Option<Process>,
     pub(crate) namespace: Namespace,
     folder: PathBuf,
+    carrying: Carrying,
 }
 
 impl Caller {
     pub(crate) fn new(world: &World, name: &'static str, address: &str) -> Result<Self> {
-        Self::on(&world.segment, name, address)
+        let carrying = world.carrying.clone();
+        Ok(Self { carrying, ..Self::on(&world.segment, name, address)? })
     }
 
     /// As [`new`](Self::new), where there is no world.
@@ -34,7 +37,7 @@ impl Caller {
         let namespace = segment.wan_host(name, address)?;
         let folder = segment.folder.join(name);
         fs::create_dir_all(&folder)?;
-        Ok(Self { process: None, namespace, folder })
+        Ok(Self { process: None, namespace, folder, carrying: Carrying::default() })
     }
 
     /// Where it keeps its files.
@@ -61,6 +64,7 @@ impl Caller {
         let mut command = self.namespace.command(workspace::gretel());
         command.args(["connect", SERVER, "--user", user, "--require-mppe", "--password-file"]);
         command.arg(file).arg("--state-dir").arg(self.folder.join("state")).args(arguments);
+        command.args(self.carrying.of_client());
         Ok(command)
     }
 

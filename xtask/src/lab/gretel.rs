@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
+    carrying::Carrying,
     network::{Namespace, Process},
     segment::Segment,
     server::{Files, Server, wait_for_log},
@@ -23,13 +24,20 @@ pub(crate) struct Gretel {
     pub(crate) process: Option<Process>,
     folder: PathBuf,
     starts: usize,
+    carrying: Carrying,
 }
 
 impl Gretel {
     pub(crate) fn new(segment: &Segment) -> Result<Self> {
         let folder = segment.folder.join("gretel");
         fs::create_dir_all(folder.join("state"))?;
-        Ok(Self { namespace: segment.server_host()?, process: None, folder, starts: 0 })
+        Ok(Self {
+            namespace: segment.server_host()?,
+            process: None,
+            folder,
+            starts: 0,
+            carrying: Carrying::default(),
+        })
     }
 
     fn log_file(&self) -> PathBuf {
@@ -52,6 +60,7 @@ impl Server for Gretel {
         fs::write(path("secrets"), files.secrets)?;
         let mut command = self.namespace.command(workspace::gretel());
         command.arg("serve").args(files.arguments);
+        command.args(self.carrying.of_server("eth1"));
         for (option, file) in [
             ("--pptpd-conf", "pptpd.conf"),
             ("--ppp-options", "ppp-options"),
@@ -64,6 +73,10 @@ impl Server for Gretel {
         }
         self.process = Some(self.namespace.spawn(&mut command, &self.log_file())?);
         wait_for_log(self, "MGR: Manager process started", Duration::from_secs(10))
+    }
+
+    fn carry(&mut self, carrying: &Carrying) {
+        self.carrying = carrying.clone();
     }
 
     fn stop(&mut self) -> Result<()> {

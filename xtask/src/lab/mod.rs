@@ -5,6 +5,7 @@
 
 mod boot;
 mod caller;
+mod carrying;
 mod client;
 mod differences;
 mod gretel;
@@ -24,6 +25,7 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use crate::{deb, packages, report::Report, workspace};
+use carrying::Carrying;
 use differences::Differences;
 use scenarios::Scenario;
 
@@ -60,7 +62,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
         return Ok(true);
     }
     packages::install_missing()?;
-    let filter = arguments.first().map_or("", String::as_str);
+    let (_, words) = Carrying::parse(arguments)?;
+    let filter = words.first().map_or("", String::as_str);
     let chosen = |title: &str| title.contains(filter);
     if scenarios::all().any(|(kind, one)| kind == Kind::Gretel && chosen(&one.title(kind))) {
         workspace::build_gretel()?;
@@ -81,7 +84,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
 /// The part of [`run`] that happens inside the lab's namespaces.
 pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
     sandbox::furnish()?;
-    let filter = arguments.first().map_or("", String::as_str);
+    let (carrying, words) = Carrying::parse(arguments)?;
+    let filter = words.first().map_or("", String::as_str);
     let mut report = Report::default();
     let mut differences = Differences::default();
     for kind in [Kind::Gretel, Kind::Pptpd] {
@@ -90,7 +94,7 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
             .map(|(_, scenario)| scenario)
             .collect();
         if !chosen.is_empty() {
-            run_against(kind, &chosen, &mut report, &mut differences);
+            run_against(kind, &carrying, &chosen, &mut report, &mut differences);
         }
     }
     if let Some(table) = differences.table() {
@@ -104,6 +108,7 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
 /// Runs scenarios against one server, in a world that they share. Gretel has to pass; what `pptpd` does not do is a difference.
 fn run_against(
     kind: Kind,
+    carrying: &Carrying,
     scenarios: &[&Scenario],
     report: &mut Report,
     differences: &mut Differences,
@@ -111,7 +116,7 @@ fn run_against(
     let mut world = None;
     for scenario in scenarios {
         let title = scenario.title(kind);
-        let mut once = || run_once(kind, scenario, &mut world, differences);
+        let mut once = || run_once(kind, carrying, scenario, &mut world, differences);
         match kind {
             Kind::Pptpd => report.observe(&title, once),
             // The machine is shared and a guest's clock stands still while others compute: a failure has to show twice.
@@ -126,6 +131,7 @@ fn run_against(
 
 fn run_once(
     kind: Kind,
+    carrying: &Carrying,
     scenario: &Scenario,
     shared: &mut Option<World>,
     differences: &mut Differences,
@@ -134,6 +140,7 @@ fn run_once(
         *shared = Some(World::new(kind)?);
     }
     let Some(world) = shared else { return Ok(()) };
+    world.carry(carrying.clone());
     let result = (scenario.run)(world);
     let noted = world.take_notes();
     if scenario.compared {

@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Result, ensure};
 
+use super::carrying::Carrying;
+
 /// A server's three files.
 #[derive(Debug, Clone)]
 pub(crate) struct Files {
@@ -56,6 +58,9 @@ pub(crate) trait Server {
 
     /// Writes the files and starts the server; an error when it is not ready within seconds.
     fn start(&mut self, files: &Files) -> Result<()>;
+
+    /// Says how packets are carried from the next start on. Only Gretel has a choice.
+    fn carry(&mut self, _carrying: &Carrying) {}
 
     /// Ends the server with SIGTERM and waits for its end.
     fn stop(&mut self) -> Result<()>;

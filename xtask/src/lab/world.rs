@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::{
     Kind,
+    carrying::Carrying,
     client::{Call, Client},
     gretel::Gretel,
     pptpd::Pptpd,
@@ -25,6 +26,7 @@ pub(crate) struct World {
     client: Option<Client>,
     before: Option<Traces>,
     notes: BTreeMap<String, String>,
+    pub(super) carrying: Carrying,
     pub(crate) segment: Segment,
 }
 
@@ -41,7 +43,14 @@ impl World {
             Kind::Gretel => Box::new(Gretel::new(&segment)?),
             Kind::Pptpd => Box::new(Pptpd::new(&segment)?),
         };
-        Ok(Self { server, client: None, before: None, notes: BTreeMap::new(), segment })
+        Ok(Self {
+            server,
+            client: None,
+            before: None,
+            notes: BTreeMap::new(),
+            carrying: Carrying::default(),
+            segment,
+        })
     }
 
     /// The client guest, started when first wanted.
@@ -63,6 +72,12 @@ impl World {
         if let Some(mut client) = self.client.take() {
             client.guest.cut_power();
         }
+    }
+
+    /// Has the servers and callers that are made from now on carry packets so.
+    pub(crate) fn carry(&mut self, carrying: Carrying) {
+        self.server.carry(&carrying);
+        self.carrying = carrying;
     }
 
     /// Starts the server and remembers how its network looks without a session.

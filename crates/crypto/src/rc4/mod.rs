@@ -10,6 +10,8 @@ mod portable;
 mod x86_64;
 
 use core::fmt;
+#[cfg(target_arch = "x86_64")]
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -29,6 +31,16 @@ const IDENTITY: Table = {
     }
     table
 };
+
+/// Whether plain Rust is to do although there are instructions.
+#[cfg(target_arch = "x86_64")]
+static IS_PLAIN: AtomicBool = AtomicBool::new(false);
+
+/// Has all streams of this process run in plain Rust from now on, as the field's RC4 crates do it: the yardstick of benchmarks.
+pub fn forgo_instructions() {
+    #[cfg(target_arch = "x86_64")]
+    IS_PLAIN.store(true, Ordering::Relaxed);
+}
 
 /// One RC4 key stream: the permutation and its two indices.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]

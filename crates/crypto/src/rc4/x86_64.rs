@@ -5,9 +5,10 @@
 
 use core::arch::asm;
 use core::mem::offset_of;
+use core::sync::atomic::Ordering;
 
 use super::lanes::{DATA, STRIDE, State};
-use super::{BLOCK, Table};
+use super::{BLOCK, IS_PLAIN, Table};
 
 cpufeatures::new!(has_sse41, "sse4.1");
 
@@ -316,7 +317,8 @@ impl Cpu {
     /// `None`: plain Rust has to do.
     #[inline]
     pub(super) fn detect() -> Option<Self> {
-        has_sse41::get().then_some(Self(()))
+        let is_wanted = !IS_PLAIN.load(Ordering::Relaxed);
+        (is_wanted && has_sse41::get()).then_some(Self(()))
     }
 
     /// [`schedule`](super::schedule).

@@ -280,7 +280,8 @@ impl Worker {
         let Ok(call) = u16::try_from(token) else { return };
         let Some(session) = &mut self.sessions[usize::from(call)] else { return };
         let mut bytes = 0;
-        for _ in 0..INTERFACE_READS {
+        let reads = if self.io.mode == IoMode::Naive { 1 } else { INTERFACE_READS };
+        for _ in 0..reads {
             match session.send_next(&mut self.io) {
                 Ok(Some(len)) => bytes += len,
                 Ok(None) => break,
@@ -331,7 +332,7 @@ impl Worker {
             }
             session.counters.publish(&session.path);
         }
-        let is_quiet = self.io.outgoing.len() <= 1;
+        let is_quiet = self.io.outgoing.len() <= 1 && self.io.mode == IoMode::Batched;
         let busiest =
             self.touched.last().and_then(|call| self.sessions[usize::from(*call)].as_mut());
         self.io.flush(busiest.and_then(|session| session.path.send_keys()));

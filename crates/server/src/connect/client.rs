@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time;
 
-use dataplane::{Command, Dataplane, First, IoMode, NewCall, Notice, TosPolicy};
+use dataplane::{Command, Dataplane, First, NewCall, Notice, TosPolicy};
 use engine::Instant;
 use engine::control::{self, Connection, Role};
 use engine::data;
@@ -50,7 +50,7 @@ pub(super) async fn run(
     let workers = dataplane::Settings {
         workers: 1,
         device: None,
-        io: if options.naive_io { IoMode::Naive } else { IoMode::Batched },
+        io: packet_path::io_mode(options.naive_io),
         path: choice.path(),
     };
     let dataplane = Dataplane::start(workers, move |notice| {

@@ -5,8 +5,8 @@ pub(crate) mod hop;
 mod receive;
 mod send;
 
-use std::cell::Cell;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZero;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -31,7 +31,8 @@ pub const BATCH: usize = 64;
 #[derive(Debug)]
 pub struct GreSocket {
     socket: OwnedFd,
-    dont_fragment: Cell<bool>,
+    /// Sends what is not to be fragmented, and receives nothing.
+    whole: OwnedFd,
 }
 
 impl GreSocket {
@@ -41,26 +42,18 @@ impl GreSocket {
     ///
     /// `PermissionDenied` without `CAP_NET_RAW`.
     pub fn open() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let protocol = NonZero::new(GRE).map(Protocol::from_raw);
-        let socket = socket_with(AddressFamily::INET, SocketType::RAW, flags, protocol)?;
+        let socket = open()?;
         // Beyond the limit for everybody only with CAP_NET_ADMIN, else up to that limit.
         sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER_LEN)
             .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, BUFFER_LEN))?;
-        force_send_buffer(&socket)?;
         // The tunnel's MTU was agreed before; a path that carries less must cost fragments, not connections.
         sockopt::set_ip_mtu_discover(&socket, sockopt::Ipv4PathMtuDiscovery::DONT)?;
-        Ok(Self { socket, dont_fragment: Cell::new(false) })
-    }
-
-    /// Has packets leave that may not be fragmented from now on, on the way or here: one that is too large cannot be sent.
-    pub(crate) fn set_dont_fragment(&self, on: bool) -> Result<(), rustix::io::Errno> {
-        use sockopt::Ipv4PathMtuDiscovery as Discovery;
-        if self.dont_fragment.replace(on) != on {
-            let discovery = if on { Discovery::DO } else { Discovery::DONT };
-            sockopt::set_ip_mtu_discover(&self.socket, discovery)?;
-        }
-        Ok(())
+        let whole = open()?;
+        sockopt::set_ip_mtu_discover(&whole, sockopt::Ipv4PathMtuDiscovery::DO)?;
+        // It would get a copy of each packet otherwise. What it sends says its source address, and the loopback interface may be down.
+        sockopt::set_ip_freebind(&whole, true)?;
+        rustix::net::bind(&whole, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+        Ok(Self { socket, whole })
     }
 
     /// Keeps to one network interface: packets of others are not received, and none leave by them. A VRF's device stands for all interfaces
@@ -72,17 +65,22 @@ impl GreSocket {
     pub fn bind_device(&self, name: &str) -> io::Result<()> {
         let length = libc::socklen_t::try_from(name.len())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        // SAFETY: the option takes as many bytes as it is told; they outlive the call, and the kernel only reads them.
-        let result = unsafe {
-            libc::setsockopt(
-                self.socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_BINDTODEVICE,
-                name.as_ptr().cast(),
-                length,
-            )
-        };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        for socket in [&self.socket, &self.whole] {
+            // SAFETY: the option takes as many bytes as it is told; they outlive the call, and the kernel only reads them.
+            let result = unsafe {
+                libc::setsockopt(
+                    socket.as_raw_fd(),
+                    libc::SOL_SOCKET,
+                    libc::SO_BINDTODEVICE,
+                    name.as_ptr().cast(),
+                    length,
+                )
+            };
+            if result < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
     }
 
     /// Lets through only enhanced GRE packets of PPTP (version 1, protocol type 880b) whose call id modulo `workers` is `index`. Packets
@@ -103,6 +101,15 @@ impl GreSocket {
     pub fn recv_batch(&self, batch: &mut RecvBatch) -> io::Result<usize> {
         batch.receive(self.socket.as_fd())
     }
+}
+
+/// A raw socket for GRE.
+fn open() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let protocol = NonZero::new(GRE).map(Protocol::from_raw);
+    let socket = socket_with(AddressFamily::INET, SocketType::RAW, flags, protocol)?;
+    force_send_buffer(&socket)?;
+    Ok(socket)
 }
 
 /// Beyond the limit for everybody only with `CAP_NET_ADMIN`, else up to that limit.

@@ -213,10 +213,9 @@ impl SendBatch {
             headers.fill(index, entry, &self.buffer[entry.packet.clone()]);
         }
         headers.link();
-        if let Some(dont_fragment) = dont_fragment {
-            socket.set_dont_fragment(dont_fragment)?;
-        }
-        let (socket, count) = (socket.as_fd(), headers.filled);
+        let socket =
+            if dont_fragment == Some(true) { socket.whole.as_fd() } else { socket.as_fd() };
+        let count = headers.filled;
         // SAFETY: the first `count` (at most BATCH) messages point to addresses, vectors and control data in `headers` and to packets in
         // `buffer`, with their lengths; both are borrowed here and outlive the call, which only reads them.
         let sent = unsafe {

@@ -1,6 +1,5 @@
 //! Tests with real sockets, each in a network namespace of its own.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::*;

@@ -82,7 +82,7 @@ impl Bed {
         let path = |name: &str| self.folder.join(name);
         let options = path("options");
         let conf =
-            format!("option {}\nlocalip {INNER}\nremoteip 192.168.77.100-109\n", options.display());
+            format!("option {}\nlocalip {INNER}\nremoteip 192.168.77.100-239\n", options.display());
         fs::write(path("pptpd.conf"), conf)?;
         fs::write(&options, "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\nnodefaultroute\n")?;
         fs::write(path("ppp-options"), "")?;
@@ -104,6 +104,17 @@ impl Bed {
         let client = self.client(&self.near, "anna", OUTER, connect)?;
         let other = self.client(&self.other, "bert", "10.97.0.1", connect)?;
         Ok(Tunnel { client, other, server })
+    }
+
+    /// Has this many more sessions of `near` send long echoes, more than the machine can carry, and gives the report as JSON.
+    pub(super) fn load(&self, sessions: usize) -> Result<String> {
+        let password = self.folder.join("password");
+        let (gretel, password) = (workspace::gretel(), password.display().to_string());
+        self.near.sh(&format!(
+            "{} load {OUTER} --user anna --password-file {password} --sessions {sessions} --hold 3 \
+             --traffic bulk:1500 --json --quiet || true",
+            gretel.display()
+        ))
     }
 
     fn client(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::bed::{Bed, Tunnel};
@@ -20,7 +20,7 @@ const UNIT_BYTES: f64 = 1400.0;
 pub(super) type Figures = [Option<f64>; NAMES.len()];
 
 /// What is measured, and in what.
-pub(super) const NAMES: [(&str, &str); 15] = [
+pub(super) const NAMES: [(&str, &str); 17] = [
     ("TCP, 1 stream, to the server", "Mbit/s"),
     ("TCP, 1 stream, to the client", "Mbit/s"),
     ("TCP, 4 streams, to the server", "Mbit/s"),
@@ -36,6 +36,8 @@ pub(super) const NAMES: [(&str, &str); 15] = [
     ("ping of another session under 1 stream, 99th percentile", "ms"),
     ("ping of another session under 4 streams to the client, 99th percentile", "ms"),
     ("ping of the same session under 1 stream, 99th percentile", "ms"),
+    ("100 sessions, long echoes, received on average", "Mbit/s"),
+    ("processor, 100 sessions: server, for an echo and its answer", "us/1400 B"),
 ];
 
 /// Measures between `near` and a server address, through a tunnel if there is one.
@@ -54,7 +56,7 @@ pub(super) fn measure(bed: &Bed, address: &str, tunnel: Option<&Tunnel>) -> Resu
     let received = |result: &Value| megabits(result, "sum_received");
     let both = iperf("--bidir")?;
     let both = megabits(&both, "sum_received")? + megabits(&both, "sum_received_bidir_reverse")?;
-    let figures = [
+    let mut figures = [
         Some(received(&one)?),
         Some(received(&iperf("--reverse")?)?),
         Some(received(&iperf("--parallel 4")?)?),
@@ -72,9 +74,26 @@ pub(super) fn measure(bed: &Bed, address: &str, tunnel: Option<&Tunnel>) -> Resu
             .map(|_| under_load(bed, &bed.other, address, "--parallel 4 --reverse"))
             .transpose()?,
         tunnel.map(|_| under_load(bed, &bed.near, address, "")).transpose()?,
+        None,
+        None,
     ];
     drop(server);
+    if let Some(tunnel) = tunnel {
+        let many = hundred_sessions(bed, tunnel)?.map(Some);
+        figures[NAMES.len() - many.len()..].copy_from_slice(&many);
+    }
     Ok(figures)
+}
+
+/// Echoes as long as the tunnel takes them, of 100 sessions at once: Mbit/s that come back, and the server's work for one both ways.
+fn hundred_sessions(bed: &Bed, tunnel: &Tunnel) -> Result<[f64; 2]> {
+    let [_, before] = tunnel.used()?;
+    let report: Value = serde_json::from_str(&bed.load(100)?).context("gretel load")?;
+    let [_, after] = tunnel.used()?;
+    ensure!(number(&report, "/came_up")? == 100.0, "not all sessions came up: {report}");
+    let received = number(&report, "/received_bytes")?;
+    let megabits = received * 8.0 / 1e3 / number(&report, "/elapsed")?;
+    Ok([megabits, micros(after.saturating_sub(before)) / (received / UNIT_BYTES)])
 }
 
 /// The 99th percentile of pings from `from` while iperf3 fills the tunnel of `near`.

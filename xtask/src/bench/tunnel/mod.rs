@@ -28,20 +28,42 @@ enum Way {
     Bare(&'static str),
 }
 
+/// The server's end of both cables by AF_XDP.
+const XDP_1: [&str; 8] =
+    ["--workers", "1", "--io", "xdp", "--io-interface", "near", "--io-interface", "other"];
+const XDP_2: [&str; 8] =
+    ["--workers", "2", "--io", "xdp", "--io-interface", "near", "--io-interface", "other"];
+
+/// Columns of ratios: what they are called, and the way.
+const RATIOS: [(&str, usize); 3] =
+    [("raw, 1 worker", 1), ("AF_PACKET, 1 worker", 3), ("AF_XDP, 2 workers", 6)];
+
 /// All ways; the first is what ratios are to.
-const WAYS: [(&str, Way); 5] = [
+const WAYS: [(&str, Way); 9] = [
     ("naive", Way::Gretel(&["--workers", "1", "--naive-io"], &["--naive-io"])),
     ("raw sockets, 1 worker", Way::Gretel(&["--workers", "1"], &[])),
     ("raw sockets, 2 workers", Way::Gretel(&["--workers", "2"], &[])),
+    (
+        "AF_PACKET, 1 worker",
+        Way::Gretel(&["--workers", "1", "--io", "packet"], &["--io", "packet"]),
+    ),
+    (
+        "AF_PACKET, 2 workers",
+        Way::Gretel(&["--workers", "2", "--io", "packet"], &["--io", "packet"]),
+    ),
+    ("AF_XDP, 1 worker", Way::Gretel(&XDP_1, &["--io", "xdp"])),
+    ("AF_XDP, 2 workers", Way::Gretel(&XDP_2, &["--io", "xdp"])),
     ("VXLAN without offloads", Way::Bare(BEHIND_VXLAN)),
     ("bare veth", Way::Bare(OUTER)),
 ];
 
 const EXPLANATION: &str = "`gretel serve` and two `gretel connect` in three namespaces on one machine, joined by veth pairs, MPPE with 128 bits, stateless; \
-    iperf3 runs on the same processors, everything at nice -15. All ways take turns; figures are medians. `naive`: one packet for each system call, encrypted one at a time, without \
-    super-packets. Processor time is that of the processes' threads, softirqs in their context included; veth charges the receiver's softirq to the \
+    iperf3 runs on the same processors, everything at nice -15. All ways take turns; figures are medians. `naive` is what anybody would write first: \
+    one packet for each poll and system call, RC4 in plain Rust (as fast as the crate `rc4`) and one packet at a time with nothing made ahead, without super-packets. \
+    AF_PACKET sends past the kernel's stack and receives by raw sockets, AF_XDP does both past it, in copy mode. `gretel connect` has one worker always; a session \
+    is on one worker, so that a second one serves other sessions only. Processor time is that of the processes' threads, softirqs in their context included; veth charges the receiver's softirq to the \
     sender. VXLAN without offloads, one packet at a time through the kernel, stands in for a tunnel in the kernel; it encrypts nothing: add (a) of \
-    Cryptography twice for each 1400 bytes to compare it. `times naive`: greater is better for throughput, smaller for the others.";
+    Cryptography twice for each 1400 bytes to compare it. 100 sessions are those of one `gretel load`, whose long echoes the server's kernel answers. `times naive`: greater is better for throughput, smaller for the others.";
 
 /// Builds gretel and measures.
 pub(crate) fn run() -> Result<bool> {
@@ -93,21 +115,25 @@ fn medians(rounds: &[Figures]) -> Figures {
 
 fn table(ways: &[Figures]) -> String {
     let names: Vec<&str> = WAYS.iter().map(|(name, _)| *name).collect();
-    let mut table =
-        format!("| what | in | {} | 1 worker, times naive |\n|---|---|", names.join(" | "));
-    table.push_str(&"---|".repeat(WAYS.len() + 1));
+    let mut table = format!("| what | in | {} |{}\n|---|---|", names.join(" | "), ratios());
+    table.push_str(&"---|".repeat(WAYS.len() + RATIOS.len()));
     for (row, (what, unit)) in NAMES.iter().enumerate() {
         table.push_str(&format!("\n| {what} | {unit} |"));
         for figures in ways {
             table.push_str(&format!(" {} |", figures[row].map(shown).unwrap_or_default()));
         }
-        let ratio = ways[1][row].zip(ways[0][row]).map(|(fast, naive)| fast / naive);
-        table.push_str(&format!(
-            " {} |",
-            ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default()
-        ));
+        for (_, way) in RATIOS {
+            let ratio = ways[way][row].zip(ways[0][row]).map(|(fast, naive)| fast / naive);
+            let ratio = ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+            table.push_str(&format!(" {ratio} |"));
+        }
     }
     table
+}
+
+/// The heads of the columns of ratios.
+fn ratios() -> String {
+    RATIOS.iter().map(|(name, _)| format!(" {name}, times naive |")).collect()
 }
 
 #[cfg(test)]
@@ -116,7 +142,7 @@ mod tests {
 
     #[test]
     fn medians_leave_out_what_a_way_does_not_have() {
-        let figures = |value| [None, Some(value)].into_iter().chain([Some(1.0); 13]);
+        let figures = |value| [None, Some(value)].into_iter().chain([Some(1.0); NAMES.len() - 2]);
         let rounds: Vec<Figures> = [3.0, 1.0, 2.0]
             .map(|value| {
                 let values: Vec<_> = figures(value).collect();

@@ -15,6 +15,7 @@ mod hostile;
 mod own_client;
 mod package;
 mod pages;
+mod paths;
 mod refusals;
 mod routes;
 mod service;
@@ -56,6 +57,7 @@ pub(crate) fn package() -> impl Iterator<Item = &'static Scenario> {
 pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
     let lists = [
         own_client::SCENARIOS,
+        paths::SCENARIOS,
         tunnels::SCENARIOS,
         addresses::SCENARIOS,
         accounts::SCENARIOS,

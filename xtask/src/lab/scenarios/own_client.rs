@@ -36,7 +36,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-fn traffic(world: &mut World) -> Result<()> {
+pub(super) fn traffic(world: &mut World) -> Result<()> {
     world.serve(&Files::SHIPPED)?;
     let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
     caller.connect()?;
@@ -79,7 +79,7 @@ fn check_wrong_password(world: &mut World) -> Result<()> {
     world.end_and_check()
 }
 
-fn ten_clients(world: &mut World) -> Result<()> {
+pub(super) fn ten_clients(world: &mut World) -> Result<()> {
     let files = Files { addresses: "192.168.77.100-109", ..Files::SHIPPED };
     world.serve(&files)?;
     const NAMES: [&str; 10] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"];
