@@ -69,12 +69,14 @@ pub(crate) fn is_intact(header: &[u8]) -> bool {
     header.get(..IPV4_LEN).is_some_and(|header| sum(header) == 0xffff)
 }
 
-/// The sum of RFC 1071 over whole words.
-fn sum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
-    let sum: u32 = words.sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    ((sum & 0xffff) + (sum >> 16)) as u16
+/// The sum of RFC 1071 over words of four bytes, which a header has.
+fn sum(header: &[u8]) -> u16 {
+    let words = header.chunks_exact(4);
+    let words =
+        words.map(|word| u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]])));
+    let sum: u64 = words.sum();
+    let fold = |sum: u64| (sum & 0xffff) + (sum >> 16);
+    fold(fold(fold(sum))) as u16
 }
 
 #[cfg(test)]
@@ -100,5 +102,12 @@ mod tests {
         assert_eq!(headers[..], expected.concat());
         assert!(is_intact(&headers[ETHERNET_LEN..]));
         assert!(hop.fits(100) && !hop.fits(101));
+    }
+
+    #[test]
+    fn sums_are_folded_until_they_fit() {
+        assert_eq!(sum(&[0xff; 20]), 0xffff);
+        assert_eq!(sum(&[0xff, 0xff, 0, 1, 0, 0, 0, 1]), 2);
+        assert_eq!(sum(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1]), 1);
     }
 }

@@ -149,6 +149,14 @@ impl SendBatch {
         })
     }
 
+    /// How many packets still wait that may go by this interface.
+    pub(crate) fn waiting_for(&self, interface: u32) -> usize {
+        let goes = |entry: &&Entry| {
+            !entry.is_taken && entry.hop.is_some_and(|hop| hop.interface == interface)
+        };
+        self.entries.iter().filter(goes).count()
+    }
+
     /// A packet has left another way than by [`flush`](Self::flush).
     pub(crate) fn take(&mut self, index: usize) {
         self.entries[index].is_taken = true;

@@ -130,14 +130,17 @@ impl XdpSocket {
     pub fn send_batch(&mut self, batch: &mut SendBatch) {
         let interface = self.socket.interface;
         let Socket { sent, shared, .. } = &mut self.socket;
+        let wanted = batch.waiting_for(interface).min(sent.room() as usize);
+        if wanted == 0 {
+            return;
+        }
         let mut frames = [0; BATCH];
-        let mut room = shared.rings().frames(&mut frames).min(sent.room() as usize);
-        let given = room;
+        let given = shared.rings().frames(&mut frames[..wanted]);
         let mut taken = [0; BATCH];
         let mut count = 0;
         for (index, (ip, hop, packet)) in batch.framed(&mut self.id) {
             let len = FRAME_HEADER_LEN + packet.len();
-            if room == 0 || hop.interface != interface || len > shared.frame_len {
+            if count == given || hop.interface != interface || len > shared.frame_len {
                 continue;
             }
             let address = frames[count];
@@ -152,7 +155,6 @@ impl XdpSocket {
             sent.put(Descriptor { address, len: len as u32, options: 0 });
             taken[count] = index;
             count += 1;
-            room -= 1;
         }
         if count < given {
             shared.rings().free.extend(&frames[count..given]);
@@ -203,8 +205,8 @@ impl Shared {
 }
 
 impl Rings {
-    /// Takes frames that are free and gives how many.
-    fn frames(&mut self, frames: &mut [u64; BATCH]) -> usize {
+    /// Takes as many frames as there is room for, of those that are free, and gives how many.
+    fn frames(&mut self, frames: &mut [u64]) -> usize {
         let done = self.completion.filled();
         for _ in 0..done {
             let frame = self.completion.take();
@@ -213,7 +215,7 @@ impl Rings {
         if done > 0 {
             self.completion.taken();
         }
-        let count = self.free.len().min(BATCH);
+        let count = self.free.len().min(frames.len());
         for (frame, free) in frames.iter_mut().zip(self.free.drain(self.free.len() - count..)) {
             *frame = free;
         }
