@@ -78,4 +78,5 @@ cargo xtask bench          set-up rate, throughput, memory
 cargo xtask bench crypto   sealing and opening of packets
 cargo xtask bench tunnel   throughput, processor time and delay of a tunnel
 cargo xtask bench peers    Gretel beside pptpd and the kernel's PPTP, each in a guest
+cargo xtask bench pictures the pictures of docs/performance.md, from its tables
 cargo xtask deb            the Debian package";

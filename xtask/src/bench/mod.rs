@@ -4,6 +4,7 @@ mod crypto;
 mod iperf;
 mod peers;
 mod performance;
+mod picture;
 mod server;
 mod tunnel;
 
@@ -25,8 +26,9 @@ pub(crate) fn run(what: &[String]) -> Result<bool> {
         [one] if one == "crypto" => crypto::run(),
         [one] if one == "tunnel" => tunnel::run(),
         [one] if one == "peers" => peers::run(),
+        [one] if one == "pictures" => performance::draw_pictures().map(|()| true),
         _ => bail!(
-            "nothing to measure is called {what:?}: there are `cargo xtask bench` and, behind that, `crypto`, `tunnel` and `peers`"
+            "nothing to measure is called {what:?}: there are `cargo xtask bench` and, behind that, `crypto`, `tunnel`, `peers` and `pictures`"
         ),
     }
 }

@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 
+use super::picture;
 use crate::workspace;
 
 const HEAD: &str = "# Performance\n\nWritten by the commands that it names, on the machine and day that each section names. Ratios within a table come from one run; \
@@ -20,27 +21,44 @@ pub(crate) struct Section<'a> {
 }
 
 impl Section<'_> {
-    /// Writes the section, in place of an older one of this name.
+    /// Writes the section, in place of an older one of this name, and draws its picture.
     pub(crate) fn keep(&self) -> Result<()> {
         let page = page();
         let old = fs::read_to_string(&page).unwrap_or_else(|_| HEAD.to_owned());
         fs::write(&page, self.insert(&old, &machine()?))
-            .with_context(|| format!("cannot write {}", page.display()))
+            .with_context(|| format!("cannot write {}", page.display()))?;
+        draw_pictures()
     }
 
     fn insert(&self, page: &str, machine: &str) -> String {
         let title = format!("\n## {}\n", self.name);
+        let picture =
+            picture::link(self.name).map(|link| format!("{link}\n\n")).unwrap_or_default();
         let text = format!(
-            "{title}\n{}\n\n`{}`, {machine}\n\n{}\n",
+            "{title}\n{}\n\n`{}`, {machine}\n\n{picture}{}\n",
             self.explanation,
             self.command,
             self.table.trim()
         );
-        let Some(start) = page.find(&title) else { return format!("{page}{text}") };
-        let after = &page[start + title.len()..];
-        let rest = after.find("\n## ").map_or("", |next| &after[next..]);
-        format!("{}{text}{rest}", &page[..start])
+        let Some(old) = section(page, self.name) else { return format!("{page}{text}") };
+        page.replacen(old, &text, 1)
     }
+}
+
+/// A section of the page, from the line end before its title to the one before the next.
+pub(super) fn section<'a>(page: &'a str, name: &str) -> Option<&'a str> {
+    let title = format!("\n## {name}\n");
+    let start = page.find(&title)?;
+    let after = start + title.len();
+    let end = page[after..].find("\n## ").map_or(page.len(), |next| after + next);
+    Some(&page[start..end])
+}
+
+/// Draws the pictures of the page's tables anew.
+pub(super) fn draw_pictures() -> Result<()> {
+    let page = page();
+    let text = fs::read_to_string(&page).with_context(|| page.display().to_string())?;
+    picture::draw(&text, &page.with_extension(""))
 }
 
 /// A figure with three digits that say something.
