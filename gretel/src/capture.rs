@@ -67,7 +67,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         time: Duration::from_secs(arguments.seconds),
         bytes: arguments.megabytes.saturating_mul(1_000_000),
     };
-    let _log = crate::logging::start(crate::logging::Sink::Syslog, false, None)?;
+    let _log =
+        crate::logging::start(crate::logging::Sink::Syslog, false, None, &server::Sandbox::off())?;
     let bus = Bus::new(vec![Box::new(Log)]);
     let begun = || {
         let user = rustix::process::getuid().as_raw();

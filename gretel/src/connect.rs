@@ -69,7 +69,14 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let options = options(arguments)?;
     let mut subscribers: Vec<Box<dyn Subscriber>> = Vec::new();
-    let log = || crate::logging::start(crate::logging::Sink::StandardError, true, None);
+    let log = || {
+        crate::logging::start(
+            crate::logging::Sink::StandardError,
+            true,
+            None,
+            &server::Sandbox::off(),
+        )
+    };
     let _log = arguments.debug.then(log).transpose()?;
     if arguments.debug {
         subscribers.push(Box::new(server::log::Log));

@@ -79,6 +79,9 @@ enum Command {
     Connect(connect::Arguments),
     /// Set up many sessions with a PPTP server and print how fast and how well it serves them. Only against servers that are yours.
     Load(load::Arguments),
+    /// What a server starts for what it cannot do itself.
+    #[command(hide = true)]
+    Helper,
 }
 
 /// Whether this program was called by the old one's name.
@@ -115,6 +118,7 @@ fn main() -> ExitCode {
         Command::Client(arguments) => client::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
+        Command::Helper => server::helper::run().map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
     done.unwrap_or_else(|error| {
         eprintln!("gretel: {error:#}");

@@ -64,6 +64,9 @@ pub(crate) struct Arguments {
     /// Prefer stateful MPPE where the options allow it (mppe-stateful): less work for each packet, but a lost one holds up those behind it.
     #[arg(long, conflicts_with = "quickstart")]
     prefer_stateful_mppe: bool,
+    /// Keep all rights of root while serving.
+    #[arg(long, hide = true)]
+    no_sandbox: bool,
     /// Log every control message and PPP frame.
     #[arg(long)]
     debug: bool,
@@ -112,13 +115,23 @@ pub(crate) fn files(pptpd_conf: &Path, command_line: Vec<(&'static str, String)>
     };
     let mut files = paths.files(None);
     files.paths.command_line = command_line;
-    Served { files, options: options(None, STATE_DIR.into()) }
+    let manner =
+        Manner { state_dir: STATE_DIR.into(), workers: None, naive_io: false, sandbox: true };
+    Served { files, manner }
 }
 
 /// What is served.
 pub(crate) struct Served {
     files: Files,
-    options: Options,
+    manner: Manner,
+}
+
+/// How, beside what the files say.
+struct Manner {
+    state_dir: PathBuf,
+    workers: Option<usize>,
+    naive_io: bool,
+    sandbox: bool,
 }
 
 /// Serves until told to stop.
@@ -130,19 +143,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     files.prefer_stateful_mppe = arguments.prefer_stateful_mppe;
     files.packet_io = arguments.packet_io.packets();
     files.debug = arguments.debug;
-    let options = Options {
-        naive_io: arguments.naive_io,
-        ..options(arguments.workers, arguments.state_dir.clone())
-    };
     run_files(
-        Served { files, options },
+        Served { files, manner: arguments.manner() },
         &Service { sink: Sink::StandardError, ready: None, pid_file: None },
     )
 }
 
 /// Serves what the files say until told to stop.
 pub(crate) fn run_files(served: Served, service: &Service) -> anyhow::Result<ExitCode> {
-    let Served { files, mut options } = served;
+    let Served { files, manner } = served;
     // Scripts inherit it, as from pppd; what we write is nobody else's either.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let (mut settings, users, diagnostics) = match files.read() {
@@ -154,8 +163,10 @@ pub(crate) fn run_files(served: Served, service: &Service) -> anyhow::Result<Exi
     };
     settings.pid_file = settings.pid_file.or_else(|| service.pid_file.clone());
     let file = settings.log_file.as_deref().map(log_file).transpose()?;
-    let _log = crate::logging::start(service.sink, settings.debug, file)?;
+    let mut options = manner.options(&mut settings)?;
+    let _log = crate::logging::start(service.sink, settings.debug, file, &options.sandbox)?;
     let bus = bus(service.ready, &settings, &mut options);
+    tell_of_rights(&settings, &options, &bus);
     for diagnostic in &diagnostics.0 {
         bus.server(Event::Diagnostic(diagnostic.to_string()));
     }
@@ -175,7 +186,8 @@ fn bus(ready: Option<fn()>, settings: &Settings, options: &mut Options) -> Bus {
     if let Some(ready) = ready {
         subscribers.push(Box::new(Ready(ready)));
     }
-    let history = History::open(&history_directory(settings, options), settings.history);
+    let directory = history_directory(settings, &options.state_dir);
+    let history = History::open(&directory, settings.history, options.sandbox.clone());
     let trouble = match history {
         Ok(history) => {
             options.past = Some(history.reader());
@@ -193,10 +205,10 @@ fn bus(ready: Option<fn()>, settings: &Settings, options: &mut Options) -> Bus {
 }
 
 /// What the configuration says counts most; then systemd's `StateDirectory`, which outlives a boot.
-fn history_directory(settings: &Settings, options: &Options) -> PathBuf {
+fn history_directory(settings: &Settings, state_dir: &Path) -> PathBuf {
     let by_systemd = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
     let said = settings.history_directory.clone().or_else(by_systemd);
-    said.unwrap_or_else(|| options.state_dir.clone())
+    said.unwrap_or_else(|| state_dir.to_owned())
 }
 
 /// Calls a function when the server serves.
@@ -216,16 +228,16 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if conf.exists() {
         bail!("{} exists: run `gretel serve` to follow it, or move it away", conf.display());
     }
-    let _log = crate::logging::start(Sink::StandardError, arguments.debug, None)?;
-    let mut options = Options {
-        naive_io: arguments.naive_io,
-        ..options(arguments.workers, arguments.state_dir.clone())
-    };
+    let mut options = arguments.manner().options(&mut Settings::new(Vec::new()))?;
+    let sink = Sink::StandardError;
+    let _log = crate::logging::start(sink, arguments.debug, None, &options.sandbox)?;
     let bus = bus(None, &Settings::new(Vec::new()), &mut options);
     let quickstart = Quickstart::prepare(&arguments.state_dir, &bus).context("cannot prepare")?;
     eprintln!("{quickstart}");
     let mut settings = quickstart.settings();
     settings.debug = arguments.debug;
+    settings.sandbox = !arguments.no_sandbox;
+    tell_of_rights(&settings, &options, &bus);
     if let Some(listen) = arguments.listen {
         settings.listen = vec![listen];
     }
@@ -234,9 +246,47 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn options(workers: Option<usize>, state_dir: PathBuf) -> Options {
-    let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let workers = workers.unwrap_or_else(processors).max(1);
-    let heartbeat = crate::supervisor::heartbeat();
-    Options { state_dir, workers, naive_io: false, past: None, heartbeat }
+impl Arguments {
+    fn manner(&self) -> Manner {
+        Manner {
+            state_dir: self.state_dir.clone(),
+            workers: self.workers,
+            naive_io: self.naive_io,
+            sandbox: !self.no_sandbox,
+        }
+    }
+}
+
+impl Manner {
+    /// Starts the helper, while this process has all its rights and no other thread, and prepares what it will be confined to.
+    fn options(self, settings: &mut Settings) -> anyhow::Result<Options> {
+        settings.sandbox &= self.sandbox;
+        let helper = server::helper::start(settings).context("cannot start a helper process")?;
+        let history = history_directory(settings, &self.state_dir);
+        let sandbox =
+            server::sandbox(settings, [&self.state_dir, &history]).context("cannot prepare")?;
+        let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Options {
+            state_dir: self.state_dir,
+            workers: self.workers.unwrap_or_else(processors).max(1),
+            naive_io: self.naive_io,
+            past: None,
+            heartbeat: crate::supervisor::heartbeat(),
+            sandbox,
+            helper,
+        })
+    }
+}
+
+/// Says what this process keeps that it does not need, if anything.
+fn tell_of_rights(settings: &Settings, options: &Options, bus: &Bus) {
+    if !settings.sandbox {
+        let text = "the server keeps all rights of root while it reads from the network: \
+            remove `sandbox = false` from gretel.toml, and --no-sandbox";
+        bus.server(Event::Diagnostic(text.to_owned()));
+    }
+    for lacking in options.sandbox.lacking() {
+        let text = format!("this kernel has no {lacking}: the server does without");
+        bus.server(Event::Diagnostic(text));
+    }
 }

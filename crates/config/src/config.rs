@@ -85,6 +85,8 @@ pub struct Config {
     pub mschap_v2: bool,
     /// Log every PPP frame.
     pub debug: bool,
+    /// Whether the server confines itself.
+    pub sandbox: bool,
     /// Bounds on what clients may take.
     pub limits: Limits,
     /// What is kept of attempts that have ended.
@@ -198,6 +200,7 @@ impl Config {
             logwtmp: own.logwtmp.unwrap_or(conf.has("logwtmp") || options.logwtmp),
             delegate: own.delegate.unwrap_or(conf.has("delegate")),
             shared_interface: own.shared_interface,
+            sandbox: own.sandbox.unwrap_or(true),
             limits: own.limits,
             records: own.records.clone(),
             packets: own.packets.clone(),

@@ -8,6 +8,7 @@ use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 
 use sys::raw::GreSocket;
+use sys::sandbox::{Role, Sandbox};
 use sys::tun::{Tun, queue_of};
 
 use crate::counters::WorkerTotals;
@@ -44,6 +45,8 @@ pub struct Settings<'a> {
     pub io: IoMode,
     /// How GRE packets leave and come.
     pub path: GrePath<'a>,
+    /// What the threads confine themselves to before they read a packet.
+    pub sandbox: &'a Sandbox,
 }
 
 /// All workers. Dropping it ends them and closes every call's interface.
@@ -81,7 +84,8 @@ impl Dataplane {
     ) -> io::Result<Self> {
         let notify: Arc<Notify> = Arc::new(notify);
         let is_ending = Arc::new(AtomicBool::new(false));
-        let (reaper, reaper_thread) = reaper::start(Arc::clone(&notify), Arc::clone(&is_ending))?;
+        let (reaper, reaper_thread) =
+            reaper::start(settings.sandbox.clone(), Arc::clone(&notify), Arc::clone(&is_ending))?;
         let sockets = Sockets::open(settings.path, settings.workers.max(1));
         let need_hops = sockets.need_hops();
         let mut dataplane = Self {
@@ -99,7 +103,11 @@ impl Dataplane {
         }
         if need_hops {
             let mailboxes = dataplane.workers.iter().map(|worker| Arc::clone(&worker.mailbox));
-            dataplane.hops = Some(Hops::start(mailboxes.collect(), sockets.addresses)?);
+            dataplane.hops = Some(Hops::start(
+                mailboxes.collect(),
+                sockets.addresses,
+                settings.sandbox.clone(),
+            )?);
         }
         Ok(dataplane)
     }
@@ -232,6 +240,11 @@ fn start_worker(
         reaper.clone(),
     )?;
     let builder = thread::Builder::new().name(format!("gretel-data-{index}"));
-    let thread = Some(builder.spawn(move || worker.run())?);
+    let sandbox = settings.sandbox.clone();
+    let thread = builder.spawn(move || match sandbox.enter(Role::Packets) {
+        Ok(()) => worker.run(),
+        Err(error) => worker.give_up(error),
+    });
+    let thread = Some(thread?);
     Ok(Handle { mailbox, totals, thread })
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use sys::event::{Epoll, EventFd};
 use sys::netlink::{Changes, Interface, Neighbour, Netlink};
 use sys::raw::Hop;
+use sys::sandbox::{Role, Sandbox};
 use sys::xdp::XdpAddresses;
 
 use crate::mailbox::{Letter, Mailbox};
@@ -54,6 +55,7 @@ impl Hops {
     pub(crate) fn start(
         mailboxes: Vec<Arc<Mailbox>>,
         addresses: Option<XdpAddresses>,
+        sandbox: Sandbox,
     ) -> io::Result<Self> {
         let (orders, received) = channel();
         let bell = Arc::new(EventFd::new()?);
@@ -73,7 +75,12 @@ impl Hops {
             calls: HashMap::new(),
         };
         let builder = thread::Builder::new().name("gretel-hops".to_owned());
-        let thread = Some(builder.spawn(move || tracker.run())?);
+        let thread = builder.spawn(move || match sandbox.enter(Role::Ways) {
+            Ok(()) => tracker.run(),
+            // The workers, which fail in the same way, have somebody to say it to.
+            Err(_) => {}
+        });
+        let thread = Some(thread?);
         Ok(Self { orders, bell, thread })
     }
 

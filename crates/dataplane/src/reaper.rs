@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use sys::sandbox::{Role, Sandbox};
 use sys::tun::Tun;
 
 use crate::Notice;
@@ -24,12 +25,17 @@ pub(crate) struct Remains {
 
 /// Starts the thread. It ends when all senders are gone and everything is closed; once `is_ending`, a notice is offered once only.
 pub(crate) fn start(
+    sandbox: Sandbox,
     notify: Arc<Notify>,
     is_ending: Arc<AtomicBool>,
 ) -> io::Result<(Sender<Remains>, JoinHandle<()>)> {
     let (sender, remains) = channel();
     let builder = thread::Builder::new().name("gretel-reaper".to_owned());
-    let thread = builder.spawn(move || reap(&remains, &*notify, &is_ending))?;
+    let thread = builder.spawn(move || match sandbox.enter(Role::Packets) {
+        Ok(()) => reap(&remains, &*notify, &is_ending),
+        // The workers, which fail in the same way, have somebody to say it to.
+        Err(_) => {}
+    })?;
     Ok((sender, thread))
 }
 

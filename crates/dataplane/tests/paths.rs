@@ -16,7 +16,7 @@ use sys::netlink::Netlink;
 
 /// Settings by this way.
 fn by<'a>(path: GrePath<'a>, workers: usize, io: IoMode) -> Settings<'a> {
-    Settings { workers, device: None, io, path }
+    Settings { workers, device: None, io, path, sandbox: sandbox() }
 }
 
 /// The interface of both ends of the cable.

@@ -160,8 +160,13 @@ fn dropping_the_data_plane_closes_every_interface() {
 fn the_end_does_not_wait_for_somebody_who_hears_nothing_any_more() {
     with_cable(|cable| {
         let dataplane = cable.at(0, || {
-            let settings =
-                Settings { workers: 1, device: None, io: IoMode::Batched, path: GrePath::Raw };
+            let settings = Settings {
+                workers: 1,
+                device: None,
+                io: IoMode::Batched,
+                path: GrePath::Raw,
+                sandbox: sandbox(),
+            };
             Dataplane::start(settings, Err).unwrap()
         });
         for generation in 0..3 {
@@ -189,7 +194,8 @@ fn a_tcp_connection_carries_bytes_through_the_tunnel_in_super_packets() {
 fn a_kernel_without_super_packets_and_the_naive_way_carry_the_same_bytes() {
     for io in [IoMode::Batched, IoMode::Naive] {
         with_cable(|cable| {
-            let settings = Settings { workers: 1, device: None, io, path: GrePath::Raw };
+            let settings =
+                Settings { workers: 1, device: None, io, path: GrePath::Raw, sandbox: sandbox() };
             let _dataplanes = [0, 1].map(|end| {
                 let dataplane = cable.at(end, || Dataplane::start(settings, |_| Ok(())).unwrap());
                 dataplane.add(call(end));

@@ -1,5 +1,6 @@
 //! Settings and users from the Debian files.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -69,6 +70,7 @@ impl Files {
             settings.packets = config::Packets { fragments, ..packets.clone() };
         }
         settings.debug |= self.debug;
+        settings.sandbox = config.sandbox;
         let mut users = SecretsFiles {
             chap: SecretsFile::new(&config.chap_secrets),
             pap: SecretsFile::new(&config.pap_secrets),
@@ -77,13 +79,29 @@ impl Files {
             options: config.options.clone(),
         };
         // What is wrong with the secrets is worth a word before the first login.
-        if let Ok((_, found)) = users.chap.refresh() {
+        if let Ok((secrets, found)) = users.chap.refresh() {
             diagnostics.0.extend(found.0);
+            settings.folders = self.folders(&config, secrets.entries());
         }
         if config.options.dump {
             diagnostics.0.extend(config.in_effect().0);
         }
         Ok((settings, Box::new(users), diagnostics))
+    }
+}
+
+impl Files {
+    /// Where everything is that may be read again: a file's folder, as editors put a new file in the old one's place.
+    fn folders(&self, config: &Config, entries: &[Entry]) -> Vec<PathBuf> {
+        let paths = &self.paths;
+        let own = [&paths.pptpd_conf, &paths.ppp_options, &paths.gretel_toml];
+        let secrets = [&config.chap_secrets, &config.pap_secrets];
+        let files = own.into_iter().chain(secrets).map(PathBuf::as_path);
+        let named = config.origins.iter().map(|origin| &*origin.file);
+        let kept = entries.iter().filter_map(Entry::secret_file);
+        let folders = files.chain(named).chain(kept).filter_map(Path::parent);
+        let folders: BTreeSet<&Path> = folders.collect();
+        folders.into_iter().map(Path::to_owned).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod auth;
 pub mod capture;
+mod confine;
 pub mod connect;
 mod connection;
 pub mod doctor;
@@ -12,6 +13,7 @@ mod examine;
 mod files;
 mod filters;
 mod flood;
+pub mod helper;
 pub mod history;
 pub mod host;
 mod inform;
@@ -36,6 +38,7 @@ pub mod trail;
 pub mod verdict;
 
 pub use config::{PacketIo, Packets};
+pub use confine::sandbox;
 pub use crypto::Password;
 pub use engine::auth::Method;
 pub use engine::ppp::{MppeNeed, MppePolicy, Stateful};
@@ -47,3 +50,4 @@ pub use locks::Subject;
 pub use scripts::{IpParam, ScriptPaths};
 pub use server::{Heartbeat, Options, Source, run};
 pub use settings::{Challenges, Limits, LoginLimits, Settings};
+pub use sys::sandbox::{Role, Sandbox};

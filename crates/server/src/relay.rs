@@ -12,6 +12,7 @@ use dataplane::Command;
 use sys::broadcast::BroadcastSocket;
 use sys::event::{Epoll, EventFd};
 use sys::netlink::Netlink;
+use sys::sandbox::{Role, Sandbox};
 use tokio::sync::mpsc;
 
 use crate::shared::Shared;
@@ -60,12 +61,12 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// A relay for the interface of that name.
+    /// A relay for the interface of that name, whose thread confines itself.
     ///
     /// # Errors
     ///
     /// When there is no such interface, or none with an IPv4 network.
-    pub(crate) fn open(name: &str) -> io::Result<Self> {
+    pub(crate) fn open(name: &str, sandbox: Sandbox) -> io::Result<Self> {
         let failed = |why: String| io::Error::other(format!("bcrelay {name}: {why}"));
         let mut netlink = Netlink::open()?;
         let interfaces = netlink.interfaces().map_err(|error| failed(error.to_string()))?;
@@ -85,7 +86,13 @@ impl Relay {
         epoll.add(&*stop, STOP)?;
         let (sender, packets) = mpsc::channel(WAITING);
         let receiver = Receiver { epoll, socket: socket.clone(), _stop: stop.clone(), sender };
-        thread::Builder::new().name("relay".into()).spawn(move || receiver.run())?;
+        thread::Builder::new().name("relay".into()).spawn(move || {
+            match sandbox.enter(Role::Packets) {
+                Ok(()) => receiver.run(),
+                // The server, which fails in the same way, has somebody to say it to.
+                Err(_) => {}
+            }
+        })?;
         Ok(Self { socket, interface: interface.index, stop, packets })
     }
 

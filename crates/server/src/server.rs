@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use dataplane::{Dataplane, Notice};
+use sys::sandbox::{Role, Sandbox};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -16,6 +18,7 @@ use crate::admin;
 use crate::auth::Users;
 use crate::doctor::Process;
 use crate::event::{Bus, Event};
+use crate::helper::Helper;
 use crate::host::{Change, Host, SharedInterface};
 use crate::listener::{self, Census};
 use crate::packet_path::{self, Choice};
@@ -31,7 +34,7 @@ const NOTICES: usize = 65_536;
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How a server is run, beside its [`Settings`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// Where changes to the host are noted until they are undone.
     pub state_dir: PathBuf,
@@ -43,6 +46,10 @@ pub struct Options {
     pub past: Option<crate::history::Reader>,
     /// A sign of life for whoever watches this process.
     pub heartbeat: Option<Heartbeat>,
+    /// What this process and its threads confine themselves to before they read from the network.
+    pub sandbox: Sandbox,
+    /// The process that does what this one then cannot ([`helper::start`](crate::helper::start)).
+    pub helper: UnixStream,
 }
 
 /// Something to do again and again for as long as the server is well.
@@ -81,6 +88,7 @@ pub fn run(
             device: settings.vrf.as_deref(),
             io: packet_path::io_mode(options.naive_io),
             path: choice.path(),
+            sandbox: &options.sandbox,
         };
         let mut dataplane = Dataplane::start(workers, move |notice| {
             notify.try_send(notice).map_err(TrySendError::into_inner)
@@ -96,9 +104,18 @@ pub fn run(
         }
         // What is left there is a dead process's only when no other one lives.
         let _lock = lock(&options.state_dir)?;
-        let host = Rc::new(Host::open(&options.state_dir, &bus)?);
+        let host = Rc::new(Host::take_hold(&options.state_dir)?);
         let interface = share_interface(&host, &settings, &options, &mut dataplane, &bus)?;
-        let scripts = Scripts::open(&options.state_dir, &bus)?;
+        let relay = open_relay(settings.relay.as_deref(), &options.sandbox, &bus);
+        let doors = open_doors(&options.state_dir, &bus);
+        let mut signals = Signals::listen()?;
+        // From here on nothing can be had that has not been opened. What the notes of an earlier process ask for is done without its rights, too.
+        options.sandbox.enter(Role::Control).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot give up what is not needed: {error}"))
+        })?;
+        host.undo_leftovers(&bus)?;
+        let helper = Helper::connect(options.helper)?;
+        let scripts = Scripts::open(&options.state_dir, helper.clone(), &bus)?;
         if let Some(missing) = settings.wtmp.as_ref().filter(|wtmp| !wtmp.file.exists()) {
             bus.server(Event::Diagnostic(no_wtmp(&missing.file)));
         }
@@ -136,12 +153,13 @@ pub fn run(
                 tokio::task::spawn_local(work)
             })
             .collect();
-        let relay = shared.settings().relay.as_deref().and_then(|name| open_relay(name, &bus));
         let relay = relay.map(|relay| tokio::task::spawn_local(relay.run(shared.clone())));
         let heart = options.heartbeat.map(|heart| tokio::task::spawn_local(beat(heart)));
         let watch = tokio::task::spawn_local(watch(shared.clone()));
-        let admin = open_admin(&options.state_dir, &shared);
-        let mut signals = Signals::listen()?;
+        let admin: Vec<_> = doors
+            .into_iter()
+            .map(|door| tokio::task::spawn_local(door.serve(shared.clone())))
+            .collect();
         bus.server(Event::Started { listening, connections });
         let failure = loop {
             tokio::select! {
@@ -153,7 +171,6 @@ pub fn run(
                 failure = &mut routing => break failure.ok(),
             }
         };
-        shared.looks.stop();
         bus.server(Event::Stopping { sessions: shared.session_count() });
         // Nobody left to hear it is as good as heard.
         let _ = stop.send(true);
@@ -161,6 +178,7 @@ pub fn run(
             let _ = task.await;
         }
         scripts.farewell().await;
+        helper.farewell().await;
         shared.bus.tell_untold();
         if let Some(change) = &pid_file {
             shared.host.undo(change);
@@ -247,8 +265,8 @@ fn share_interface(
 }
 
 /// A relay that cannot be is told of, and keeps nobody from connecting.
-fn open_relay(name: &str, bus: &Bus) -> Option<Relay> {
-    let opened = Relay::open(name);
+fn open_relay(name: Option<&str>, sandbox: &Sandbox, bus: &Bus) -> Option<Relay> {
+    let opened = Relay::open(name?, sandbox.clone());
     opened
         .map_err(|error| {
             let what = "relay broadcasts";
@@ -258,13 +276,12 @@ fn open_relay(name: &str, bus: &Bus) -> Option<Relay> {
 }
 
 /// Sockets that cannot be are told of, and keep nobody from connecting.
-fn open_admin(state_dir: &Path, shared: &Rc<Shared>) -> Vec<tokio::task::JoinHandle<()>> {
-    let doors = admin::open(state_dir).map(Vec::from).unwrap_or_else(|error| {
+fn open_doors(state_dir: &Path, bus: &Bus) -> Vec<admin::Door> {
+    admin::open(state_dir).map(Vec::from).unwrap_or_else(|error| {
         let what = "open the admin sockets";
-        shared.bus.server(Event::HostFailed { what, error: error.to_string() });
+        bus.server(Event::HostFailed { what, error: error.to_string() });
         Vec::new()
-    });
-    doors.into_iter().map(|door| tokio::task::spawn_local(door.serve(shared.clone()))).collect()
+    })
 }
 
 /// On the thread that everything else needs too: when that is stuck, so is the heart.

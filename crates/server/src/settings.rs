@@ -74,6 +74,10 @@ pub struct Settings {
     pub history: crate::history::Bounds,
     /// Where the server's process id is written.
     pub pid_file: Option<PathBuf>,
+    /// Whether the server gives up what it does not need once it has started.
+    pub sandbox: bool,
+    /// Where its files were found when it started; it can read no others later.
+    pub folders: Vec<PathBuf>,
     /// Scripts to run as sessions come and go.
     pub scripts: ScriptPaths,
     /// Their last argument.
@@ -246,6 +250,8 @@ impl Settings {
             history_directory: None,
             history: crate::history::Bounds::default(),
             pid_file: None,
+            sandbox: true,
+            folders: Vec::new(),
             scripts: ScriptPaths::default(),
             ip_param: IpParam::ClientAddress,
             speed: 115_200,

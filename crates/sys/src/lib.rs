@@ -17,6 +17,7 @@ pub mod pcap;
 pub mod ppp;
 pub mod process;
 pub mod raw;
+pub mod sandbox;
 pub mod sysctl;
 pub mod tun;
 pub mod utmp;

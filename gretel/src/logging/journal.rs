@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
+use server::Sandbox;
 use server::log::PPTPD;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -21,14 +22,14 @@ impl Journal {
     ///
     /// # Errors
     /// Nobody has that socket, or as [`Queue::start`].
-    pub(super) fn at(path: &Path) -> io::Result<Self> {
+    pub(super) fn at(path: &Path, sandbox: Sandbox) -> io::Result<Self> {
         UnixDatagram::unbound()?.connect(path)?;
         let lost = |lost| {
             let mut entry = Entry::new(PPTPD, Level::WARN);
             entry.put("MESSAGE", &super::lost(lost));
             entry.0
         };
-        Queue::start(path, lost).map(Self)
+        Queue::start(path, lost, sandbox).map(Self)
     }
 }
 
@@ -84,9 +85,9 @@ mod tests {
     fn an_entry_has_program_importance_text_and_fields() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
-        assert!(Journal::at(&path).is_err(), "nobody listens there");
+        assert!(Journal::at(&path, Sandbox::off()).is_err(), "nobody listens there");
         let daemon = UnixDatagram::bind(&path).unwrap();
-        let journal = Journal::at(&path).unwrap();
+        let journal = Journal::at(&path, Sandbox::off()).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(journal), || {
             tracing::warn!(target: "pppd", session = 7, "two\nlines");
         });

@@ -20,6 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use journal::Journal;
 use queue::Queue;
+use server::Sandbox;
 use syslog::Syslog;
 
 /// Where programs of the C library send log lines.
@@ -48,22 +49,28 @@ impl Drop for Log {
     }
 }
 
-/// Sets the log up, once; lines go to `file` as well.
+/// Sets the log up, once; lines go to `file` as well. What sends them elsewhere does so in the sandbox.
 ///
 /// # Errors
 /// The operating system has no thread for the lines to syslog.
-pub(crate) fn start(sink: Sink, debug: bool, file: Option<File>) -> anyhow::Result<Log> {
+pub(crate) fn start(
+    sink: Sink,
+    debug: bool,
+    file: Option<File>,
+    sandbox: &Sandbox,
+) -> anyhow::Result<Log> {
     let level = LevelFilter::from_level(if debug { Level::DEBUG } else { Level::INFO });
     let copy = file.map(|file| lines(Mutex::new(file)).with_filter(level));
     let log = Registry::default().with(copy);
     if sink == Sink::Syslog {
-        let syslog = Syslog::at(Path::new(SYSLOG_SOCKET)).context("cannot start the log")?;
+        let syslog = Syslog::at(Path::new(SYSLOG_SOCKET), sandbox.clone())
+            .context("cannot start the log")?;
         let queue = syslog.0.clone();
         log.with(syslog.with_filter(level)).init();
         return Ok(Log(Some(queue)));
     }
     if stderr_is_the_journal()
-        && let Ok(journal) = Journal::at(Path::new(JOURNAL_SOCKET))
+        && let Ok(journal) = Journal::at(Path::new(JOURNAL_SOCKET), sandbox.clone())
     {
         let queue = journal.0.clone();
         log.with(journal.with_filter(level)).init();

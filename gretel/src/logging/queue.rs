@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use server::{Role, Sandbox};
 
 /// Bytes that wait at most: some 20,000 lines, an hour of a busy server that logs no packets.
 const ROOM: usize = 2 << 20;
@@ -64,15 +65,24 @@ impl Waiting {
 }
 
 impl Queue {
-    /// Starts the writer for the socket at `path`, which need not be there yet.
+    /// Starts the writer for the socket at `path`, which need not be there yet. It works in the sandbox.
     ///
     /// # Errors
     /// The operating system has no thread for us.
-    pub(super) fn start(path: &Path, lost_line: fn(u64) -> Vec<u8>) -> io::Result<Self> {
+    pub(super) fn start(
+        path: &Path,
+        lost_line: fn(u64) -> Vec<u8>,
+        sandbox: Sandbox,
+    ) -> io::Result<Self> {
         let shared = Shared { waiting: Mutex::default(), changed: Condvar::new(), lost_line };
         let queue = Self(Arc::new(shared));
         let writer = Writer { queue: queue.clone(), path: path.to_owned(), socket: None };
-        thread::Builder::new().name("log".into()).spawn(move || writer.run())?;
+        thread::Builder::new().name("log".into()).spawn(move || {
+            // Nobody could be told here: the server, which fails in the same way, tells.
+            if sandbox.enter(Role::Log).is_ok() {
+                writer.run();
+            }
+        })?;
         Ok(queue)
     }
 
@@ -233,7 +243,7 @@ mod tests {
     use super::*;
 
     fn queue(path: &Path) -> Queue {
-        Queue::start(path, |lost| format!("{lost} lost").into_bytes()).unwrap()
+        Queue::start(path, |lost| format!("{lost} lost").into_bytes(), Sandbox::off()).unwrap()
     }
 
     /// The next line that a daemon reads.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
+use server::Sandbox;
 use server::log::{PPPD, PPTPD};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -24,9 +25,9 @@ impl Syslog {
     ///
     /// # Errors
     /// As [`Queue::start`].
-    pub(super) fn at(path: &Path) -> io::Result<Self> {
+    pub(super) fn at(path: &Path, sandbox: Sandbox) -> io::Result<Self> {
         let lost = |lost| (header(PPTPD, Level::WARN) + &super::lost(lost)).into_bytes();
-        Queue::start(path, lost).map(Self)
+        Queue::start(path, lost, sandbox).map(Self)
     }
 }
 
@@ -91,7 +92,8 @@ mod tests {
             String::from_utf8_lossy(&buffer[..length]).into_owned()
         };
         let id = std::process::id();
-        let subscriber = tracing_subscriber::registry().with(Syslog::at(&path).unwrap());
+        let subscriber =
+            tracing_subscriber::registry().with(Syslog::at(&path, Sandbox::off()).unwrap());
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: PPTPD, session = 7, "MGR: Manager process started");
             assert_eq!(receive(), format!("<30>pptpd[{id}]: MGR: Manager process started"));

@@ -110,6 +110,17 @@ pub(super) const KEYS: &[Key] = &[
         get: |config| Some(config.debug.to_string()),
     },
     Key {
+        path: "server.sandbox",
+        default: "true",
+        meaning: "whether the server gives up the rights that it does not need once it has started",
+        names: &[],
+        set: |own, _, item, _| {
+            own.sandbox = Some(flag(item)?);
+            Ok(())
+        },
+        get: |config| Some(config.sandbox.to_string()),
+    },
+    Key {
         path: "addresses.local",
         default: "[\"192.168.0.1-100\"]",
         meaning: "our addresses in the tunnels: one for all sessions, or one for each; ranges in any part",

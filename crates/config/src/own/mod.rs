@@ -109,6 +109,7 @@ pub(crate) struct Own {
     pub(crate) delegate: Option<bool>,
     pub(crate) setup_timeout: Option<Duration>,
     pub(crate) debug: Option<bool>,
+    pub(crate) sandbox: Option<bool>,
     pub(crate) routes: Vec<(Ipv4Addr, u8)>,
     pub(crate) domain: String,
     pub(crate) shared_interface: bool,

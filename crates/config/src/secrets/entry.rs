@@ -121,6 +121,14 @@ fn nt_hash(secret: &[u8]) -> Option<Zeroizing<[u8; 16]>> {
 }
 
 impl Entry {
+    /// The file that the secret is kept in, if it has one of its own (`@/path`).
+    pub fn secret_file(&self) -> Option<&Path> {
+        match &self.secret {
+            SecretSource::File(path) => Some(path),
+            SecretSource::Here(_) | SecretSource::System => None,
+        }
+    }
+
     /// The secret. One that is kept in a file of its own (`@/path`) is read now; `None` when that cannot be read or is empty, and
     /// `remarks` is told.
     pub fn secret(&self, remarks: &mut Vec<String>) -> Option<EntrySecret> {

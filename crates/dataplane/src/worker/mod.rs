@@ -165,8 +165,7 @@ impl Worker {
         loop {
             let timeout = self.timers.next().map(|deadline| deadline - now());
             if let Err(error) = self.epoll.wait(timeout, &mut self.ready) {
-                self.io.notify(Notice::WorkerFailed { worker: self.index, error });
-                return;
+                return self.give_up(error);
             }
             self.io.now = now();
             if !self.read_mailbox() {
@@ -189,6 +188,11 @@ impl Worker {
             self.run_timers();
             self.finish();
         }
+    }
+
+    /// Says that it cannot work.
+    pub(crate) fn give_up(self, error: io::Error) {
+        self.io.notify(Notice::WorkerFailed { worker: self.index, error });
     }
 
     /// Carries out what the control plane has sent. `false`: stop.

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use sys::event::Epoll;
 use sys::namespace;
 use sys::netlink::Netlink;
 use sys::raw::{GreSocket, RecvBatch, SendBatch};
+use sys::sandbox::{Places, Sandbox};
 use sys::tun::Tun;
 
 /// Addresses of the two ends of the cable.
@@ -28,6 +30,12 @@ pub(crate) const MTU: u16 = 1396;
 
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a server's workers are confined to.
+pub(crate) fn sandbox() -> &'static Sandbox {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    SANDBOX.get_or_init(|| Sandbox::prepare(&Places::default()).unwrap())
+}
 
 /// The two ends of the cable; 0 is where the thread was before.
 pub(crate) struct Cable {
@@ -73,7 +81,13 @@ impl Cable {
 
     /// A data plane at one end.
     pub(crate) fn station(&self, end: usize, workers: usize) -> Station {
-        let settings = Settings { workers, device: None, io: IoMode::Batched, path: GrePath::Raw };
+        let settings = Settings {
+            workers,
+            device: None,
+            io: IoMode::Batched,
+            path: GrePath::Raw,
+            sandbox: sandbox(),
+        };
         self.station_with(end, settings)
     }
 

@@ -13,6 +13,7 @@ use engine::ppp::{
     Cause, ClientConfig, Event, InterfaceIds, LcpConfig, Link, LinkConfig, NetworkPermit, Output,
     Party, Side, Timers,
 };
+use sys::sandbox::Sandbox;
 use sys::tun::Tun;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -52,6 +53,7 @@ pub(super) async fn run(
         device: None,
         io: packet_path::io_mode(options.naive_io),
         path: choice.path(),
+        sandbox: &Sandbox::off(),
     };
     let dataplane = Dataplane::start(workers, move |notice| {
         notify.try_send(notice).map_err(mpsc::error::TrySendError::into_inner)

@@ -4,7 +4,6 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime};
@@ -121,8 +120,7 @@ pub(super) fn write_all(
         }
         if let Err(error) = done {
             troubles.lost.fetch_add(1, Relaxed);
-            let mut last = troubles.last.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some(error.to_string());
+            troubles.note(error.to_string());
         }
     }
 }

@@ -16,6 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value, json};
+use sys::sandbox::{Role, Sandbox};
 
 use crate::event::{Attempt, Event, Record, Subscriber, Summary};
 use crate::trail::Packed;
@@ -74,6 +75,12 @@ struct Troubles {
     last: Mutex<Option<String>>,
 }
 
+impl Troubles {
+    fn note(&self, error: String) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+}
+
 /// An attempt that is over. Times are in seconds since 1970 and in milliseconds.
 #[derive(Debug)]
 struct Row {
@@ -85,12 +92,12 @@ struct Row {
 }
 
 impl History {
-    /// Opens or makes the file in a directory. One that cannot be read is set aside as `history.db.broken`.
+    /// Opens or makes the file in a directory, and writes to it in a sandbox. One that cannot be read is set aside as `history.db.broken`.
     ///
     /// # Errors
     ///
     /// The directory cannot be written, or no thread be started.
-    pub fn open(directory: &Path, bounds: Bounds) -> io::Result<Self> {
+    pub fn open(directory: &Path, bounds: Bounds, sandbox: Sandbox) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         let file = directory.join(FILE);
         let connection = match prepare(&file, bounds) {
@@ -109,9 +116,13 @@ impl History {
         let reader = Reader { connection: Arc::new(Mutex::new(reading)), troubles: Arc::default() };
         let (sender, rows) = sync_channel(QUEUE);
         let troubles = reader.troubles.clone();
-        let writer = thread::Builder::new()
-            .name("history".to_owned())
-            .spawn(move || write_all(&connection, bounds, &rows, &troubles))?;
+        let writer =
+            thread::Builder::new().name("history".to_owned()).spawn(move || {
+                match sandbox.enter(Role::Disk) {
+                    Ok(()) => write_all(&connection, bounds, &rows, &troubles),
+                    Err(error) => troubles.note(error.to_string()),
+                }
+            })?;
         Ok(Self { rows: Some(sender), writer: Some(writer), reader })
     }
 
@@ -279,10 +290,10 @@ mod tests {
     fn the_past_outlives_the_server_and_can_be_searched() {
         let dir = tempfile::tempdir().unwrap();
         for peer in [ONE, TWO] {
-            let history = History::open(dir.path(), Bounds::default()).unwrap();
+            let history = History::open(dir.path(), Bounds::default(), Sandbox::off()).unwrap();
             history.take(&record(peer));
         }
-        let history = History::open(dir.path(), Bounds::default()).unwrap();
+        let history = History::open(dir.path(), Bounds::default(), Sandbox::off()).unwrap();
         let all = history.reader().read(10, "").unwrap();
         assert_eq!([&all[0]["peer"], &all[1]["peer"]], ["192.0.2.2", "192.0.2.1"]);
         assert!(all[0]["code"].as_str().unwrap().starts_with("G-"));
@@ -297,7 +308,7 @@ mod tests {
     fn a_broken_file_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE), [0x5a; 8192]).unwrap();
-        let history = History::open(dir.path(), Bounds::default()).unwrap();
+        let history = History::open(dir.path(), Bounds::default(), Sandbox::off()).unwrap();
         assert!(history.reader().read(10, "").unwrap().is_empty());
         assert!(dir.path().join("history.db.broken").exists());
     }
@@ -305,7 +316,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_counted_and_harms_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let history = History::open(dir.path(), Bounds::default()).unwrap();
+        let history = History::open(dir.path(), Bounds::default(), Sandbox::off()).unwrap();
         let other = Connection::open(dir.path().join(FILE)).unwrap();
         other.execute("DROP TABLE attempt", []).unwrap();
         history.take(&record(ONE));
@@ -340,7 +351,7 @@ mod tests {
     #[test]
     fn a_trail_comes_back_with_its_attempt_and_goes_before_it() {
         let dir = tempfile::tempdir().unwrap();
-        let history = History::open(dir.path(), Bounds::default()).unwrap();
+        let history = History::open(dir.path(), Bounds::default(), Sandbox::off()).unwrap();
         let reader = history.reader();
         let bus = Bus::new(vec![Box::new(history)]);
         for peer in [ONE, TWO, ONE] {
@@ -403,7 +414,7 @@ mod tests {
     #[test]
     fn ten_thousand_failing_attempts_fill_neither_log_nor_history_and_their_number_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let history = History::open(dir.path(), Bounds::default()).unwrap();
+        let history = History::open(dir.path(), Bounds::default(), Sandbox::off()).unwrap();
         let reader = history.reader();
         let lines = Arc::new(AtomicU64::new(0));
         let told = Untold::default();

@@ -43,17 +43,36 @@ impl Host {
     ///
     /// When netlink or the state directory cannot be used.
     pub fn open(state_dir: &Path, bus: &Bus) -> io::Result<Self> {
-        let host = Self {
+        let host = Self::take_hold(state_dir)?;
+        host.undo_leftovers(bus)?;
+        Ok(host)
+    }
+
+    /// Takes hold of the host, whatever an earlier process left behind.
+    ///
+    /// # Errors
+    ///
+    /// When netlink or the state directory cannot be used.
+    pub fn take_hold(state_dir: &Path) -> io::Result<Self> {
+        Ok(Self {
             netlink: RefCell::new(Netlink::open()?),
             journal: Journal::open(state_dir)?,
             wtmpdb: RefCell::default(),
             has_told_of_offloads: Cell::new(false),
-        };
-        for change in host.journal.leftovers()? {
-            host.undo(&change);
+        })
+    }
+
+    /// Undoes what an earlier process left behind.
+    ///
+    /// # Errors
+    ///
+    /// When the notes cannot be read.
+    pub fn undo_leftovers(&self, bus: &Bus) -> io::Result<()> {
+        for change in self.journal.leftovers()? {
+            self.undo(&change);
             bus.server(Event::LeftoverUndone(change.to_string()));
         }
-        Ok(host)
+        Ok(())
     }
 
     /// Notes a change and makes it.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
 
+use serde::{Deserialize, Serialize};
 use sys::netlink::{Interface, Netlink, Way};
 
 use crate::doctor::firewall::{Blame, Hook, Packet, Ruleset, TCP, UDP, Verdict};
@@ -14,7 +15,7 @@ const THROUGH: [Hook; 3] = [Hook::Prerouting, Hook::Forward, Hook::Postrouting];
 const IN: [Hook; 2] = [Hook::Prerouting, Hook::Input];
 
 /// What is to be found out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Question {
     /// The client's address in the tunnel.
     pub(crate) client: Ipv4Addr,
@@ -27,7 +28,7 @@ pub(crate) struct Question {
 }
 
 /// What was found out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beyond {
     /// Who does not answer, and why.
     pub obstacles: Vec<(Ipv4Addr, Obstacle)>,
@@ -38,7 +39,7 @@ pub struct Beyond {
 }
 
 /// Why somebody does not answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Obstacle {
     /// This host does not pass packets on.
     NotForwarding,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use sys::capture::CaptureSocket;
 use sys::netlink::Netlink;
 
@@ -21,7 +22,7 @@ const GLANCE: Duration = Duration::from_millis(20);
 const SNAP_LEN: usize = 76;
 
 /// Whose GRE is watched.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Question {
     /// The client's address.
     pub(crate) client: Ipv4Addr,
@@ -36,7 +37,7 @@ pub(crate) struct Question {
 }
 
 /// What was seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wire {
     /// For how long it was watched.
     pub watched: Duration,

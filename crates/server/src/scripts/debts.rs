@@ -1,12 +1,10 @@
 //! Programs that are owed: an `ip-up` that was run wants its `ip-down`, also when this process does not live to run it.
 //!
-//! One file for each in the state directory, removed when the program has been run. Its contents are the path, the number of arguments, the
-//! arguments and the environment, each ended by a NUL.
+//! One file for each in the state directory, removed when the program has been run. Its contents are
+//! [`Program::encode`]'s.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::program::Program;
@@ -30,7 +28,7 @@ impl Debts {
         let name = format!("{:020} {name}", sys::monotonic_nanos());
         let file = self.dir.join(&name);
         let fresh = self.dir.join(format!("{name}.new"));
-        fs::write(&fresh, encode(program))?;
+        fs::write(&fresh, program.encode())?;
         fs::rename(fresh, &file)?;
         Ok(file)
     }
@@ -46,7 +44,7 @@ impl Debts {
         let mut programs = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let file = entry?.path();
-            match fs::read(&file).ok().as_deref().and_then(decode) {
+            match fs::read(&file).ok().as_deref().and_then(Program::decode) {
                 Some(program) => programs.push((file, program)),
                 None => self.settle(&file),
             }
@@ -56,41 +54,11 @@ impl Debts {
     }
 }
 
-fn encode(program: &Program) -> Vec<u8> {
-    let mut text = Vec::new();
-    let mut put = |bytes: &[u8]| {
-        text.extend_from_slice(bytes);
-        text.push(0);
-    };
-    put(program.path.as_os_str().as_bytes());
-    put(program.arguments.len().to_string().as_bytes());
-    for argument in &program.arguments {
-        put(argument.as_bytes());
-    }
-    for (name, value) in &program.environment {
-        put(&[name.as_bytes(), b"=", value.as_bytes()].concat());
-    }
-    text
-}
-
-fn decode(text: &[u8]) -> Option<Program> {
-    let mut words = text.strip_suffix(&[0])?.split(|byte| *byte == 0);
-    let mut word = || words.next().map(|word| OsString::from_vec(word.to_vec()));
-    let path = PathBuf::from(word()?);
-    let count: usize = word()?.to_str()?.parse().ok()?;
-    let arguments = (0..count).map(|_| word()).collect::<Option<Vec<_>>>()?;
-    let mut environment = Vec::new();
-    while let Some(entry) = word() {
-        let entry = entry.into_vec();
-        let at = entry.iter().position(|byte| *byte == b'=')?;
-        let name = String::from_utf8(entry[..at].to_vec()).ok()?;
-        environment.push((name, OsString::from_vec(entry[at + 1..].to_vec())));
-    }
-    Some(Program { path, arguments, environment })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     fn program() -> Program {
@@ -114,9 +82,9 @@ mod tests {
 
     #[test]
     fn a_torn_note_is_thrown_away() {
-        let whole = encode(&program());
+        let whole = program().encode();
         for length in 0..whole.len() {
-            let read = decode(&whole[..length]);
+            let read = Program::decode(&whole[..length]);
             assert_ne!(read, Some(program()), "{length} bytes");
         }
         let dir = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! The scripts that pppd runs when a session comes and goes (pppd(8), SCRIPTS), with its arguments and its environment.
 //!
 //! Each session's scripts run one after the other, in a task of their own, so that nothing waits for them but [`Event`]s and, where there is
-//! an `ip-pre-up`, the session itself. What a session owes at its end (`ip-down` for an `ip-up`) is noted on disk before it becomes due: the
+//! an `ip-pre-up`, the session itself. The [helper](crate::helper) runs them. What a session owes at its end (`ip-down` for an `ip-up`) is noted on disk before it becomes due: the
 //! next start after a crash runs it.
 
 mod debts;
@@ -19,8 +19,9 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, Semaphore};
 
 use crate::event::{Bus, Event};
+use crate::helper::{Answer, Helper, Order};
 use debts::Debts;
-use program::{LIMIT, Program};
+pub(crate) use program::{LIMIT, Program};
 pub(crate) use session::{Identity, SessionScripts, Traffic};
 
 /// Programs that run at the same time; more wait for their turn.
@@ -85,6 +86,7 @@ pub enum IpParam {
 pub(crate) struct Scripts(Rc<Inner>);
 
 struct Inner {
+    helper: Helper,
     debts: Debts,
     turns: Semaphore,
     awaited_turns: Semaphore,
@@ -93,25 +95,20 @@ struct Inner {
     /// Sessions whose scripts have not all ended.
     busy: Cell<usize>,
     idle: Notify,
-    limit: Duration,
 }
 
 impl Scripts {
-    /// Scripts whose debts are noted under `state_dir`. Those of an earlier process that did not end properly are run now.
-    pub(crate) fn open(state_dir: &Path, bus: &Bus) -> io::Result<Self> {
-        Self::with_limit(state_dir, bus, LIMIT)
-    }
-
-    fn with_limit(state_dir: &Path, bus: &Bus, limit: Duration) -> io::Result<Self> {
+    /// Scripts that `helper` runs, and whose debts are noted under `state_dir`. Those of an earlier process that did not end properly are run now.
+    pub(crate) fn open(state_dir: &Path, helper: Helper, bus: &Bus) -> io::Result<Self> {
         let debts = Debts::open(state_dir)?;
         let scripts = Self(Rc::new(Inner {
+            helper,
             debts,
             turns: Semaphore::new(MAX_RUNNING),
             awaited_turns: Semaphore::new(MAX_AWAITED),
             lines: RefCell::default(),
             busy: Cell::new(0),
             idle: Notify::new(),
-            limit,
         }));
         let mut leftovers: BTreeMap<OsString, Vec<_>> = BTreeMap::new();
         for (file, program) in scripts.0.debts.leftovers()? {
@@ -173,7 +170,35 @@ impl Scripts {
         let turns = if awaited { &self.0.awaited_turns } else { &self.0.turns };
         // The semaphores are never closed.
         let _turn = turns.acquire().await;
-        program.run(self.0.limit, tell).await;
+        let script = program.path.display().to_string();
+        let failed = |error: String| tell(Event::ScriptFailed { script: script.clone(), error });
+        let mut answers = match self.0.helper.begin(Order::Run(program)) {
+            Ok((_, answers)) => answers,
+            Err(error) => return failed(error.to_string()),
+        };
+        let mut pid = 0;
+        loop {
+            match answers.recv().await {
+                Some(Answer::Started(started)) => {
+                    pid = started;
+                    tell(Event::ScriptStarted { script: script.clone(), pid });
+                }
+                Some(Answer::Ended(status)) => {
+                    return tell(Event::ScriptFinished { script, pid, status });
+                }
+                Some(Answer::Failed(error)) => return failed(error),
+                _ => {
+                    return failed(
+                        "the process that runs scripts is gone: restart the server".into(),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Who runs them.
+    pub(crate) fn helper(&self) -> &Helper {
+        &self.0.helper
     }
 }
 

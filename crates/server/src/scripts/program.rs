@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,16 +15,16 @@ use tokio::task::spawn_blocking;
 use crate::event::Event;
 
 /// How long a script may run. pppd waits for ever, and its hooks do less.
-pub(super) const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// A program to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Program {
-    pub(super) path: PathBuf,
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
     /// Without the program's own name.
-    pub(super) arguments: Vec<OsString>,
+    pub(crate) arguments: Vec<OsString>,
     /// All of its environment: pppd hands nothing of its own down.
-    pub(super) environment: Vec<(String, OsString)>,
+    pub(crate) environment: Vec<(String, OsString)>,
 }
 
 /// Whether there is a script at `path`. An `Err` says why the file that is there cannot be one.
@@ -48,11 +49,46 @@ impl Program {
         self.arguments.first().cloned().unwrap_or_default()
     }
 
+    /// The path, the number of arguments, the arguments and the environment, each ended by a NUL.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let mut put = |bytes: &[u8]| {
+            text.extend_from_slice(bytes);
+            text.push(0);
+        };
+        put(self.path.as_os_str().as_bytes());
+        put(self.arguments.len().to_string().as_bytes());
+        for argument in &self.arguments {
+            put(argument.as_bytes());
+        }
+        for (name, value) in &self.environment {
+            put(&[name.as_bytes(), b"=", value.as_bytes()].concat());
+        }
+        text
+    }
+
+    /// The program that was encoded; `None` for anything else.
+    pub(crate) fn decode(text: &[u8]) -> Option<Self> {
+        let mut words = text.strip_suffix(&[0])?.split(|byte| *byte == 0);
+        let mut word = || words.next().map(|word| OsString::from_vec(word.to_vec()));
+        let path = PathBuf::from(word()?);
+        let count: usize = word()?.to_str()?.parse().ok()?;
+        let arguments = (0..count).map(|_| word()).collect::<Option<Vec<_>>>()?;
+        let mut environment = Vec::new();
+        while let Some(entry) = word() {
+            let entry = entry.into_vec();
+            let at = entry.iter().position(|byte| *byte == b'=')?;
+            let name = String::from_utf8(entry[..at].to_vec()).ok()?;
+            environment.push((name, OsString::from_vec(entry[at + 1..].to_vec())));
+        }
+        Some(Self { path, arguments, environment })
+    }
+
     /// Runs the program to its end, or to that of the time it has. `tell` hears of the beginning and the end.
-    pub(super) async fn run(self, limit: Duration, tell: impl Fn(Event)) {
+    pub(crate) async fn run(self, limit: Duration, tell: impl Fn(Event)) {
         let script = self.path.display().to_string();
         let failed = |error: String| tell(Event::ScriptFailed { script: script.clone(), error });
-        // Starting a process waits for its file to be read, from wherever it is: not on the server's one thread.
+        // Starting a process waits for its file to be read, from wherever it is: not on the one thread that takes orders.
         let mut child = match spawn_blocking(move || self.start()).await {
             Ok(Ok(child)) => child,
             Ok(Err(error)) => return failed(error.to_string()),

@@ -68,7 +68,11 @@ impl Lab {
     }
 
     fn scripts(&self) -> Scripts {
-        Scripts::open(self.dir.path(), &self.bus).unwrap()
+        self.scripts_within(LIMIT)
+    }
+
+    fn scripts_within(&self, limit: Duration) -> Scripts {
+        Scripts::open(self.dir.path(), Helper::within(limit), &self.bus).unwrap()
     }
 
     fn settings(&self) -> Rc<Settings> {
@@ -285,8 +289,7 @@ fn a_script_that_does_not_end_is_ended_with_all_that_it_started() {
     lab.script("ip-down", "echo down >>LOG");
     let begun = Instant::now();
     block_on(async {
-        let limit = Duration::from_millis(300);
-        let scripts = Scripts::with_limit(lab.dir.path(), &lab.bus, limit).unwrap();
+        let scripts = lab.scripts_within(Duration::from_millis(300));
         let mut session = lab.session(&scripts, "ppp0");
         session.ipv4_up(LOCAL, REMOTE);
         session.end(TRAFFIC);

@@ -5,17 +5,14 @@ use std::time::Duration;
 
 use engine::Instant;
 use engine::auth::{Denied, DenyReason, Request};
-use sys::pam;
 use zeroize::Zeroizing;
 
 use super::{Session, grant};
 use crate::auth::{Rules, Verdict, Welcome, judge};
 use crate::event::Event;
+use crate::helper::{Answer, Helper, Login, Order};
 use crate::locks::{Gate, Subject};
 use crate::mailbox::Mail;
-
-/// The name under which PAM knows the server: Debian's pppd brings `/etc/pam.d/ppp`.
-const PAM_SERVICE: &str = "ppp";
 
 /// A login that PAM is asked about.
 #[derive(Debug)]
@@ -33,20 +30,38 @@ pub(super) struct Delayed {
     pub(super) request: Request,
 }
 
-/// What PAM said about a login.
-pub(crate) type PamAnswer = Result<PamSession, pam::Refused>;
+/// What PAM said about a login: an open session or, where it does not let the user in, whether that was the password's fault, and its words.
+pub(crate) type PamAnswer = Result<PamSession, (bool, String)>;
 
-/// A user's session with PAM. Dropping it has it closed on a thread of its own, as that takes the modules their time.
-#[derive(Debug)]
-pub(crate) struct PamSession(Option<pam::Session>);
+/// A user's session with PAM, which the helper has. Dropping it has it closed.
+pub(crate) struct PamSession {
+    helper: Helper,
+    number: u64,
+}
 
 impl Drop for PamSession {
     fn drop(&mut self) {
-        let session = self.0.take();
-        // When the server ends there is nobody left who could be held up.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn_blocking(move || drop(session));
-        }
+        self.helper.close(self.number);
+    }
+}
+
+impl std::fmt::Debug for PamSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PamSession").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+/// Has the helper ask PAM.
+async fn ask(helper: &Helper, login: Login) -> PamAnswer {
+    let failed = |error: String| Err((false, error));
+    let (number, mut answers) = match helper.begin(Order::Ask(login)) {
+        Ok(begun) => begun,
+        Err(error) => return failed(error.to_string()),
+    };
+    match answers.recv().await {
+        Some(Answer::Admitted) => Ok(PamSession { helper: helper.clone(), number }),
+        Some(Answer::Refused { password, reason }) => Err((password, reason)),
+        _ => failed("the process that asks PAM is gone: restart the server".into()),
     }
 }
 
@@ -148,7 +163,7 @@ impl Session {
         verdict
     }
 
-    /// Has PAM asked, which may take seconds, on a thread of its own. At most a few are asked about at once; the others wait.
+    /// Has PAM asked, which may take seconds. At most a few are asked about at once; the others wait.
     fn ask_pam(
         &mut self,
         request: Request,
@@ -166,20 +181,7 @@ impl Session {
         tokio::task::spawn_local(async move {
             // It is closed by nobody.
             let _permit = shared.pam.acquire().await;
-            let asked = tokio::task::spawn_blocking(move || {
-                pam::Session::open(pam::Question {
-                    service: PAM_SERVICE,
-                    services: None,
-                    user: &user,
-                    password,
-                    tty: "pptp",
-                    remote_host: &client,
-                })
-            });
-            let answer = asked.await.unwrap_or_else(|error| {
-                Err(pam::Refused { password: false, reason: error.to_string() })
-            });
-            let answer = answer.map(|session| PamSession(Some(session)));
+            let answer = ask(shared.scripts.helper(), Login { user, password, client }).await;
             shared
                 .post_to_session(session, Mail::PamAnswered { session, question: number, answer });
         });
@@ -194,9 +196,9 @@ impl Session {
                 self.pam = Some(opened);
                 self.let_in(now, &request, welcome);
             }
-            Err(refused) => {
-                self.source.publish(Event::Diagnostic(format!("PAM: {}", refused.reason)));
-                let denied = match refused.password {
+            Err((password, reason)) => {
+                self.source.publish(Event::Diagnostic(format!("PAM: {reason}")));
+                let denied = match password {
                     true => DenyReason::WrongPassword,
                     false => DenyReason::NotAllowed("PAM does not let the user in"),
                 };

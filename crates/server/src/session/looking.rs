@@ -6,11 +6,10 @@ use std::time::Duration;
 use dataplane::Command;
 use engine::Instant;
 use engine::data::Traffic;
-use sys::netlink::Netlink;
 
 use super::Session;
 use crate::event::Event;
-use crate::look::{BeyondQuestion, Looks, WireQuestion, holder, look_beyond, watch};
+use crate::look::{BeyondQuestion, Looks, Question, Seen, WireQuestion};
 use crate::verdict::Stage;
 
 /// A client that has not answered in GRE for so long after its call is looked for. Healthy ones take a few round trips.
@@ -114,11 +113,12 @@ impl Session {
             peer_call_id: self.peer_call_id,
             is_heard: stage == Stage::Gre,
         };
-        let look = move |stop: &_| match watch(&question, stop) {
-            Ok(wire) => Some(Event::WireWatched(wire)),
-            Err(error) => Some(Event::NotWatched { why: error.to_string() }),
+        let tell = |seen| match seen {
+            Ok(Seen::Wire(wire)) => Some(Event::WireWatched(wire)),
+            Ok(_) => None,
+            Err(why) => Some(Event::NotWatched { why }),
         };
-        if !Looks::start(&self.shared, self.number, look) {
+        if !Looks::start(&self.shared, self.number, Question::Wire(question), tell) {
             let why = "too many other attempts are looked at".to_owned();
             self.source.publish(Event::NotWatched { why });
         }
@@ -131,19 +131,19 @@ impl Session {
             self.source.publish(Event::ClientsNetwork { address: outside });
         }
         if self.settings.proxy_arp {
-            let look = move |_: &_| match holder(remote) {
-                Ok(found) => found.map(|(interface, by)| Event::AddressTaken {
-                    address: remote,
-                    interface,
-                    by,
-                }),
-                Err(error) => {
+            let tell = move |seen| match seen {
+                Ok(Seen::Holder(found)) => {
+                    let (interface, by) = found?;
+                    Some(Event::AddressTaken { address: remote, interface, by })
+                }
+                Ok(_) => None,
+                Err(why) => {
                     let what = "whether another host has the client's address";
-                    Some(Event::NotLooked { what, why: error.to_string() })
+                    Some(Event::NotLooked { what, why })
                 }
             };
             // Where there is no room the address is not asked for: it is a precaution.
-            Looks::start(&self.shared, self.number, look);
+            Looks::start(&self.shared, self.number, Question::Holder(remote), tell);
         }
         self.looking.at = Some(now + Duration::from_secs(REPORTS[0]));
     }
@@ -198,15 +198,16 @@ impl Session {
             destinations: destinations.clone(),
             name_servers: self.settings.dns.iter().flatten().copied().collect(),
         };
-        let look = move |_: &_| match look_beyond(&question) {
-            Ok(beyond) => Some(Event::Beyond(beyond)),
-            Err(error) => {
+        let tell = |seen| match seen {
+            Ok(Seen::Beyond(beyond)) => Some(Event::Beyond(beyond)),
+            Ok(_) => None,
+            Err(why) => {
                 let what = "why others do not answer the client";
-                Some(Event::NotLooked { what, why: error.to_string() })
+                Some(Event::NotLooked { what, why })
             }
         };
         // Without room it is tried again with the next report.
-        if Looks::start(&self.shared, self.number, look) {
+        if Looks::start(&self.shared, self.number, Question::Beyond(question), tell) {
             self.looking.looks += 1;
             self.source.publish(Event::Unanswered { destinations });
         }
@@ -266,12 +267,14 @@ impl Session {
     /// There is a size above which nothing passes.
     fn sizes_probed(&mut self, passes: u16, lost: u16) {
         let client = *self.source.peer().ip();
-        let look = move |_: &_| {
-            let way = Netlink::open().ok().and_then(|mut netlink| netlink.way(client, None).ok());
-            let path_mtu = way.and_then(|way| way.mtu);
+        let tell = move |seen| {
+            let path_mtu = match seen {
+                Ok(Seen::PathMtu(mtu)) => mtu,
+                _ => None,
+            };
             Some(Event::SizesProbed { passes, lost, path_mtu })
         };
-        if !Looks::start(&self.shared, self.number, look) {
+        if !Looks::start(&self.shared, self.number, Question::PathMtu(client), tell) {
             self.source.publish(Event::SizesProbed { passes, lost, path_mtu: None });
         }
     }

@@ -11,11 +11,13 @@ use dataplane::{Dataplane, FragmentPolicy, GrePath, IoMode, NewCall, TosPolicy};
 use engine::auth::Method;
 use engine::ppp::{ClientConfig, LcpConfig, LinkConfig, MppePolicy, Side, Timers};
 use sys::raw::{GreSocket, RecvBatch};
+use sys::sandbox::Sandbox;
 use tokio::task::LocalSet;
 
 use super::*;
 use crate::auth::{AnyAddress, User, Users};
 use crate::event::{Bus, Record, Subscriber};
+use crate::helper::Helper;
 use crate::host::{Host, Wtmp};
 use crate::leases::Slot;
 use crate::mailbox::Mailbox;
@@ -85,8 +87,9 @@ impl Bench {
             device: None,
             io: IoMode::Batched,
             path: GrePath::Raw,
+            sandbox: &Sandbox::off(),
         };
-        let scripts = Scripts::open(dir, &bus).unwrap();
+        let scripts = Scripts::open(dir, Helper::within(crate::scripts::LIMIT), &bus).unwrap();
         let shared = Rc::new(Shared::new(
             bus.clone(),
             Dataplane::start(workers, |_| Ok(())).unwrap(),

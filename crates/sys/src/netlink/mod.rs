@@ -202,15 +202,15 @@ impl Netlink {
 }
 
 /// A message from the kernel.
-struct Answer<'a> {
-    kind: u16,
+pub(crate) struct Answer<'a> {
+    pub(crate) kind: u16,
     flags: u16,
     sequence: u32,
-    payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 /// The messages in a datagram: `struct nlmsghdr` { length: u32, type: u16, flags: u16, sequence: u32, port: u32 } and payload, aligned to 4.
-fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Answer<'_>> {
+pub(crate) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Answer<'_>> {
     const HEADER: usize = 16;
     std::iter::from_fn(move || {
         let header: &[u8; HEADER] = datagram.first_chunk()?;
