@@ -12,6 +12,7 @@ mod orders;
 mod work;
 
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -56,7 +57,7 @@ pub fn run() -> io::Result<()> {
     // Its own name and session: what ends the server's terminal or its group must not end scripts that are still to be run.
     let _ = rustix::thread::set_name(c"gretel-helper");
     let _ = rustix::process::setsid();
-    let socket = UnixStream::from(rustix::io::dup(rustix::stdio::stdin())?);
+    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let work = async { work::serve(socket, crate::scripts::LIMIT).await };
     tokio::task::LocalSet::new().block_on(&runtime, work)

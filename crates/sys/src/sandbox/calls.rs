@@ -113,6 +113,8 @@ const TABLE: &[Row] = &[
     any(&[Log, Control], &[libc::SYS_poll]),
     // A packet for the C library's resolver, as long as it is.
     only(&[Control], &[libc::SYS_ioctl], &[&[int(1, libc::FIONREAD as i32)]]),
+    // TUN interfaces without super-packets.
+    only(&[Packets], &[libc::SYS_ioctl], &[&[int(1, libc::TUNSETOFFLOAD as i32)]]),
     // TUN interfaces, and their names and numbers; sockets that do not block.
     only(
         &[Control],

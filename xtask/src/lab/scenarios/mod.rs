@@ -17,6 +17,7 @@ mod package;
 mod pages;
 mod paths;
 mod refusals;
+mod rights;
 mod routes;
 mod service;
 mod tunnels;
@@ -76,6 +77,7 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         command_line::SCENARIOS,
         doctor::SCENARIOS,
         capture::SCENARIOS,
+        rights::SCENARIOS,
         routes::SCENARIOS,
     ];
     let scenarios = lists.into_iter().flatten();
