@@ -91,9 +91,17 @@ impl PacketKeys {
         }
     }
 
-    /// Gives back the memory that only a busy session needs: keys made ahead, which can be made again, and those kept for late packets.
+    /// Whether there is anything to [`release`](Self::release).
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        !self.slots.is_empty() || self.ready.is_some()
+    }
+
+    /// Gives back the memory that only a busy session needs: keys made ahead and a cipher made ready, which can be made again, and keys kept
+    /// for late packets.
     pub fn release(&mut self) {
         self.slots = Vec::new();
+        self.ready = None;
         if self.made != self.next {
             self.schedule.accept(&self.newest);
             self.made = self.next;

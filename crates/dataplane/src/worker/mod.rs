@@ -34,7 +34,7 @@ use crate::{Command, Counters, IoMode, NewCall, Notice};
 pub(crate) use gre_io::{Fast, GreIo};
 use limit::OncePerSecond;
 use outbox::Outbox;
-use session::Session;
+use session::{IDLE_AFTER, Session};
 use shared::Shared;
 use timers::Timers;
 
@@ -83,6 +83,8 @@ pub(crate) struct Worker {
     /// Calls whose interface turned out to be gone.
     gone: Vec<(u16, io::Error)>,
     timers: Timers,
+    /// When to look whether calls that hold memory are idle.
+    releases: Timers,
     unknown_calls: OncePerSecond,
     wrong_peers: OncePerSecond,
     io: Io,
@@ -154,6 +156,7 @@ impl Worker {
             join: Join::new(),
             gone: Vec::new(),
             timers: Timers::default(),
+            releases: Timers::default(),
             unknown_calls: OncePerSecond::default(),
             wrong_peers: OncePerSecond::default(),
             io,
@@ -163,7 +166,8 @@ impl Worker {
     /// Works until it is told to stop.
     pub(crate) fn run(mut self) {
         loop {
-            let timeout = self.timers.next().map(|deadline| deadline - now());
+            let deadlines = [self.timers.next(), self.releases.next()];
+            let timeout = deadlines.into_iter().flatten().min().map(|deadline| deadline - now());
             if let Err(error) = self.epoll.wait(timeout, &mut self.ready) {
                 return self.give_up(error);
             }
@@ -320,6 +324,15 @@ impl Worker {
             }
             session.touch(&mut self.touched);
         }
+        while let Some((deadline, call)) = self.releases.take_due(self.io.now) {
+            let Some(session) = &mut self.sessions[usize::from(call)] else { continue };
+            if session.release_at == Some(deadline) {
+                session.release_at = session.release_if_idle(self.io.now);
+                if let Some(again) = session.release_at {
+                    self.releases.add(again, call);
+                }
+            }
+        }
     }
 
     /// The end of a wake-up: sends what is to be sent, sets timers, publishes figures.
@@ -343,10 +356,18 @@ impl Worker {
         if is_quiet
             && let [call] = self.touched[..]
             && let Some(session) = &mut self.sessions[usize::from(call)]
+            && session.has_moved(self.io.now)
         {
             session.path.prepare();
         }
-        self.touched.clear();
+        for call in self.touched.drain(..) {
+            let Some(session) = &mut self.sessions[usize::from(call)] else { continue };
+            if session.release_at.is_none() && session.path.is_holding() {
+                let at = self.io.now + IDLE_AFTER;
+                session.release_at = Some(at);
+                self.releases.add(at, call);
+            }
+        }
         for NotSent { tag: call, error } in self.io.not_sent.drain(..) {
             let Some(session) = &mut self.sessions[usize::from(call)] else { continue };
             if let Some(notice) = session.not_sent(error)

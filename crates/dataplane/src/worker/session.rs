@@ -25,6 +25,12 @@ const MAX_EARLY: usize = 8;
 /// How long they are kept.
 const EARLY_LIFETIME: Duration = Duration::from_secs(1);
 
+/// After how long without IP packets a call is idle.
+pub(super) const IDLE_AFTER: Duration = Duration::from_secs(10);
+
+/// What an idle call costs its worker: this, and its figures.
+const _: () = assert!(size_of::<Session>() <= 1280 && size_of::<Counters>() <= 288);
+
 /// One call: the packet path, the interface, the figures.
 pub(super) struct Session {
     call: u16,
@@ -42,6 +48,8 @@ pub(super) struct Session {
     trace: Option<Trace>,
     /// The deadline that is set in the worker's timers.
     pub(super) armed: Option<Instant>,
+    /// When to look whether it is idle, while it holds memory that only a busy call needs.
+    pub(super) release_at: Option<Instant>,
     /// Whether it is among the worker's touched calls.
     pub(super) touched: bool,
     /// By [`First`].
@@ -65,6 +73,7 @@ impl Session {
             dhcp: OncePerSecond::default(),
             trace: call.trace.then(Trace::new),
             armed: None,
+            release_at: None,
             touched: false,
             happened: [false; 4],
             has_failed_to_send: false,
@@ -83,6 +92,22 @@ impl Session {
         if !mem::replace(&mut self.touched, true) {
             touched.push(self.call);
         }
+    }
+
+    /// Whether an IP packet has gone either way in this wake-up.
+    pub(super) fn has_moved(&self, now: Instant) -> bool {
+        self.counters.last_activity().get() == now.as_nanos()
+    }
+
+    /// Gives back the memory that only a busy call needs, unless it has been busy in the last [`IDLE_AFTER`]: then when to look again.
+    pub(super) fn release_if_idle(&mut self, now: Instant) -> Option<Instant> {
+        let last = Instant::from_nanos(self.counters.last_activity().get());
+        let idle_at = last + IDLE_AFTER;
+        if idle_at > now {
+            return Some(idle_at);
+        }
+        self.path.release();
+        None
     }
 
     /// Carries out any command but [`Command::Remove`], which is the worker's.
@@ -453,4 +478,38 @@ fn is_dhcp_request(packet: &[u8]) -> bool {
         && packet[0] == 0x45
         && packet[9] == UDP
         && packet.get(22..24) == Some(&SERVER_PORT)
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto::mppe::{Mode, StartKey, Strength};
+    use engine::data::Config;
+    use engine::ppp::{DirectionKeys, Keys};
+
+    use super::*;
+
+    #[test]
+    fn an_idle_call_holds_no_keys_ahead() {
+        let path = Config { our_call_id: 1, peer_call_id: 2, check_source: true, clamp_mss: true };
+        let (peer, local) = ([10, 9, 0, 2].into(), [10, 9, 0, 1].into());
+        let (tos, trace) = (TosPolicy::Clear, false);
+        let call = NewCall { generation: 1, peer, local, path, tos, trace };
+        let mut session = Session::new(call, Arc::default());
+        let keys = DirectionKeys {
+            start: StartKey::from_bytes([7; 16]),
+            strength: Strength::Bits128,
+            mode: Mode::Stateless,
+        };
+        session.path.install_keys(&Keys { send: keys.clone(), receive: keys });
+        assert!(!session.path.is_holding());
+        let start = Instant::from_nanos(1 << 40);
+        session.counters.last_activity().set(start.as_nanos());
+        assert!(session.has_moved(start));
+        session.path.prepare();
+        let again = session.release_if_idle(start + Duration::from_secs(1));
+        assert_eq!(again, Some(start + IDLE_AFTER));
+        assert!(session.path.is_holding());
+        assert_eq!(session.release_if_idle(start + IDLE_AFTER), None);
+        assert!(!session.path.is_holding());
+    }
 }

@@ -208,8 +208,15 @@ impl DataPath {
         }
     }
 
+    /// Whether there is memory to [`release`](Self::release).
+    pub fn is_holding(&mut self) -> bool {
+        self.send_keys().is_some_and(|keys| keys.is_holding())
+            || self.receive_keys().is_some_and(|keys| keys.is_holding())
+    }
+
     /// Gives back the memory that only a busy call needs.
     pub fn release(&mut self) {
+        self.is_prepared = false;
         if let Some(keys) = self.send_keys() {
             keys.release();
         }
