@@ -14,6 +14,11 @@ impl Carrying {
         Self { io: Some(io.to_owned()), workers: Some(workers.to_string()) }
     }
 
+    /// The same with so many workers.
+    pub(crate) fn with_workers(self, workers: usize) -> Self {
+        Self { workers: Some(workers.to_string()), ..self }
+    }
+
     /// Takes `--io WAY` and `--workers NUMBER` out of the lab's arguments and gives the others.
     pub(crate) fn parse(arguments: &[String]) -> Result<(Self, Vec<String>)> {
         let (mut carrying, mut others) = (Self::default(), Vec::new());

@@ -25,10 +25,12 @@ pub(crate) struct Gretel {
     folder: PathBuf,
     starts: usize,
     carrying: Carrying,
+    /// `gretel.toml`.
+    own: &'static str,
 }
 
 impl Gretel {
-    pub(crate) fn new(segment: &Segment) -> Result<Self> {
+    pub(crate) fn new(segment: &Segment, own: &'static str) -> Result<Self> {
         let folder = segment.folder.join("gretel");
         fs::create_dir_all(folder.join("state"))?;
         Ok(Self {
@@ -37,6 +39,7 @@ impl Gretel {
             folder,
             starts: 0,
             carrying: Carrying::default(),
+            own,
         })
     }
 
@@ -58,7 +61,17 @@ impl Server for Gretel {
         fs::write(&options, files.options())?;
         fs::write(path("ppp-options"), "")?;
         fs::write(path("secrets"), files.secrets)?;
-        let mut command = self.namespace.command(workspace::gretel());
+        if !self.own.is_empty() {
+            fs::write(path("gretel.toml"), self.own)?;
+        }
+        let mut command = match files.within {
+            [] => self.namespace.command(workspace::gretel()),
+            [program, arguments @ ..] => {
+                let mut command = self.namespace.command(program);
+                command.args(arguments).arg(workspace::gretel());
+                command
+            }
+        };
         command.arg("serve").args(files.arguments);
         command.args(self.carrying.of_server("eth1"));
         for (option, file) in [

@@ -51,6 +51,8 @@ pub(crate) const SYSLOG: &str = "syslog-to";
 pub(crate) enum Kind {
     Gretel,
     Pptpd,
+    /// Gretel, whose sessions share an interface.
+    Shared,
 }
 
 /// Builds what is tested and runs the scenarios whose names contain the first argument.
@@ -65,7 +67,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let (_, words) = Carrying::parse(arguments)?;
     let filter = words.first().map_or("", String::as_str);
     let chosen = |title: &str| title.contains(filter);
-    if scenarios::all().any(|(kind, one)| kind == Kind::Gretel && chosen(&one.title(kind))) {
+    if scenarios::all().any(|(kind, one)| kind != Kind::Pptpd && chosen(&one.title(kind))) {
         workspace::build_gretel()?;
     }
     if scenarios::package().any(|one| chosen(&one.title(Kind::Gretel))) {
@@ -88,7 +90,7 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
     let filter = words.first().map_or("", String::as_str);
     let mut report = Report::default();
     let mut differences = Differences::default();
-    for kind in [Kind::Gretel, Kind::Pptpd] {
+    for kind in [Kind::Gretel, Kind::Shared, Kind::Pptpd] {
         let chosen: Vec<&Scenario> = scenarios::all()
             .filter(|(of, scenario)| *of == kind && scenario.title(kind).contains(filter))
             .map(|(_, scenario)| scenario)
@@ -120,7 +122,7 @@ fn run_against(
         match kind {
             Kind::Pptpd => report.observe(&title, once),
             // The machine is shared and a guest's clock stands still while others compute: a failure has to show twice.
-            Kind::Gretel => report.check(&title, || {
+            Kind::Gretel | Kind::Shared => report.check(&title, || {
                 let Err(first) = once() else { return Ok(()) };
                 println!("AGAIN {title}, which failed: {first:#}");
                 once()
@@ -143,7 +145,7 @@ fn run_once(
     world.carry(carrying.clone());
     let result = (scenario.run)(world);
     let noted = world.take_notes();
-    if scenario.compared {
+    if scenario.compared && kind != Kind::Shared {
         differences.note(kind, scenario.name, noted);
     }
     let log = world.server.log().unwrap_or_default();

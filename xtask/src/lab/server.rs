@@ -23,6 +23,8 @@ pub(crate) struct Files {
     pub(crate) addresses: &'static str,
     /// More arguments for `gretel serve`.
     pub(crate) arguments: &'static [&'static str],
+    /// A program that is to run `gretel serve`, and its arguments.
+    pub(crate) within: &'static [&'static str],
 }
 
 impl Files {
@@ -33,6 +35,7 @@ impl Files {
         conf: "",
         addresses: "192.168.77.100-103",
         arguments: &[],
+        within: &[],
     };
 
     /// `pptpd.conf`, naming the options file at `options`.

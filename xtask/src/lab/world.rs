@@ -26,7 +26,7 @@ pub(crate) struct World {
     client: Option<Client>,
     before: Option<Traces>,
     notes: BTreeMap<String, String>,
-    pub(super) carrying: Carrying,
+    pub(in crate::lab) carrying: Carrying,
     pub(crate) segment: Segment,
 }
 
@@ -35,12 +35,14 @@ impl World {
         let name = match kind {
             Kind::Gretel => "against-gretel",
             Kind::Pptpd => "against-pptpd",
+            Kind::Shared => "against-shared",
         };
         let folder = workspace::lab_directory().join(name);
         std::fs::create_dir_all(&folder)?;
         let segment = Segment::new(folder)?;
         let server: Box<dyn Server> = match kind {
-            Kind::Gretel => Box::new(Gretel::new(&segment)?),
+            Kind::Gretel => Box::new(Gretel::new(&segment, "")?),
+            Kind::Shared => Box::new(Gretel::new(&segment, "[interface]\nmode = \"shared\"\n")?),
             Kind::Pptpd => Box::new(Pptpd::new(&segment)?),
         };
         Ok(Self {

@@ -20,6 +20,7 @@ mod refusals;
 mod rights;
 mod routes;
 mod service;
+mod shared;
 mod tunnels;
 mod vanishing;
 
@@ -40,6 +41,7 @@ impl Scenario {
     pub(crate) fn title(&self, kind: Kind) -> String {
         match kind {
             Kind::Gretel => format!("gretel: {}", self.name),
+            Kind::Shared => format!("gretel, shared interface: {}", self.name),
             Kind::Pptpd => format!("pptpd: {}", self.name),
         }
     }
@@ -81,8 +83,10 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         routes::SCENARIOS,
     ];
     let scenarios = lists.into_iter().flatten();
-    scenarios.flat_map(|scenario| {
+    let kinds = scenarios.flat_map(|scenario| {
+        let also = shared::ALSO.contains(&scenario.name).then_some((Kind::Shared, scenario));
         let pptpd = scenario.compared.then_some((Kind::Pptpd, scenario));
-        [(Kind::Gretel, scenario)].into_iter().chain(pptpd)
-    })
+        [(Kind::Gretel, scenario)].into_iter().chain(also).chain(pptpd)
+    });
+    kinds.chain(shared::SCENARIOS.iter().map(|scenario| (Kind::Shared, scenario)))
 }
