@@ -114,6 +114,9 @@ pub fn run(
             io::Error::new(error.kind(), format!("cannot give up what is not needed: {error}"))
         })?;
         host.undo_leftovers(&bus)?;
+        if let Some(interface) = &interface {
+            interface.begin(&settings, &bus).map_err(cannot_share)?;
+        }
         let helper = Helper::connect(options.helper)?;
         let scripts = Scripts::open(&options.state_dir, helper.clone(), &bus)?;
         if let Some(missing) = settings.wtmp.as_ref().filter(|wtmp| !wtmp.file.exists()) {
@@ -259,9 +262,11 @@ fn share_interface(
         dataplane.share(queues)?;
         Ok(interface)
     });
-    shared.map(Some).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot make the interface of all sessions: {error}"))
-    })
+    shared.map(Some).map_err(cannot_share)
+}
+
+fn cannot_share(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot make the interface of all sessions: {error}"))
 }
 
 /// A relay that cannot be is told of, and keeps nobody from connecting.

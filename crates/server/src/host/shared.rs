@@ -41,7 +41,7 @@ struct State {
 }
 
 impl SharedInterface {
-    /// Makes the interface, brings it up, and has it serve the pool. Gives its queues, for the workers.
+    /// Makes the interface and brings it up; then [`begin`](Self::begin) is wanted. Gives its queues, for the workers.
     ///
     /// # Errors
     ///
@@ -74,12 +74,20 @@ impl SharedInterface {
         }
         let (name, count) = (shared.name.to_string(), queues.len());
         bus.server(Event::SharedInterface { name, queues: count, unsteered });
-        shared.serve(settings, bus).map_err(other)?;
-        shared.write_process_files(settings, bus);
         Ok((shared, queues))
     }
 
-    /// Adds what sessions with these settings need: our addresses, routes to those of clients, and ARP answered for them. What earlier settings
+    /// Serves the pool. To be called when what an earlier process left has been undone: that looks the same.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel refused.
+    pub fn begin(&self, settings: &Settings, bus: &Bus) -> io::Result<()> {
+        self.write_process_files(settings, bus);
+        self.serve(settings, bus).map_err(other)
+    }
+
+    /// As settings change: adds what sessions with these settings need: our addresses, routes to those of clients, and ARP answered for them. What earlier settings
     /// needed stays, as sessions may have it.
     ///
     /// # Errors
@@ -349,6 +357,7 @@ mod tests {
             let host = Rc::new(Host::open(dir, bus).unwrap());
             let (shared, queues) =
                 SharedInterface::open(&host, &settings(dir, 104..=107), 2, bus).unwrap();
+            shared.begin(&settings(dir, 104..=107), bus).unwrap();
             assert_eq!((queues.len(), &**shared.name()), (2, "ppp0"));
             assert_eq!(routes(netlink), ["192.168.77.104/30"]);
             assert_eq!(answered(netlink), 4);
@@ -383,6 +392,7 @@ mod tests {
             let host = Rc::new(Host::open(dir, bus).unwrap());
             let (shared, queues) =
                 SharedInterface::open(&host, &settings(dir, 100..=103), 1, bus).unwrap();
+            shared.begin(&settings(dir, 100..=103), bus).unwrap();
             std::mem::forget(shared);
             drop((queues, host));
             assert_eq!(answered(netlink), 4);
