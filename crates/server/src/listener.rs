@@ -21,6 +21,8 @@ use crate::shared::Shared;
 const BACKLOG: u32 = 1024;
 /// How long to wait after the kernel refused to give us a connection (out of files, out of memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// That is told at most this often while it goes on.
+const ACCEPT_TOLD: Duration = Duration::from_secs(10);
 /// Refused connections are told at most this often.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -47,6 +49,7 @@ pub(crate) async fn accept_all(
 ) {
     let mut connections = JoinSet::new();
     let for_connections = stop.clone();
+    let mut told: Option<Instant> = None;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -54,7 +57,11 @@ pub(crate) async fn accept_all(
                     begin(stream, peer, &shared, &census, &for_connections, &mut connections);
                 }
                 Err(error) => {
-                    shared.bus.server(Event::AcceptFailed(error.to_string()));
+                    let now = shared.now();
+                    if told.is_none_or(|told| now - told >= ACCEPT_TOLD) {
+                        told = Some(now);
+                        shared.bus.server(Event::AcceptFailed(error.to_string()));
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },

@@ -42,6 +42,8 @@ struct Entry {
     source: Source,
     counters: Arc<Counters>,
     since: time::SystemTime,
+    /// The same by the clock that nobody sets.
+    began: Instant,
     /// In the tunnel.
     address: Option<Ipv4Addr>,
     /// Who logged in.
@@ -61,6 +63,7 @@ pub(crate) struct Live {
     pub(crate) client: Option<String>,
     pub(crate) stage: Stage,
     pub(crate) since: time::SystemTime,
+    pub(crate) uptime: time::Duration,
     pub(crate) figures: Snapshot,
 }
 
@@ -220,6 +223,7 @@ impl Shared {
             source: source.clone(),
             counters,
             since: time::SystemTime::now(),
+            began: self.now(),
             address: None,
             user: None,
             told: Told::default(),
@@ -271,6 +275,7 @@ impl Shared {
                 client: entry.source.evidence().client(),
                 stage: entry.source.evidence().stage(),
                 since: entry.since,
+                uptime: self.now() - entry.began,
                 figures: entry.counters.snapshot(),
             })
             .collect();

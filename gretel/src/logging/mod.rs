@@ -5,9 +5,9 @@ mod queue;
 mod syslog;
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Mutex;
 
 use anyhow::Context as _;
 use tracing::{Level, Subscriber};
@@ -39,11 +39,11 @@ pub(crate) enum Sink {
 
 /// The log, for as long as the process has something to say. When dropped it waits for lines that have not left, a second at most.
 #[must_use = "lines that have not left when the process ends are lost"]
-pub(crate) struct Log(Option<Queue>);
+pub(crate) struct Log(Vec<Queue>);
 
 impl Drop for Log {
     fn drop(&mut self) {
-        if let Some(queue) = &self.0 {
+        for queue in &self.0 {
             queue.flush();
         }
     }
@@ -52,7 +52,7 @@ impl Drop for Log {
 /// Sets the log up, once; lines go to `file` as well. What sends them elsewhere does so in the sandbox.
 ///
 /// # Errors
-/// The operating system has no thread for the lines to syslog.
+/// The operating system has no thread for the lines.
 pub(crate) fn start(
     sink: Sink,
     debug: bool,
@@ -60,29 +60,43 @@ pub(crate) fn start(
     sandbox: &Sandbox,
 ) -> anyhow::Result<Log> {
     let level = LevelFilter::from_level(if debug { Level::DEBUG } else { Level::INFO });
-    let copy = file.map(|file| lines(Mutex::new(file)).with_filter(level));
+    let mut queues = Vec::new();
+    let mut into = |queue: io::Result<Queue>| {
+        let queue = queue.context("cannot start the log")?;
+        queues.push(queue.clone());
+        anyhow::Ok(move || queue.clone())
+    };
+    let copy =
+        file.map(|file| into(Queue::into_stream(file, lost_line, sandbox.clone()))).transpose()?;
+    let copy = copy.map(|writer| lines(writer).with_filter(level));
     let log = Registry::default().with(copy);
     if sink == Sink::Syslog {
         let syslog = Syslog::at(Path::new(SYSLOG_SOCKET), sandbox.clone())
             .context("cannot start the log")?;
-        let queue = syslog.0.clone();
+        queues.push(syslog.0.clone());
         log.with(syslog.with_filter(level)).init();
-        return Ok(Log(Some(queue)));
+        return Ok(Log(queues));
     }
     if stderr_is_the_journal()
         && let Ok(journal) = Journal::at(Path::new(JOURNAL_SOCKET), sandbox.clone())
     {
-        let queue = journal.0.clone();
+        queues.push(journal.0.clone());
         log.with(journal.with_filter(level)).init();
-        return Ok(Log(Some(queue)));
+        return Ok(Log(queues));
     }
-    log.with(lines(std::io::stderr).with_filter(level)).init();
-    Ok(Log(None))
+    let writer = into(Queue::into_stream(io::stderr(), lost_line, sandbox.clone()))?;
+    log.with(lines(writer).with_filter(level)).init();
+    Ok(Log(queues))
 }
 
 /// What stands in the log where lines are missing.
 fn lost(lines: u64) -> String {
     format!("Lines missing here: {lines}. Whoever keeps this log did not take them in time")
+}
+
+/// The same as a line for a terminal or a file.
+fn lost_line(lines: u64) -> Vec<u8> {
+    format!("{}\n", lost(lines)).into_bytes()
 }
 
 /// Lines for a terminal or a file.

@@ -1,10 +1,11 @@
-//! Lines on their way to a log daemon's local socket.
+//! Lines on their way to a log daemon's local socket, to a terminal or into a file.
 //!
-//! Who logs never waits: a line goes into a queue, and a thread sends it when the daemon takes it. A daemon that is slow, or is started anew, loses
-//! nothing until the queue is full; what does not fit then is counted, and the next line that fits says how many are missing before it.
+//! Who logs never waits: a line goes into a queue, and a thread sends it when the other end takes it. One that is slow, or is started anew, loses
+//! nothing until the queue is full; what does not fit then, or on a full disk, is counted, and the next line that fits says how many are missing
+//! before it.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -74,8 +75,7 @@ impl Queue {
         lost_line: fn(u64) -> Vec<u8>,
         sandbox: Sandbox,
     ) -> io::Result<Self> {
-        let shared = Shared { waiting: Mutex::default(), changed: Condvar::new(), lost_line };
-        let queue = Self(Arc::new(shared));
+        let queue = Self::new(lost_line);
         let writer = Writer { queue: queue.clone(), path: path.to_owned(), socket: None };
         thread::Builder::new().name("log".into()).spawn(move || {
             // Nobody could be told here: the server, which fails in the same way, tells.
@@ -84,6 +84,38 @@ impl Queue {
             }
         })?;
         Ok(queue)
+    }
+
+    /// Starts the writer for a terminal, a pipe or a file. A line that it does not take, as on a full disk, is lost and counted.
+    ///
+    /// # Errors
+    /// The operating system has no thread for us.
+    pub(super) fn into_stream(
+        mut stream: impl Write + Send + 'static,
+        lost_line: fn(u64) -> Vec<u8>,
+        sandbox: Sandbox,
+    ) -> io::Result<Self> {
+        let queue = Self::new(lost_line);
+        let lines = queue.clone();
+        let run = move || {
+            // Nobody could be told here: the server, which fails in the same way, tells.
+            if sandbox.enter(Role::Log).is_err() {
+                return;
+            }
+            loop {
+                let line = lines.take();
+                if stream.write_all(&line).and_then(|()| stream.flush()).is_err() {
+                    lines.lock().lost += 1;
+                }
+                lines.sent();
+            }
+        };
+        thread::Builder::new().name("log".into()).spawn(run)?;
+        Ok(queue)
+    }
+
+    fn new(lost_line: fn(u64) -> Vec<u8>) -> Self {
+        Self(Arc::new(Shared { waiting: Mutex::default(), changed: Condvar::new(), lost_line }))
     }
 
     /// Puts a line behind those that wait. Never waits itself.
@@ -147,6 +179,18 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes what is written at once as one line.
+impl Write for Queue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line.to_vec());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -344,6 +388,55 @@ mod tests {
         queue.push(b"next".to_vec());
         assert_eq!(read(&daemon), "1 lost");
         assert_eq!(read(&daemon), "next");
+    }
+
+    /// A disk that is full until it is not.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(bool, Vec<u8>)>>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut disk = self.0.lock().unwrap();
+            if disk.0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            disk.1.extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_does_not_take_are_counted() {
+        let disk = Disk::default();
+        let lost = |lost| format!("{lost} lost\n").into_bytes();
+        let queue = Queue::into_stream(disk.clone(), lost, Sandbox::off()).unwrap();
+        let settle = || while queue.lock().is_sending || !queue.lock().lines.is_empty() {};
+        queue.push(b"before\n".to_vec());
+        settle();
+        disk.0.lock().unwrap().0 = true;
+        queue.push(b"one\n".to_vec());
+        settle();
+        disk.0.lock().unwrap().0 = false;
+        queue.push(b"after\n".to_vec());
+        settle();
+        assert_eq!(String::from_utf8_lossy(&disk.0.lock().unwrap().1), "before\n1 lost\nafter\n");
+    }
+
+    #[test]
+    fn a_reader_that_is_stuck_holds_nobody_up() {
+        let (reader, stuck) = UnixStream::pair().unwrap();
+        let queue = Queue::into_stream(stuck, |_| Vec::new(), Sandbox::off()).unwrap();
+        let start = Instant::now();
+        for _ in 0..100_000 {
+            queue.push(vec![b'x'; 100]);
+        }
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert!(queue.lock().bytes <= ROOM);
+        drop(reader);
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl<'a> Bed<'a> {
         served?;
         let stranger = Stranger::new(world, "stranger", "10.99.0.66")?;
         // Everybody in 10.96/16, and the client itself, as far as the attacker's kernel knows. It tells nobody so.
-        stranger.sh("sysctl -qw net.ipv4.conf.all.arp_ignore=1
+        stranger.sh("sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
              ip route add local 10.96.0.0/16 dev lo
              ip route add local 10.99.0.9/32 dev lo")?;
         // The addresses on the wan were other interfaces' a moment ago.

@@ -1,6 +1,6 @@
 //! What clients of the admin sockets are told.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use serde_json::{Value, json};
 use wire::Escaped;
@@ -102,7 +102,6 @@ fn user_of(live: &Live) -> Option<String> {
 
 fn session(live: &Live) -> Value {
     let since = live.since.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let uptime = SystemTime::now().duration_since(live.since).unwrap_or_default();
     let figures = &live.figures;
     json!({
         "session": live.number,
@@ -112,7 +111,7 @@ fn session(live: &Live) -> Value {
         "client": live.client,
         "stage": live.stage.to_string(),
         "since": since.as_secs(),
-        "uptime": uptime.as_secs(),
+        "uptime": live.uptime.as_secs(),
         "sent_bytes": figures.sent_bytes,
         "sent_packets": figures.sent_packets,
         "received_bytes": figures.received_bytes,

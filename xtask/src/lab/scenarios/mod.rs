@@ -12,6 +12,7 @@ mod faults;
 mod found;
 mod hooks;
 mod hostile;
+mod long_life;
 mod own_client;
 mod package;
 mod pages;
@@ -71,6 +72,7 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         vanishing::SCENARIOS,
         hostile::SCENARIOS,
         attacks::SCENARIOS,
+        long_life::SCENARIOS,
         hooks::SCENARIOS,
         package::SCENARIOS,
         service::SCENARIOS,
