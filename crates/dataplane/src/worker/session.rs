@@ -492,8 +492,8 @@ mod tests {
     fn an_idle_call_holds_no_keys_ahead() {
         let path = Config { our_call_id: 1, peer_call_id: 2, check_source: true, clamp_mss: true };
         let (peer, local) = ([10, 9, 0, 2].into(), [10, 9, 0, 1].into());
-        let (tos, trace) = (TosPolicy::Clear, false);
-        let call = NewCall { generation: 1, peer, local, path, tos, trace };
+        let (tos, fragments, trace) = (TosPolicy::Clear, FragmentPolicy::Allow, false);
+        let call = NewCall { generation: 1, peer, local, path, tos, fragments, trace };
         let mut session = Session::new(call, Arc::default());
         let keys = DirectionKeys {
             start: StartKey::from_bytes([7; 16]),
