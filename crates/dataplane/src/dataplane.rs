@@ -173,7 +173,8 @@ impl Dataplane {
         self.worker(our_call_id).mailbox.post(Letter::Command(our_call_id, command));
         if let Some(address) = address.filter(|_| self.is_shared) {
             for worker in &self.workers {
-                worker.mailbox.post(Letter::Address(our_call_id, address));
+                // A worker that has a packet for it is awake, and has read this before.
+                worker.mailbox.post_quietly(Letter::Address(our_call_id, address));
             }
         }
     }

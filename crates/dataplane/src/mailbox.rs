@@ -30,28 +30,48 @@ pub(crate) enum Letter {
     Stop,
 }
 
+/// How many letters may lie there without the bell: so many are worth a wake-up.
+const QUIET: usize = 64;
+
 /// Letters to one worker, in order. The worker takes them all at once, and takes no lock when there are none.
 ///
-/// Under the lock all three are changed together: there are letters, the flag is set, the bell is rung; or none of these.
+/// Under the lock all is changed together: while there are letters the flag is set, and the bell is rung unless all of them are quiet ones.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
-    letters: Mutex<Vec<Letter>>,
+    waiting: Mutex<Waiting>,
     is_filled: AtomicBool,
     pub(crate) bell: EventFd,
 }
 
+#[derive(Debug)]
+struct Waiting {
+    letters: Vec<Letter>,
+    is_rung: bool,
+}
+
 impl Mailbox {
     pub(crate) fn new() -> io::Result<Self> {
-        let letters = Mutex::new(Vec::with_capacity(64));
-        Ok(Self { letters, is_filled: AtomicBool::new(false), bell: EventFd::new()? })
+        let waiting = Waiting { letters: Vec::with_capacity(QUIET), is_rung: false };
+        let (waiting, is_filled) = (Mutex::new(waiting), AtomicBool::new(false));
+        Ok(Self { waiting, is_filled, bell: EventFd::new()? })
     }
 
     /// Puts a letter in and wakes the worker.
     pub(crate) fn post(&self, letter: Letter) {
-        let mut letters = self.lock();
-        letters.push(letter);
-        if letters.len() == 1 {
-            self.is_filled.store(true, Ordering::Release);
+        self.put(letter, true);
+    }
+
+    /// Puts a letter in that the worker reads when it is awake the next time: a wake-up costs more than most letters.
+    pub(crate) fn post_quietly(&self, letter: Letter) {
+        self.put(letter, false);
+    }
+
+    fn put(&self, letter: Letter, is_urgent: bool) {
+        let mut waiting = self.lock();
+        waiting.letters.push(letter);
+        self.is_filled.store(true, Ordering::Release);
+        if !waiting.is_rung && (is_urgent || waiting.letters.len() >= QUIET) {
+            waiting.is_rung = true;
             self.bell.signal();
         }
     }
@@ -59,16 +79,18 @@ impl Mailbox {
     /// Exchanges the letters for `empty`, whose room serves for the next ones.
     pub(crate) fn take(&self, empty: &mut Vec<Letter>) {
         if self.is_filled.load(Ordering::Acquire) {
-            let mut letters = self.lock();
-            self.bell.clear();
+            let mut waiting = self.lock();
+            if mem::take(&mut waiting.is_rung) {
+                self.bell.clear();
+            }
             self.is_filled.store(false, Ordering::Release);
-            mem::swap(&mut *letters, empty);
+            mem::swap(&mut waiting.letters, empty);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Letter>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         // Pushing and swapping leave the queue whole even when a thread panics.
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,6 +121,37 @@ mod tests {
         assert_eq!(calls, [0, 1, 2]);
         mailbox.take(&mut letters);
         assert!(letters.is_empty());
+    }
+
+    #[test]
+    fn quiet_letters_wake_nobody_until_they_are_many_or_another_comes() {
+        let mailbox = Mailbox::new().unwrap();
+        let epoll = Epoll::new().unwrap();
+        epoll.add(&mailbox.bell, 0).unwrap();
+        let is_rung = || {
+            let mut tokens = Vec::new();
+            epoll.wait(Some(Duration::ZERO), &mut tokens).unwrap();
+            !tokens.is_empty()
+        };
+        let mut letters = Vec::new();
+        let quiet = || mailbox.post_quietly(Letter::Address(1, None));
+        for urgent in [false, true] {
+            (1..QUIET).for_each(|_| quiet());
+            assert!(!is_rung());
+            if urgent {
+                mailbox.post(Letter::Stop);
+            } else {
+                quiet();
+            }
+            assert!(is_rung());
+            mailbox.take(&mut letters);
+            assert_eq!(letters.drain(..).count(), QUIET);
+            assert!(!is_rung());
+        }
+        // A worker that is awake for something else finds them.
+        quiet();
+        mailbox.take(&mut letters);
+        assert_eq!(letters.len(), 1);
     }
 
     #[test]
