@@ -14,8 +14,10 @@ use engine::ppp::Cause;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
+use crate::admission::Place;
 use crate::event::{Event, Source, TcpEnd};
 use crate::leases::Lease;
+use crate::listener::Ticket;
 use crate::locks::Subject;
 use crate::mailbox::{Mail, Mailbox};
 use crate::packet_path;
@@ -35,37 +37,36 @@ const DISCONNECT_ADMIN: u8 = 3;
 const STOP_LOCAL_SHUTDOWN: u8 = 3;
 /// How long sessions may take to say goodbye when the server stops.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How long a set-up may keep others waiting. Whoever is slower is served on, beside those whose turn it is then.
+const PLACE_FOR: Duration = Duration::from_secs(2);
 /// Bytes read from TCP at once.
 const READ_BUFFER: usize = 2048;
 
-/// Serves one control connection until its end, or until `leave` rings. `authenticated` is called once, when the first of its sessions has been
-/// let in.
-pub(crate) async fn serve(
+/// Serves one control connection until its end, or until its ticket's place is needed.
+///
+/// The future holds a box and what it waits for: ten thousand of them are mostly idle.
+pub(crate) fn serve(
     stream: TcpStream,
     local: Ipv4Addr,
     shared: Rc<Shared>,
     source: Source,
     stop: watch::Receiver<bool>,
-    leave: Rc<Notify>,
-    authenticated: impl FnOnce(),
-) {
-    let settings = shared.settings();
-    let config =
-        control::Config { setup_timeout: settings.setup_timeout, ..control::Config::default() };
-    let now = shared.now();
-    let task = Task {
+    ticket: Ticket,
+) -> impl Future<Output = ()> {
+    let task = Box::new(Task {
         stream,
         local,
-        control: Connection::new(Role::Pac, config, now),
+        control: Connection::new(Role::Pac, shared.control_config(), shared.now()),
         source,
+        ticket,
         sessions: Vec::new(),
+        place: None,
         mailbox: Mailbox::default(),
         unsent: VecDeque::new(),
-        unsent_limit: settings.limits.unsent,
         state: State::Serving,
         shared,
-    };
-    task.run(stop, &leave, authenticated).await;
+    });
+    task.run(stop)
 }
 
 struct Task {
@@ -73,11 +74,13 @@ struct Task {
     local: Ipv4Addr,
     control: Connection,
     source: Source,
+    ticket: Ticket,
     sessions: Vec<(u16, Session)>,
+    /// Among the set-ups that are carried on at once, until then at most.
+    place: Option<(Instant, Place)>,
     mailbox: Mailbox,
     /// Bytes of messages that TCP has not taken yet.
     unsent: VecDeque<u8>,
-    unsent_limit: usize,
     state: State,
     shared: Rc<Shared>,
 }
@@ -105,25 +108,16 @@ enum Wake {
 }
 
 impl Task {
-    async fn run(
-        mut self,
-        mut stop: watch::Receiver<bool>,
-        leave: &Notify,
-        authenticated: impl FnOnce(),
-    ) {
-        let mut authenticated = Some(authenticated);
+    async fn run(mut self: Box<Self>, mut stop: watch::Receiver<bool>) {
+        let leave = self.ticket.leave.clone();
         self.shared.connected(&self.source);
         loop {
             self.pump();
-            if self.sessions.iter().any(|(_, session)| session.is_authenticated())
-                && let Some(tell) = authenticated.take()
-            {
-                tell();
-            }
+            self.note_progress();
             if self.state == State::Dead {
                 break;
             }
-            match self.wait(&mut stop, leave).await {
+            match self.wait(&mut stop, &leave).await {
                 Wake::Readable => self.read(),
                 Wake::Writable => self.flush(),
                 Wake::Mail => self.read_mail(),
@@ -141,6 +135,20 @@ impl Task {
         }
         self.shared.disconnected(self.source.peer());
         self.source.disconnected();
+    }
+
+    /// Counts the connection as what it has become.
+    fn note_progress(&mut self) {
+        if self.sessions.iter().any(|(_, session)| session.is_authenticated()) {
+            self.ticket.finished();
+        }
+        let is_done = |(until, _): &(Instant, Place)| {
+            let is_rising = |(_, session): &(u16, Session)| !session.is_connected();
+            *until <= self.shared.now() || !self.sessions.iter().any(is_rising)
+        };
+        if self.place.as_ref().is_some_and(is_done) {
+            self.place = None;
+        }
     }
 
     async fn wait(&self, stop: &mut watch::Receiver<bool>, leave: &Notify) -> Wake {
@@ -163,7 +171,8 @@ impl Task {
             State::Stopping(until) => Some(until),
             _ => None,
         };
-        [control, sessions, goodbye].into_iter().flatten().min()
+        let place = self.place.as_ref().map(|(until, _)| *until);
+        [control, sessions, goodbye, place].into_iter().flatten().min()
     }
 
     fn read(&mut self) {
@@ -190,6 +199,12 @@ impl Task {
                     if let Some((_, session)) = self.sessions.iter_mut().find(|(id, _)| *id == call)
                     {
                         session.handle_notice(now, notice);
+                    }
+                }
+                Mail::Placed { request, place } => {
+                    if self.control.is_requested(request.peer_call_id) {
+                        self.place = Some((now + PLACE_FOR, place));
+                        self.answer_call(now, request);
                     }
                 }
                 Mail::Replaced { session, by } => {
@@ -303,7 +318,7 @@ impl Task {
 
     fn take(&mut self, now: Instant, event: control::Event) {
         match &event {
-            control::Event::CallRequested(request) => self.answer_call(now, *request),
+            control::Event::CallRequested(request) => self.admit(now, *request),
             control::Event::LinkInfo { our_call_id, .. } => {
                 if let Some((_, session)) =
                     self.sessions.iter_mut().find(|(id, _)| id == our_call_id)
@@ -320,6 +335,19 @@ impl Task {
             _ => {}
         }
         self.source.publish(Event::Control(event));
+    }
+
+    /// Answers a call at once, or when it is its turn: a storm is served some at a time, each in a moment, not all at once and too late.
+    fn admit(&mut self, now: Instant, request: CallRequest) {
+        if self.place.is_none() && self.state == State::Serving {
+            let most = self.shared.settings().limits.set_ups;
+            let client = *self.source.peer().ip();
+            match self.shared.admission.enter(client, most, &self.mailbox, request) {
+                Some(place) => self.place = Some((now + PLACE_FOR, place)),
+                None => return,
+            }
+        }
+        self.answer_call(now, request);
     }
 
     fn answer_call(&mut self, now: Instant, request: CallRequest) {
@@ -395,7 +423,7 @@ impl Task {
             Ok(sent) => self.unsent.extend(&message[sent..]),
             Err(error) => return self.cut(&error),
         }
-        if self.unsent.len() > self.unsent_limit {
+        if self.unsent.len() > self.shared.settings().limits.unsent {
             self.source.publish(Event::PeerNotReading);
             self.die();
         }

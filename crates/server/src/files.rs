@@ -23,7 +23,9 @@ use crate::host::Wtmp;
 use crate::leases::Slot;
 use crate::scripts::{IpParam, ScriptPaths};
 use crate::server::Source;
-use crate::settings::{Challenges, Limits, LoginLimits, OctetDirection, OctetLimit, Settings};
+use crate::settings::{
+    Challenges, Duplicate, Limits, LoginLimits, OctetDirection, OctetLimit, Settings,
+};
 
 /// The Debian files as a source of settings and users.
 #[derive(Debug)]
@@ -245,6 +247,12 @@ fn limits(limits: &config::Limits) -> Limits {
             .unfinished_per_address
             .unwrap_or(defaults.unfinished_per_address),
         unfinished: limits.unfinished.unwrap_or(defaults.unfinished),
+        set_ups: limits.set_ups.unwrap_or(defaults.set_ups),
+        sessions_per_user: limits.sessions_per_user.filter(|number| *number > 0),
+        duplicate: match limits.denies_duplicates {
+            Some(true) => Duplicate::Deny,
+            Some(false) | None => defaults.duplicate,
+        },
         unsent: limits.unsent.unwrap_or(defaults.unsent),
         logins: LoginLimits {
             per_address: limits.login_failures.unwrap_or(defaults.logins.per_address),

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod admission;
 pub mod auth;
 pub mod capture;
 mod confine;
@@ -49,5 +50,5 @@ pub use host::Wtmp;
 pub use locks::Subject;
 pub use scripts::{IpParam, ScriptPaths};
 pub use server::{Heartbeat, Options, Source, run};
-pub use settings::{Challenges, Limits, LoginLimits, Settings};
+pub use settings::{Challenges, Duplicate, Limits, LoginLimits, Settings};
 pub use sys::sandbox::{Role, Sandbox};

@@ -18,7 +18,7 @@ use crate::settings::Limits;
 use crate::shared::Shared;
 
 /// Connections that the kernel keeps for us while we are busy.
-const BACKLOG: u32 = 1024;
+const BACKLOG: u32 = 4096;
 /// How long to wait after the kernel refused to give us a connection (out of files, out of memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// That is told at most this often while it goes on.
@@ -94,12 +94,7 @@ fn begin(
     let source = shared.bus.connection(client);
     source.publish(Event::Connected { local: SocketAddr::V4(local) });
     let (shared, stop) = (shared.clone(), stop.clone());
-    connections.spawn_local(async move {
-        let authenticated = || ticket.finished();
-        let (local, leave) = (*local.ip(), ticket.leave.clone());
-        connection::serve(stream, local, shared, source, stop, leave, authenticated).await;
-        drop(ticket);
-    });
+    connections.spawn_local(connection::serve(stream, *local.ip(), shared, source, stop, ticket));
 }
 
 fn v4(address: SocketAddr) -> Option<SocketAddrV4> {
@@ -132,7 +127,7 @@ pub(crate) struct Ticket {
     census: Census,
     number: u64,
     /// Rings when the connection has to give way to newer ones.
-    leave: Rc<Notify>,
+    pub(crate) leave: Rc<Notify>,
 }
 
 impl Census {
@@ -194,7 +189,7 @@ impl Counts {
 
 impl Ticket {
     /// The connection has a session that was let in: it no longer counts as unfinished.
-    fn finished(&self) {
+    pub(crate) fn finished(&self) {
         self.census.0.borrow_mut().finish(self.number);
     }
 }

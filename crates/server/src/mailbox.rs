@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use dataplane::Notice;
+use engine::control::CallRequest;
 use tokio::sync::Notify;
 
+use crate::admission::Place;
 use crate::event::Event;
 use crate::session::PamAnswer;
 
@@ -23,6 +25,8 @@ pub(crate) enum Mail {
     Replaced { session: u64, by: Ipv4Addr },
     /// The session has not logged in, and its slot goes to another caller.
     Displaced { session: u64 },
+    /// It is a call's turn to be answered.
+    Placed { request: CallRequest, place: Place },
     /// An administrator ends the session, and says why.
     Kicked { session: u64, reason: String },
     /// `ip-pre-up` has ended: the session's interface may come up.
@@ -43,7 +47,23 @@ struct Inner {
     arrived: Notify,
 }
 
+/// A mailbox that goes with its task.
+#[derive(Clone, Debug)]
+pub(crate) struct Address(Weak<Inner>);
+
+impl Address {
+    /// The mailbox, while its task is there.
+    pub(crate) fn find(&self) -> Option<Mailbox> {
+        self.0.upgrade().map(Mailbox)
+    }
+}
+
 impl Mailbox {
+    /// Where letters can be sent while the task is there.
+    pub(crate) fn address(&self) -> Address {
+        Address(Rc::downgrade(&self.0))
+    }
+
     /// Leaves a letter and wakes the task. `false`: the box is full.
     pub(crate) fn post(&self, mail: Mail) -> bool {
         let mut queue = self.0.queue.borrow_mut();
@@ -55,9 +75,14 @@ impl Mailbox {
         true
     }
 
-    /// The next letter, if there is one.
+    /// The next letter, if there is one. An empty box keeps no room.
     pub(crate) fn take(&self) -> Option<Mail> {
-        self.0.queue.borrow_mut().pop_front()
+        let mut queue = self.0.queue.borrow_mut();
+        let mail = queue.pop_front();
+        if mail.is_none() {
+            *queue = VecDeque::new();
+        }
+        mail
     }
 
     /// Waits for a letter.

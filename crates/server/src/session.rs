@@ -55,6 +55,9 @@ pub(crate) struct Session {
     tun: Option<Tun>,
     /// `ip-pre-up` runs: IPv4 waits for its end.
     preparing: bool,
+    /// An interface has been made for it, or the shared one is its.
+    has_interface: bool,
+    /// Where this host has any.
     scripts: Option<SessionScripts>,
     counters: Arc<Counters>,
     started: Instant,
@@ -113,6 +116,7 @@ impl Session {
             relayed: None,
             tun: None,
             preparing: false,
+            has_interface: false,
             scripts: None,
             counters: call.counters,
             started: now,
@@ -136,6 +140,11 @@ impl Session {
     /// Whether the peer has been let in.
     pub(crate) fn is_authenticated(&self) -> bool {
         self.address.is_some()
+    }
+
+    /// Whether network packets have been allowed.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.is_some()
     }
 
     /// The client's PPP listens now.
@@ -411,7 +420,7 @@ impl Session {
 
     /// Makes the interface, still down, and begins the session's scripts: `auth-up` wants its name.
     fn make_interface(&mut self, now: Instant) {
-        if self.scripts.is_some() {
+        if std::mem::replace(&mut self.has_interface, true) {
             return;
         }
         let settings = &self.settings;
@@ -445,12 +454,14 @@ impl Session {
         };
         self.interface = Some(interface);
         self.tun = tun;
-        self.scripts = Some(SessionScripts::begin(
-            self.shared.scripts.clone(),
-            self.settings.clone(),
-            self.source.clone(),
-            &identity,
-        ));
+        self.scripts = self.settings.scripts.is_any_there().then(|| {
+            SessionScripts::begin(
+                self.shared.scripts.clone(),
+                self.settings.clone(),
+                self.source.clone(),
+                &identity,
+            )
+        });
     }
 
     /// `ip-pre-up` has ended.

@@ -125,6 +125,15 @@ pub struct Challenges {
     pub again: Option<Duration>,
 }
 
+/// What becomes of a user who logs in with as many sessions as a user may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duplicate {
+    /// The oldest session ends: clients that lost their connection without our notice come back that way.
+    Replace,
+    /// The login is refused.
+    Deny,
+}
+
 /// Bounds on what clients may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -134,6 +143,12 @@ pub struct Limits {
     pub unfinished_per_address: usize,
     /// Control connections without an authenticated session in all.
     pub unfinished: usize,
+    /// Set-ups that are carried on at once; further calls wait for their turn.
+    pub set_ups: usize,
+    /// Sessions that a user may have at once; `None`: any number.
+    pub sessions_per_user: Option<usize>,
+    /// What becomes of a login beyond that, and of one whose address another session of the user has.
+    pub duplicate: Duplicate,
     /// Bytes waiting for a client that does not read.
     pub unsent: usize,
     /// Failed logins.
@@ -165,7 +180,10 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             unfinished_per_address: 64,
-            unfinished: 4096,
+            unfinished: 16_384,
+            set_ups: 256,
+            sessions_per_user: None,
+            duplicate: Duplicate::Replace,
             unsent: 16 * 1024,
             logins: LoginLimits::default(),
         }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time;
 
 use dataplane::{Counters, Dataplane, Notice, Snapshot};
-use engine::control::CallIds;
+use engine::control::{self, CallIds};
 use engine::{Instant, Random};
 use tokio::sync::{Semaphore, broadcast};
 
+use crate::admission::Admission;
 use crate::auth::Users;
 use crate::event::{Bus, Event, Source};
 use crate::history;
@@ -23,7 +24,7 @@ use crate::mailbox::{Mail, Mailbox};
 use crate::quality::Told;
 use crate::relay::Clients;
 use crate::scripts::Scripts;
-use crate::settings::Settings;
+use crate::settings::{Duplicate, Settings};
 use crate::verdict::Stage;
 
 /// How long a call id rests after use: late GRE packets of the old call must not reach a new one.
@@ -84,6 +85,11 @@ impl Ongoing {
     }
 }
 
+fn control_config(settings: &Settings) -> Arc<control::Config> {
+    let defaults = control::Config::default();
+    Arc::new(control::Config { setup_timeout: settings.setup_timeout, ..defaults })
+}
+
 pub(crate) struct Shared {
     pub(crate) bus: Bus,
     pub(crate) dataplane: Dataplane,
@@ -97,7 +103,10 @@ pub(crate) struct Shared {
     pub(crate) looks: Looks,
     /// The past, where it is kept.
     pub(crate) past: Option<history::Reader>,
+    /// Whose turn it is to be set up.
+    pub(crate) admission: Admission,
     settings: RefCell<Rc<Settings>>,
+    control: RefCell<Arc<control::Config>>,
     users: RefCell<Box<dyn Users>>,
     slots: Slots,
     call_ids: RefCell<CallIds>,
@@ -109,6 +118,8 @@ pub(crate) struct Shared {
     calling: RefCell<HashMap<SocketAddrV4, Source>>,
     /// Control connections as they begin, for whoever waits for one.
     pub(crate) newcomers: broadcast::Sender<Source>,
+    /// Those of each user, the oldest first, where their number is limited.
+    by_user: RefCell<HashMap<Vec<u8>, Vec<u64>>>,
     /// How many more logins PAM may be asked about now.
     pub(crate) pam: Semaphore,
     questions: Cell<u64>,
@@ -137,6 +148,8 @@ impl Shared {
             locks: Locks::default(),
             looks: Looks::default(),
             past: None,
+            admission: Admission::default(),
+            control: RefCell::new(control_config(&settings)),
             settings: RefCell::new(Rc::new(settings)),
             users: RefCell::new(users),
             slots,
@@ -145,6 +158,7 @@ impl Shared {
             sessions: RefCell::default(),
             calling: RefCell::default(),
             newcomers: broadcast::Sender::new(MOST_NEWCOMERS),
+            by_user: RefCell::default(),
             pam: Semaphore::new(MOST_PAM),
             questions: Cell::new(0),
             start: time::Instant::now(),
@@ -176,8 +190,29 @@ impl Shared {
         if settings.slots != self.settings.borrow().slots {
             self.slots.replace(settings.slots.iter().copied());
         }
+        *self.control.borrow_mut() = control_config(&settings);
         *self.settings.borrow_mut() = Rc::new(settings);
         *self.users.borrow_mut() = users;
+        self.count_sessions_of_users();
+    }
+
+    /// Counts each user's sessions anew: the limit may be new, too.
+    fn count_sessions_of_users(&self) {
+        let mut by_user: HashMap<Vec<u8>, Vec<u64>> = HashMap::new();
+        if self.settings.borrow().limits.sessions_per_user.is_some() {
+            for (number, entry) in self.sessions.borrow().iter() {
+                if let Some(user) = &entry.user {
+                    by_user.entry(user.clone()).or_default().push(*number);
+                }
+            }
+            by_user.values_mut().for_each(|sessions| sessions.sort_unstable());
+        }
+        *self.by_user.borrow_mut() = by_user;
+    }
+
+    /// What new control connections are told.
+    pub(crate) fn control_config(&self) -> Arc<control::Config> {
+        self.control.borrow().clone()
     }
 
     pub(crate) fn users(&self) -> RefMut<'_, Box<dyn Users>> {
@@ -235,6 +270,7 @@ impl Shared {
     pub(crate) fn unregister(&self, call_id: u16, session: u64) {
         let now = self.now();
         self.routes.borrow_mut().remove(&call_id);
+        self.forget_user(session);
         self.sessions.borrow_mut().remove(&session);
         self.call_ids.borrow_mut().release(now, call_id);
     }
@@ -247,6 +283,45 @@ impl Shared {
         if let Some(entry) = self.sessions.borrow_mut().get_mut(&session) {
             entry.user = Some(name.to_vec());
             entry.address = Some(address);
+        }
+    }
+
+    /// Whether a login of this user need not be refused for the user's other sessions.
+    pub(crate) fn may_have_session(&self, session: u64, name: &[u8]) -> bool {
+        let limits = self.settings.borrow().limits;
+        let (Some(most), Duplicate::Deny) = (limits.sessions_per_user, limits.duplicate) else {
+            return true;
+        };
+        let by_user = self.by_user.borrow();
+        by_user.get(name).is_none_or(|theirs| theirs.len() < most || theirs.contains(&session))
+    }
+
+    /// Counts a session as its user's; the user's oldest ends where there are more than there may be.
+    pub(crate) fn make_room_for_user(&self, session: u64, name: &[u8], by: Ipv4Addr) {
+        let Some(most) = self.settings.borrow().limits.sessions_per_user else { return };
+        let mut by_user = self.by_user.borrow_mut();
+        let theirs = by_user.entry(name.to_vec()).or_default();
+        if !theirs.contains(&session) {
+            theirs.push(session);
+        }
+        let excess = theirs.len().saturating_sub(most);
+        for oldest in theirs.drain(..excess) {
+            self.post_to_session(oldest, Mail::Replaced { session: oldest, by });
+        }
+    }
+
+    /// A session no longer counts as one of its user's.
+    pub(crate) fn forget_user(&self, session: u64) {
+        let mut by_user = self.by_user.borrow_mut();
+        let sessions = self.sessions.borrow();
+        let Some(name) = sessions.get(&session).and_then(|entry| entry.user.as_deref()) else {
+            return;
+        };
+        if let Some(theirs) = by_user.get_mut(name) {
+            theirs.retain(|other| *other != session);
+            if theirs.is_empty() {
+                by_user.remove(name);
+            }
         }
     }
 

@@ -422,6 +422,28 @@ pub(super) const KEYS: &[Key] = &[
         get: |config| Some(config.options.lcp_echo_adaptive.to_string()),
     },
     Key {
+        path: "session.per-user",
+        default: "0",
+        meaning: "sessions that one user may have at a time; 0 is any number",
+        names: &[],
+        set: |own, _, item, _| {
+            own.limits.sessions_per_user = Some(number(item, 0, 65_535)? as usize);
+            Ok(())
+        },
+        get: |config| config.limits.sessions_per_user.map(|number| number.to_string()),
+    },
+    Key {
+        path: "session.duplicate",
+        default: "\"replace\"",
+        meaning: "what a login does beyond that number, or where another session of the user has its address: \"replace\" ends the older session, \"deny\" refuses the login",
+        names: &[],
+        set: |own, _, item, _| {
+            own.limits.denies_duplicates = Some(one_of(item, &DUPLICATES)?);
+            Ok(())
+        },
+        get: |config| config.limits.denies_duplicates.map(|denies| name_of(denies, &DUPLICATES)),
+    },
+    Key {
         path: "dataplane.io",
         default: "\"raw\"",
         meaning: "how GRE packets leave and come: raw (sockets), packet (they leave by AF_PACKET), xdp (both ways by AF_XDP); counts at the start",
@@ -455,6 +477,17 @@ pub(super) const KEYS: &[Key] = &[
         get: |config| Some(name_of(config.packets.fragments, &FRAGMENTS)),
     },
     Key {
+        path: "limits.set-ups",
+        default: "256",
+        meaning: "sessions that are set up at once; further calls wait for their turn, which their addresses have one after the other",
+        names: &[],
+        set: |own, _, item, _| {
+            own.limits.set_ups = Some(number(item, 1, 65_535)? as usize);
+            Ok(())
+        },
+        get: |config| config.limits.set_ups.map(|number| number.to_string()),
+    },
+    Key {
         path: "limits.connections",
         default: "16384",
         meaning: "control connections in all",
@@ -467,7 +500,7 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         path: "limits.unfinished",
-        default: "4096",
+        default: "16384",
         meaning: "control connections without an authenticated session, in all",
         names: &[],
         set: |own, _, item, _| {
@@ -620,6 +653,8 @@ fn time(item: &Item) -> Result<Duration, Fault> {
     Ok(Duration::from_secs(u64::from(number(item, 1, 86_400)?)))
 }
 
+/// Whether a login beyond a user's number of sessions is refused.
+const DUPLICATES: [(&str, bool); 2] = [("replace", false), ("deny", true)];
 const PACKET_IO: [(&str, PacketIo); 3] =
     [("raw", PacketIo::Raw), ("packet", PacketIo::Packet), ("xdp", PacketIo::Xdp)];
 const FRAGMENTS: [(&str, Fragments); 3] = [

@@ -39,6 +39,12 @@ pub struct Limits {
     pub unfinished_per_address: Option<usize>,
     /// Control connections without an authenticated session in all.
     pub unfinished: Option<usize>,
+    /// Set-ups that are carried on at once.
+    pub set_ups: Option<usize>,
+    /// Sessions that a user may have at once; 0: any number.
+    pub sessions_per_user: Option<usize>,
+    /// Whether a login beyond that is refused; else the user's oldest session ends.
+    pub denies_duplicates: Option<bool>,
     /// Bytes waiting for a client that does not read.
     pub unsent: Option<usize>,
     /// Failed logins that lock an address; 0: none do.

@@ -1,6 +1,7 @@
 //! One control connection in either role.
 
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -29,7 +30,7 @@ const STOP_GENERAL: u8 = 1;
 #[derive(Debug)]
 pub struct Connection {
     pub(super) role: Role,
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) state: State,
     pub(super) calls: Calls,
     /// When the last call went, or the connection was established.
@@ -101,9 +102,10 @@ impl fmt::Display for NoSuchCall {
 impl core::error::Error for NoSuchCall {}
 
 impl Connection {
-    /// A connection whose TCP handshake is done. The client's first message is ready at once.
+    /// A connection whose TCP handshake is done. The client's first message is ready at once. Many connections can share a configuration.
     #[must_use]
-    pub fn new(role: Role, config: Config, now: Instant) -> Self {
+    pub fn new(role: Role, config: impl Into<Arc<Config>>, now: Instant) -> Self {
+        let config = config.into();
         let mut connection = Self {
             role,
             state: State::Starting { until: now + config.setup_timeout },
@@ -143,7 +145,8 @@ impl Connection {
         }
         if self.state != State::Closed {
             input.drain(..done);
-            self.input = input;
+            // Nearly all connections wait for the beginning of a message, nearly all the time.
+            self.input = if input.is_empty() { Vec::new() } else { input };
         }
     }
 
@@ -188,7 +191,12 @@ impl Connection {
 
     /// The next thing to do, in order. `None`: nothing for now.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.output.pop_front()
+        let output = self.output.pop_front();
+        if output.is_none() {
+            // An idle connection keeps no room for outputs.
+            self.output = VecDeque::new();
+        }
+        output
     }
 
     /// Ends the connection with Stop-Control-Connection-Request and this reason code (RFC 2637 §2.3: 1 general, 2 protocol

@@ -55,6 +55,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether the peer still waits for the answer to a call that [`Event::CallRequested`] announced.
+    #[must_use]
+    pub fn is_requested(&self, peer_call_id: u16) -> bool {
+        self.calls.iter().any(|call| {
+            call.peers == Some(peer_call_id) && matches!(call.stage, Stage::Requested { .. })
+        })
+    }
+
     /// Refuses the call that [`Event::CallRequested`] announced, with a result code (RFC 2637 §2.8: 2 general error, 4 busy,
     /// 7 not accepted) and, when that is 2, a general error code (RFC 2637 §2.16: 4 no resource).
     ///

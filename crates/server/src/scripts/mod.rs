@@ -66,6 +66,15 @@ impl ScriptPaths {
     }
 }
 
+impl ScriptPaths {
+    /// Whether there is any script. Ten thousand sessions need nothing for those that there are not.
+    pub(crate) fn is_any_there(&self) -> bool {
+        let all = [&self.auth_up, &self.auth_down, &self.ip_pre_up, &self.ip_up];
+        let more = [&self.ip_down, &self.ipv6_up, &self.ipv6_down];
+        all.into_iter().chain(more).any(|path| path.exists())
+    }
+}
+
 impl Default for ScriptPaths {
     fn default() -> Self {
         Self::in_directory(Path::new("/etc/ppp"))

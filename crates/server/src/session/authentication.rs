@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::helper::{Answer, Helper, Login, Order};
 use crate::locks::{Gate, Subject};
 use crate::mailbox::Mail;
+use crate::settings::Duplicate;
 
 /// A login that PAM is asked about.
 #[derive(Debug)]
@@ -252,9 +253,18 @@ impl Session {
         if self.address.as_ref().is_some_and(|used| used.address() == address) {
             return None;
         }
+        let by = *self.source.peer().ip();
+        if !self.shared.may_have_session(self.number, name) {
+            return Some(DenyReason::NotAllowed(
+                "the user has as many sessions as a user may have",
+            ));
+        }
         let slots = self.shared.slots();
         self.address = Some(match slots.use_address(address, self.number) {
             Ok(used) => used,
+            Err(_) if self.shared.settings().limits.duplicate == Duplicate::Deny => {
+                return Some(DenyReason::NotAllowed("another session has the user's address"));
+            }
             Err(other) => {
                 if self.shared.user_of(other).as_deref() != Some(name) {
                     return Some(DenyReason::NotAllowed(
@@ -262,15 +272,14 @@ impl Session {
                     ));
                 }
                 let used = slots.take_over(address, self.number);
-                self.shared.post_to_session(
-                    other,
-                    Mail::Replaced { session: other, by: *self.source.peer().ip() },
-                );
+                self.shared.forget_user(other);
+                self.shared.post_to_session(other, Mail::Replaced { session: other, by });
                 used
             }
         });
         self.user = Some(name.to_vec());
         self.shared.set_user(self.number, name, address);
+        self.shared.make_room_for_user(self.number, name, by);
         None
     }
 }

@@ -272,7 +272,12 @@ impl Link {
 
     /// The next frame to send or event to report.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            // An idle link keeps no room for outputs.
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// Replaces the Challenge that has been sent, so that a recorded Response fits.
