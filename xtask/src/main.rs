@@ -4,8 +4,9 @@
 //! * `lab [FILTER] [--io WAY] [--workers NUMBER]`: `gretel` and the real `pptpd` against real clients, in namespaces and guests.
 //! * `faults`: those of the lab's scenarios in which a fault is really made.
 //! * `attacks [FILTER]`: what attacks do to a server and to a session that is live meanwhile.
+//! * `storm [soak]`: ten thousand customers at once; tens of thousands one after the other.
 //! * `deb`: the Debian package.
-//! * `bench [crypto | tunnel | peers]`: set-up rate, throughput and memory of a running server; sealing and opening of packets; a tunnel;
+//! * `bench [crypto | tunnel | peers | scale]`: set-up rate, throughput and memory of a running server; sealing and opening of packets; a tunnel;
 //!   Gretel beside other servers.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a command line tool prints its results")]
@@ -49,6 +50,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         "faults" => lab::run(&["fault".to_owned()]),
         "bench" => bench::run(rest),
         "attacks" => attacks::run(rest),
+        "storm" => bench::storm::run(rest),
         "deb" => deb::build().map(|_| true),
         attacks::INSIDE => attacks::run_inside(rest),
         attacks::STRIKE => attacks::strike(rest),
@@ -56,6 +58,9 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         bench::INSIDE => bench::run_inside(),
         bench::TUNNEL_INSIDE => bench::run_tunnel_inside(),
         bench::PEERS_INSIDE => bench::run_peers_inside(),
+        bench::SCALE_INSIDE => bench::run_scale_inside(),
+        bench::storm::INSIDE => bench::storm::run_inside(),
+        bench::storm::SOAK_INSIDE => bench::storm::run_soak_inside(),
         lab::SYSLOG => lab::write_syslog(rest),
         kernel_pptp::COMMAND => kernel_pptp::serve(rest),
         "help" | "--help" | "-h" => {
@@ -79,4 +84,7 @@ cargo xtask bench crypto   sealing and opening of packets
 cargo xtask bench tunnel   throughput, processor time and delay of a tunnel
 cargo xtask bench peers    Gretel beside pptpd and the kernel's PPTP, each in a guest
 cargo xtask bench pictures the pictures of docs/performance.md, from its tables
+cargo xtask bench scale    ten thousand sessions: set-up rate, memory, idle cost, stop; and pptpd's beside Gretel's, each in a guest
+cargo xtask storm          ten thousand customers come back at once, while others work
+cargo xtask storm soak     tens of thousands of sessions come and go: what grows
 cargo xtask deb            the Debian package";

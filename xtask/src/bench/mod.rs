@@ -5,6 +5,7 @@ mod iperf;
 mod peers;
 mod performance;
 mod picture;
+mod scale;
 mod server;
 mod tunnel;
 
@@ -15,6 +16,7 @@ use anyhow::{Result, bail};
 use crate::{lab, packages, workspace};
 
 pub(crate) use peers::{INSIDE as PEERS_INSIDE, run_inside as run_peers_inside};
+pub(crate) use scale::{INSIDE as SCALE_INSIDE, run_inside as run_scale_inside, storm};
 pub(crate) use server::{INSIDE, run_inside};
 pub(crate) use tunnel::used;
 pub(crate) use tunnel::{INSIDE as TUNNEL_INSIDE, run_inside as run_tunnel_inside};
@@ -27,8 +29,9 @@ pub(crate) fn run(what: &[String]) -> Result<bool> {
         [one] if one == "tunnel" => tunnel::run(),
         [one] if one == "peers" => peers::run(),
         [one] if one == "pictures" => performance::draw_pictures().map(|()| true),
+        [one] if one == "scale" => scale::run(),
         _ => bail!(
-            "nothing to measure is called {what:?}: there are `cargo xtask bench` and, behind that, `crypto`, `tunnel`, `peers` and `pictures`"
+            "nothing to measure is called {what:?}: there are `cargo xtask bench` and, behind that, `crypto`, `tunnel`, `peers`, `scale` and `pictures`"
         ),
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     lab::{self, Caller, INNER, NEIGHBOUR, Segment},
     workspace,
 };
-use server::{Peer, Server};
+pub(super) use server::{Peer, Server};
 
 /// How the measurement names itself inside the lab's namespaces.
 pub(crate) const INSIDE: &str = "bench-peers-inside";

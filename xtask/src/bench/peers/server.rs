@@ -19,7 +19,7 @@ const OPTIONS: &str = "name pptpd\nrefuse-pap\nrefuse-chap\nrefuse-mschap\nrequi
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Peer {
+pub(in crate::bench) enum Peer {
     Pptpd,
     Kernel,
     Gretel,
@@ -28,7 +28,7 @@ pub(super) enum Peer {
 impl Peer {
     pub(super) const ALL: [Self; 3] = [Self::Pptpd, Self::Kernel, Self::Gretel];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::bench) fn name(self) -> &'static str {
         match self {
             Self::Pptpd => "pptpd",
             Self::Kernel => "kernel",
@@ -60,7 +60,7 @@ impl Peer {
             }
             Self::Gretel => format!(
                 "insmod /usr/lib/uml/modules/$(uname -r)/kernel/drivers/net/tun.ko
-                 setsid {} serve --pptpd-conf /mnt/pptpd.conf --state-dir /run/gretel >/run/server.log 2>&1 &",
+                 setsid {} serve --pptpd-conf /mnt/pptpd.conf --gretel-toml /mnt/gretel.toml --state-dir /run/gretel >/run/server.log 2>&1 &",
                 workspace::gretel().display()
             ),
         })
@@ -68,19 +68,32 @@ impl Peer {
 }
 
 /// A guest with a server in it, and iperf3's.
-pub(super) struct Server {
+pub(in crate::bench) struct Server {
     guest: Guest,
     peer: Peer,
 }
 
 impl Server {
+    /// A server for one client at a time.
     pub(super) fn start(peer: Peer, segment: &Segment) -> Result<Self> {
+        Self::start_for(peer, segment, CLIENT_INNER, "session")
+    }
+
+    /// A server whose clients get these addresses. `mode` is Gretel's of its interfaces.
+    pub(in crate::bench) fn start_for(
+        peer: Peer,
+        segment: &Segment,
+        addresses: &str,
+        mode: &str,
+    ) -> Result<Self> {
         let (name, folder) = (peer.guest(), &segment.folder);
         let guest = Guest::start(name, folder, &segment.switch, &SERVER_GUEST, System::Shell)?;
         let conf =
-            format!("option /etc/ppp/pptpd-options\nlocalip {INNER}\nremoteip {CLIENT_INNER}\n");
+            format!("option /etc/ppp/pptpd-options\nlocalip {INNER}\nremoteip {addresses}\n");
         fs::write(folder.join(name).join("pptpd.conf"), conf)?;
         fs::write(folder.join(name).join("options"), OPTIONS)?;
+        let own = format!("[interface]\nmode = \"{mode}\"\n");
+        fs::write(folder.join(name).join("gretel.toml"), own)?;
         let mut server = Self { guest, peer };
         server.prepare().with_context(|| server.log())?;
         Ok(server)
@@ -107,6 +120,18 @@ impl Server {
             ),
         )?;
         Ok(())
+    }
+
+    /// What the guest has left of its memory, in KiB.
+    pub(in crate::bench) fn available(&mut self) -> Result<f64> {
+        let line = self.sh("grep MemAvailable: /proc/meminfo")?;
+        let figure = line.split_whitespace().nth(1).context("MemAvailable")?;
+        Ok(figure.parse()?)
+    }
+
+    /// Runs a script in the guest.
+    pub(in crate::bench) fn sh(&mut self, script: &str) -> Result<String> {
+        self.guest.sh(20, script).with_context(|| self.log())
     }
 
     pub(super) fn processor_time(&self) -> Result<Duration> {
