@@ -75,10 +75,11 @@ impl Hops {
             calls: HashMap::new(),
         };
         let builder = thread::Builder::new().name("gretel-hops".to_owned());
-        let thread = builder.spawn(move || match sandbox.enter(Role::Ways) {
-            Ok(()) => tracker.run(),
+        let thread = builder.spawn(move || {
             // The workers, which fail in the same way, have somebody to say it to.
-            Err(_) => {}
+            if sandbox.enter(Role::Ways).is_ok() {
+                tracker.run();
+            }
         });
         let thread = Some(thread?);
         Ok(Self { orders, bell, thread })

@@ -31,10 +31,11 @@ pub(crate) fn start(
 ) -> io::Result<(Sender<Remains>, JoinHandle<()>)> {
     let (sender, remains) = channel();
     let builder = thread::Builder::new().name("gretel-reaper".to_owned());
-    let thread = builder.spawn(move || match sandbox.enter(Role::Packets) {
-        Ok(()) => reap(&remains, &*notify, &is_ending),
+    let thread = builder.spawn(move || {
         // The workers, which fail in the same way, have somebody to say it to.
-        Err(_) => {}
+        if sandbox.enter(Role::Packets).is_ok() {
+            reap(&remains, &*notify, &is_ending);
+        }
     })?;
     Ok((sender, thread))
 }

@@ -87,10 +87,9 @@ impl Relay {
         let (sender, packets) = mpsc::channel(WAITING);
         let receiver = Receiver { epoll, socket: socket.clone(), _stop: stop.clone(), sender };
         thread::Builder::new().name("relay".into()).spawn(move || {
-            match sandbox.enter(Role::Packets) {
-                Ok(()) => receiver.run(),
-                // The server, which fails in the same way, has somebody to say it to.
-                Err(_) => {}
+            // The server, which fails in the same way, has somebody to say it to.
+            if sandbox.enter(Role::Packets).is_ok() {
+                receiver.run();
             }
         })?;
         Ok(Self { socket, interface: interface.index, stop, packets })
