@@ -286,7 +286,7 @@ impl<'a, P: FnMut(&Report)> Driver<'a, P> {
 
     fn leave_all(&mut self) {
         self.phase = Phase::Leaving;
-        let all = self.callers.iter().zip(0..).filter(|(caller, _)| caller.is_some());
+        let all = self.callers.iter().zip(0..=u16::MAX).filter(|(caller, _)| caller.is_some());
         self.to_leave = all.map(|(_, call)| call).collect();
     }
 

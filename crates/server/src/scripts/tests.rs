@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
@@ -81,11 +81,21 @@ impl Lab {
     }
 
     fn session(&self, scripts: &Scripts, interface: &str) -> SessionScripts {
+        self.session_of(scripts, interface, None)
+    }
+
+    /// `address`: that of a session of a shared interface.
+    fn session_of(
+        &self,
+        scripts: &Scripts,
+        interface: &str,
+        address: Option<Ipv4Addr>,
+    ) -> SessionScripts {
         let identity = Identity {
             client: "192.0.2.7".parse().unwrap(),
             user: b"OFFICE\\scott".to_vec(),
             interface: interface.into(),
-            address: None,
+            address,
         };
         SessionScripts::begin(scripts.clone(), self.settings(), self.source(), &identity)
     }
@@ -236,6 +246,33 @@ fn the_next_session_on_an_interface_waits_for_the_scripts_of_the_one_before() {
         scripts.farewell().await;
     });
     assert_eq!(lab.log(), ["up", "down", "up", "down", "up", "down"]);
+}
+
+#[test]
+fn on_a_shared_interface_only_sessions_of_one_address_wait_for_each_other() {
+    let lab = Lab::new();
+    let body = "echo $5 begins >>LOG; [ $5 = 10.0.0.3 ] || sleep 0.4; echo $5 ends >>LOG";
+    lab.script("ip-up", body);
+    block_on(async {
+        let scripts = lab.scripts();
+        for last in [2, 2, 3] {
+            let address = Ipv4Addr::new(10, 0, 0, last);
+            let mut session = lab.session_of(&scripts, "ppp0", Some(address));
+            session.ipv4_up(LOCAL, address);
+            session.end(TRAFFIC);
+        }
+        scripts.farewell().await;
+        assert!(scripts.0.lines.borrow().keys().all(|line| line == "ppp0"));
+    });
+    let log = lab.log();
+    let of = |address: &str| -> Vec<&String> {
+        log.iter().filter(|line| line.starts_with(address)).collect()
+    };
+    let [slow, quick] = ["10.0.0.2", "10.0.0.3"].map(of);
+    let steps = ["10.0.0.2 begins", "10.0.0.2 ends", "10.0.0.2 begins", "10.0.0.2 ends"];
+    assert_eq!(slow, steps);
+    let at = |line: &str| log.iter().position(|it| it == line);
+    assert!(quick.len() == 2 && at("10.0.0.3 ends") < at("10.0.0.2 ends"), "{log:?}");
 }
 
 #[test]
