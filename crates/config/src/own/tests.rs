@@ -32,7 +32,8 @@ fn it_may_stand_alone() {
          [server]\nlisten = [\"192.0.2.1\", \"192.0.2.2:1724\"]\nname = \"office\"\nsetup-timeout = 5\n\
          [users]\nauthentication = [\"mschap-v2\"]\nchap-secrets = \"/s\"\n\
          [encryption]\nmppe = \"required\"\nbits = [128, 40]\n\
-         [session]\nidle = 600\n[limits]\nunfinished-per-address = 8\n"
+         [session]\nidle = 600\n[limits]\nunfinished-per-address = 8\nlogin-failures = 0\n\
+         login-lock = 60\n"
     );
     let (config, said) = alone(&text).unwrap();
     assert_eq!(config.slots.len(), 3);
@@ -41,6 +42,8 @@ fn it_may_stand_alone() {
     assert_eq!(config.options.dns[0], Ipv4Addr::new(10, 0, 0, 53));
     assert!(config.mschap_v2 && !config.chap_md5 && config.options.mppe.bits40);
     assert_eq!(config.limits.unfinished_per_address, Some(8));
+    assert_eq!(config.limits.login_failures, Some(0));
+    assert_eq!(config.limits.login_lock, Some(Duration::from_secs(60)));
     assert_eq!(config.chap_secrets, Path::new("/s"));
     let said: Vec<&str> = said.0.iter().map(|said| said.message.as_str()).collect();
     assert_eq!(said.len(), 2, "{said:?}");

@@ -1,6 +1,7 @@
 //! Looking at sessions and ending them, over the admin sockets.
 
 use std::{
+    fs,
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -15,11 +16,18 @@ use crate::{
     workspace::{self, output},
 };
 
-pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "gretel who shows a session, gretel kick ends it and gretel history keeps it",
-    compared: false,
-    run: who_and_kick,
-}];
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "gretel who shows a session, gretel kick ends it and gretel history keeps it",
+        compared: false,
+        run: who_and_kick,
+    },
+    Scenario {
+        name: "who guesses passwords is locked out, gretel locks shows it and gretel unlock lifts it",
+        compared: false,
+        run: locks,
+    },
+];
 
 /// Runs `gretel` beside the server.
 fn gretel(world: &World, arguments: &[&str]) -> Result<String> {
@@ -65,5 +73,33 @@ fn who_and_kick(world: &mut World) -> Result<()> {
     world.serve(&Files::SHIPPED)?;
     let later = gretel(world, &["history", "anna"])?;
     ensure!(later == history, "the history did not outlive the server:\n{later}");
+    world.end_and_check()
+}
+
+/// The lock is the address's; another address goes on.
+fn locks(world: &mut World) -> Result<()> {
+    let toml = world.segment.folder.join("gretel/gretel.toml");
+    fs::write(&toml, "[limits]\nlogin-failures = 3\n")?;
+    let served = world.serve(&Files::SHIPPED);
+    // Other scenarios do without it.
+    fs::remove_file(&toml)?;
+    served?;
+    let guesser = Caller::new(world, "guesser", "10.99.0.66")?;
+    let caller = Caller::new(world, "caller", "10.99.0.9")?;
+    let is_let_in = |from: &Caller, password| -> Result<bool> {
+        let mut check = from.command(password, &["--check", "--no-tun"])?;
+        Ok(check.stdin(Stdio::null()).output()?.status.success())
+    };
+    for _ in 0..3 {
+        ensure!(!is_let_in(&guesser, "guess")?, "a wrong password is let in");
+    }
+    ensure!(!is_let_in(&guesser, "secret")?, "a locked address is let in");
+    wait_for_log(&mut *world.server, "G-210", Duration::from_secs(5))?;
+    ensure!(is_let_in(&caller, "secret")?, "another address is locked too");
+    let locks = gretel(world, &["locks"])?;
+    ensure!(locks.contains("address 10.99.0.66") && locks.lines().count() == 2, "{locks}");
+    ensure!(gretel(world, &["unlock", "10.99.0.9"]).is_err(), "10.99.0.9 is not locked");
+    gretel(world, &["unlock", "10.99.0.66"])?;
+    ensure!(is_let_in(&guesser, "secret")?, "the lock is not lifted");
     world.end_and_check()
 }
