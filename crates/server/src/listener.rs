@@ -23,6 +23,8 @@ const BACKLOG: u32 = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// That is told at most this often while it goes on.
 const ACCEPT_TOLD: Duration = Duration::from_secs(10);
+/// An unfinished connection that is younger does not give way: where thousands log in at once they would all push each other out.
+const TIME_TO_LOG_IN: Duration = Duration::from_secs(3);
 /// Refused connections are told at most this often.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -85,7 +87,7 @@ fn begin(
         return census.refuse(peer, "PPTP works over IPv4 only", shared);
     };
     let limits = shared.settings().limits;
-    let ticket = match census.enter(*client.ip(), &limits) {
+    let ticket = match census.enter(*client.ip(), &limits, shared.now()) {
         Ok(ticket) => ticket,
         Err(limit) => return census.refuse(peer, limit, shared),
     };
@@ -111,14 +113,22 @@ pub(crate) struct Census(Rc<RefCell<Counts>>);
 #[derive(Debug, Default)]
 struct Counts {
     connections: usize,
-    /// Connections without an authenticated session, the oldest first: whose they are, and what tells them to leave.
-    unfinished: BTreeMap<u64, (Ipv4Addr, Rc<Notify>)>,
+    /// Connections without an authenticated session, the oldest first.
+    unfinished: BTreeMap<u64, Unfinished>,
     next: u64,
     /// Connections without an authenticated session, by client.
     by_address: HashMap<Ipv4Addr, usize>,
     /// When a refusal was last told, and how many have not been since: a flood must not become a flood of log lines.
     refusal_told: Option<Instant>,
     refusals_untold: u64,
+}
+
+#[derive(Debug)]
+struct Unfinished {
+    client: Ipv4Addr,
+    since: Instant,
+    /// Tells it to leave.
+    leave: Rc<Notify>,
 }
 
 /// A counted connection; counted out when dropped.
@@ -131,7 +141,12 @@ pub(crate) struct Ticket {
 }
 
 impl Census {
-    fn enter(&self, client: Ipv4Addr, limits: &Limits) -> Result<Ticket, &'static str> {
+    fn enter(
+        &self,
+        client: Ipv4Addr,
+        limits: &Limits,
+        now: Instant,
+    ) -> Result<Ticket, &'static str> {
         let mut counts = self.0.borrow_mut();
         if counts.connections >= limits.connections {
             return Err("too many connections");
@@ -141,17 +156,19 @@ impl Census {
             return Err("too many unfinished connections from this address");
         }
         // Whoever says nothing must not keep out who would: a login takes a fraction of the time in which a flood gets round.
-        if counts.unfinished.len() >= limits.unfinished
-            && let Some((oldest, _)) = counts.unfinished.first_key_value()
-        {
-            let oldest = *oldest;
-            counts.finish(oldest).inspect(|leave| leave.notify_one());
+        if counts.unfinished.len() >= limits.unfinished {
+            let oldest = counts.unfinished.first_key_value();
+            let slow = oldest.filter(|(_, oldest)| now - oldest.since >= TIME_TO_LOG_IN);
+            let Some((number, _)) = slow else { return Err("too many unfinished connections") };
+            let number = *number;
+            counts.finish(number).inspect(|leave| leave.notify_one());
         }
         let (number, leave) = (counts.next, Rc::new(Notify::new()));
         counts.next += 1;
         counts.connections += 1;
         *counts.by_address.entry(client).or_default() += 1;
-        counts.unfinished.insert(number, (client, leave.clone()));
+        let unfinished = Unfinished { client, since: now, leave: leave.clone() };
+        counts.unfinished.insert(number, unfinished);
         Ok(Ticket { census: self.clone(), number, leave })
     }
 
@@ -176,7 +193,7 @@ impl Census {
 impl Counts {
     /// A connection no longer counts as unfinished. `None`: it has not for a while.
     fn finish(&mut self, number: u64) -> Option<Rc<Notify>> {
-        let (client, leave) = self.unfinished.remove(&number)?;
+        let Unfinished { client, leave, .. } = self.unfinished.remove(&number)?;
         if let Some(here) = self.by_address.get_mut(&client) {
             *here -= 1;
             if *here == 0 {
@@ -210,12 +227,12 @@ mod tests {
         let limits = Limits { unfinished_per_address: 2, unfinished: 3, ..Limits::default() };
         let (greedy, other) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
         let census = Census::default();
-        let first = census.enter(greedy, &limits).unwrap();
-        let _second = census.enter(greedy, &limits).unwrap();
-        assert!(census.enter(greedy, &limits).is_err());
-        let third = census.enter(other, &limits).unwrap();
+        let first = census.enter(greedy, &limits, Instant::ZERO).unwrap();
+        let _second = census.enter(greedy, &limits, Instant::ZERO).unwrap();
+        assert!(census.enter(greedy, &limits, Instant::ZERO).is_err());
+        let third = census.enter(other, &limits, Instant::ZERO).unwrap();
         first.finished();
-        let _fourth = census.enter(greedy, &limits).unwrap();
+        let _fourth = census.enter(greedy, &limits, Instant::ZERO).unwrap();
         drop(third);
         drop(first);
         assert_eq!(census.0.borrow().connections, 2);
@@ -227,11 +244,14 @@ mod tests {
         let limits = Limits { unfinished_per_address: 2, unfinished: 2, ..Limits::default() };
         let client = |number| Ipv4Addr::new(192, 0, 2, number);
         let census = Census::default();
-        let finished = census.enter(client(1), &limits).unwrap();
+        let finished = census.enter(client(1), &limits, Instant::ZERO).unwrap();
         finished.finished();
-        let oldest = census.enter(client(2), &limits).unwrap();
-        let newer = census.enter(client(3), &limits).unwrap();
-        let newest = census.enter(client(4), &limits).unwrap();
+        let oldest = census.enter(client(2), &limits, Instant::ZERO).unwrap();
+        let newer = census.enter(client(3), &limits, Instant::ZERO).unwrap();
+        let early = Instant::ZERO + TIME_TO_LOG_IN / 2;
+        assert!(census.enter(client(4), &limits, early).is_err(), "they may log in yet");
+        let later = Instant::ZERO + TIME_TO_LOG_IN;
+        let newest = census.enter(client(4), &limits, later).unwrap();
         let rang = |ticket: &Ticket| {
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             std::pin::pin!(ticket.leave.notified()).poll(&mut context).is_ready()
