@@ -77,17 +77,26 @@ pub(super) async fn follow(
     }
     let Some(ongoing) = found else { return Ok(()) };
     let (mut steps, mut seen) = ongoing.source.steps_since(0);
+    end_with_verdict(&mut steps);
     send(write, &tell_ongoing(&ongoing, &steps, 0)).await?;
     while steps.iter().all(|step| step.verdict.is_none()) {
         if says_anything(reader).await {
             return Ok(());
         }
         (steps, seen) = ongoing.source.steps_since(seen);
+        end_with_verdict(&mut steps);
         if !steps.is_empty() {
             send(write, &json!({ "v": VERSION, "steps": to_json(&steps) })).await?;
         }
     }
     Ok(())
+}
+
+/// What comes behind a verdict is the control connection's farewell.
+fn end_with_verdict(steps: &mut Vec<Shown>) {
+    if let Some(at) = steps.iter().position(|step| step.verdict.is_some()) {
+        steps.truncate(at + 1);
+    }
 }
 
 /// Waits a moment. Whether the client has said something, or has gone.
@@ -176,7 +185,7 @@ fn tell_ongoing(ongoing: &Ongoing, steps: &[Shown], earlier: u64) -> Value {
     json!({
         "v": VERSION,
         "attempt": {
-            "live": true,
+            "live": steps.iter().all(|step| step.verdict.is_none()),
             "since": began(ongoing),
             "session": source.session(),
             "user": user.as_deref().map(|user| Escaped(user).to_string()),

@@ -109,6 +109,12 @@ impl Source {
         self.attempt.trail.borrow().packed(self.call)
     }
 
+    /// Bytes that its connection's trail takes in memory now.
+    #[cfg(test)]
+    pub(crate) fn trail_cost(&self) -> usize {
+        self.attempt.trail.borrow().cost()
+    }
+
     /// What has happened behind so many steps, and how many there are now.
     pub(crate) fn steps_since(&self, seen: u32) -> (Vec<Shown>, u32) {
         self.attempt.trail.borrow().since(self.call, seen)

@@ -389,7 +389,9 @@ fn the_trail_of_a_login_is_small_and_holds_nothing_secret() {
         assert!(steps.iter().any(|step| step == "wants in as anna by MS-CHAPv2"), "{steps:#?}");
         assert!(steps.iter().any(|step| step == "lets the client in"), "{steps:#?}");
         let bytes = trail.as_bytes();
-        eprintln!("{} steps in {} bytes", steps.len(), bytes.len());
+        let cost = bench.session.source.trail_cost();
+        eprintln!("{} steps in {} bytes, {cost} in memory", steps.len(), bytes.len());
+        assert!(cost < 1024, "what an idle session keeps of its way");
         assert!(bytes.len() < 1024, "{} bytes: {steps:#?}", bytes.len());
         let holds = |secret: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
         assert!(!holds(b"secret"));
@@ -443,6 +445,7 @@ fn the_trail_can_be_asked_for_and_followed_from_before_the_attempt_to_its_end() 
         let steps = told["steps"].as_array().unwrap();
         assert_eq!(steps[0]["text"], "missing: a call");
         assert_eq!(steps[1]["fine"], false, "{told}");
+        assert_eq!(told["attempt"]["live"], false, "it is over");
         // One that works.
         let mut client = bench.client("anna");
         assert!(bench.connect(&mut client).await);

@@ -166,7 +166,7 @@ impl Trail {
 
     /// Bytes that it takes now.
     #[cfg(test)]
-    fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         size_of::<Self>() + self.head.capacity() + self.tail.capacity()
     }
 }

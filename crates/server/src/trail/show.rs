@@ -111,7 +111,8 @@ impl Step<'_> {
             | Self::NetworkDown
             | Self::InterfaceMade(_)
             | Self::InterfaceUp
-            | Self::ProxyArp(_) => Part::Network,
+            | Self::ProxyArp(_)
+            | Self::ScriptDone(_) => Part::Network,
             Self::First { in_tunnel: true, .. }
             | Self::ResetRequested(_)
             | Self::ResetAcked
@@ -203,6 +204,7 @@ impl fmt::Display for Step<'_> {
             Self::EchoAnswered(micros) => {
                 write!(f, "answers LCP Echo-Requests, after {:.1} ms", f64::from(*micros) / 1000.0)
             }
+            Self::ScriptDone(script) => write!(f, "script {script} has run"),
             Self::Words(text) => f.write_str(text),
             Self::Verdict { text, .. } => f.write_str(text),
         }

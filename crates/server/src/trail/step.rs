@@ -108,6 +108,8 @@ pub(super) enum Step<'a> {
     Quality { received: u64, lost: u64, reordered: u64, round_trip: Option<u64> },
     /// An Echo-Request was answered after so many microseconds, for the first time or again after one was not.
     EchoAnswered(u32),
+    /// A script has ended well.
+    ScriptDone(#[serde(borrow)] Cow<'a, str>),
     /// Anything else, in the log's words.
     Words(#[serde(borrow)] Cow<'a, str>),
     /// The end: a verdict's code, whether nothing went wrong, and the judgement's sentence.
@@ -182,6 +184,9 @@ impl<'a> Step<'a> {
             },
             Event::EchoAnswered(time) => {
                 Self::EchoAnswered(u32::try_from(time.as_micros()).unwrap_or(u32::MAX))
+            }
+            Event::ScriptFinished { script, status, .. } if status.success() => {
+                Self::ScriptDone(script.rsplit('/').next().unwrap_or(script).into())
             }
             Event::Frame { .. }
             | Event::GrePacket { .. }

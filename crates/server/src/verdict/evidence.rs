@@ -54,6 +54,7 @@ pub(super) struct OfConnection {
     pub(super) software: Option<Vec<u8>>,
     /// The name that was tried last in a login.
     pub(super) name: Option<Vec<u8>>,
+    /// Calls that were accepted, each of which has a verdict of its own.
     pub(super) calls: u32,
     pub(super) no_free_slot: bool,
     pub(super) caller_not_allowed: bool,
@@ -133,6 +134,7 @@ pub(crate) const SENDING: &str = "send GRE packets to the client";
 impl Evidence {
     /// For a new call on the same connection.
     pub(crate) fn of_call(&self) -> Self {
+        self.connection.borrow_mut().calls += 1;
         Self { connection: self.connection.clone(), call: Some(Rc::default()) }
     }
 
@@ -177,7 +179,6 @@ impl OfConnection {
     fn observe(&mut self, event: &Event) {
         match event {
             Event::Control(event) => self.control(event),
-            Event::CallStarted { .. } => self.calls += 1,
             Event::NoFreeSlot => self.no_free_slot = true,
             Event::CallerNotAllowed => self.caller_not_allowed = true,
             Event::TcpEnded(end) => self.cut = Some(*end),
@@ -191,7 +192,6 @@ impl OfConnection {
             control::Event::Started(peer) => self.peer = Some(Box::new(peer.clone())),
             control::Event::EchoMissing => self.echo_missing = true,
             control::Event::Closed(cause) => self.closed = Some(*cause),
-            control::Event::CallRequested(_) => self.calls += 1,
             control::Event::Message {
                 direction: Direction::Received,
                 message: Message::StopRequest(_) | Message::CallClearRequest(_),

@@ -60,10 +60,10 @@ impl Evidence {
         let connection = self.connection.borrow();
         let started = connection.peer.is_some();
         let verdict = match connection.closed {
+            _ if connection.calls > 0 => return None,
             _ if connection.caller_not_allowed => &login::CALLER_NOT_ALLOWED,
             _ if connection.locked => &login::LOCKED,
             _ if connection.no_free_slot => &link::NO_FREE_ADDRESS,
-            _ if connection.calls > 0 => return None,
             Some(control::Cause::Malformed(_) | control::Cause::VersionNotSupported(_)) => {
                 &reach::NOT_PPTP
             }

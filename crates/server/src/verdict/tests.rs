@@ -428,7 +428,12 @@ fn each_sequence_of_events_gets_its_verdict() {
 
 fn connection(events: &[Event]) -> Option<&'static str> {
     let evidence = Evidence::default();
-    events.iter().for_each(|event| evidence.observe(event));
+    for event in events {
+        match event {
+            Event::CallStarted { .. } => evidence.of_call().observe(event),
+            event => evidence.observe(event),
+        }
+    }
     evidence.judge_connection().map(|judgement| judgement.verdict.code)
 }
 
@@ -466,6 +471,7 @@ fn connections() -> Vec<(Vec<Event>, Option<&'static str>)> {
         (vec![started(), locked(), gone()], Some("G-210")),
         (vec![started(), Event::NoFreeSlot, gone()], Some("G-401")),
         (vec![started(), call_started(), gone()], None),
+        (vec![started(), call_started(), Event::NoFreeSlot, gone()], None),
     ]
 }
 
