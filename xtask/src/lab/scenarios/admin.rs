@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 
-use super::Scenario;
+use super::{Scenario, faults::attempt};
 use crate::{
     lab::{caller::Caller, server::Files, server::wait_for_log, world::World},
     workspace::{self, output},
@@ -26,6 +26,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "who guesses passwords is locked out, gretel locks shows it and gretel unlock lifts it",
         compared: false,
         run: locks,
+    },
+    Scenario {
+        name: "gretel trail shows attempts step by step, from the history and while they happen",
+        compared: false,
+        run: trail,
     },
 ];
 
@@ -102,4 +107,73 @@ fn locks(world: &mut World) -> Result<()> {
     gretel(world, &["unlock", "10.99.0.66"])?;
     ensure!(is_let_in(&guesser, "secret")?, "the lock is not lifted");
     world.end_and_check()
+}
+
+fn trail(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
+    let show = |arguments: &[&str]| -> Result<(Option<i32>, String)> {
+        let mut command = Command::new(workspace::gretel());
+        command.arg("trail").args(arguments).arg("--state-dir").arg(state_dir(world));
+        let shown = command.stdin(Stdio::null()).output()?;
+        Ok((shown.status.code(), String::from_utf8_lossy(&shown.stdout).into_owned()))
+    };
+    ensure!(show(&["nobody"])?.0 == Some(2), "nobody has tried");
+    let mut follower = Command::new(workspace::gretel());
+    follower.args(["trail", "anna", "--follow", "--state-dir"]).arg(state_dir(world));
+    let follower = follower.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    // It must wait before there is something to wait for.
+    thread::sleep(Duration::from_millis(500));
+    attempt(&caller, "anna", "wrong")?;
+    let followed = follower.wait_with_output()?;
+    let followed = (followed.status.code(), String::from_utf8_lossy(&followed.stdout).into_owned());
+    let shown = show(&["10.99.0.9"])?;
+    for (status, text) in [&followed, &shown] {
+        ensure!(*status == Some(1), "{status:?}:\n{text}");
+        in_order(
+            text,
+            &[
+                "Control connection",
+                "Start-Control-Connection-Request",
+                "Call and GRE",
+                "first GRE packet came",
+                "Link (LCP)",
+                "LCP: asks for",
+                "LCP is up",
+                "Login",
+                "wants in as anna by MS-CHAPv2",
+                "refuses: ",
+                "missing: a login",
+                "\nG-203",
+            ],
+        )?;
+    }
+    caller.connect()?;
+    let (status, text) = show(&["anna"])?;
+    ensure!(status == Some(0), "{status:?}:\n{text}");
+    in_order(
+        &text,
+        &[
+            "lets the client in",
+            "Encryption and addresses",
+            "CCP: asks for",
+            "MPPE 128-bit",
+            "the interface is up",
+        ],
+    )?;
+    ensure!(show(&["anna", "--earlier", "1"])?.1.contains("G-203"), "the one before it failed");
+    caller.disconnect()?;
+    world.end_and_check()
+}
+
+/// Whether these stand in a text, one behind the other.
+fn in_order(text: &str, wanted: &[&str]) -> Result<()> {
+    let mut rest = text;
+    for words in wanted {
+        match rest.split_once(words) {
+            Some((_, after)) => rest = after,
+            None => bail!("no {words:?} where it should be in:\n{text}"),
+        }
+    }
+    Ok(())
 }

@@ -195,7 +195,7 @@ fn ends_with(world: &mut World, caller: &Caller, code: &str) -> Result<()> {
     told(world, ADDRESS, code)
 }
 
-fn attempt(caller: &Caller, user: &str, password: &str) -> Result<()> {
+pub(super) fn attempt(caller: &Caller, user: &str, password: &str) -> Result<()> {
     let mut command = caller.command_as(user, password, &["--check", "--timeout", "5"])?;
     let output = command.stdin(Stdio::null()).output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
