@@ -8,15 +8,19 @@
 //! GRETEL_WRITE_SEEDS=1 cargo test --manifest-path fuzz/Cargo.toml
 //! ```
 
+mod dhcp;
 mod input;
 mod link;
 mod messages;
 mod offload;
+mod sequencer;
 mod settings;
 
+pub use dhcp::dhcp;
 pub use link::link;
 pub use messages::{control, gre, ppp};
 pub use offload::{join, split};
+pub use sequencer::sequencer;
 pub use settings::config;
 pub use sim::fuzz::{connection, data_path as datapath};
 
@@ -24,9 +28,11 @@ pub use sim::fuzz::{connection, data_path as datapath};
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("control", control),
     ("gre", gre),
+    ("sequencer", sequencer),
+    ("dhcp", dhcp),
     ("ppp", ppp),
     ("connection", connection),
     ("link", link),

@@ -25,6 +25,22 @@ pub fn control() -> Seeds {
     seeds
 }
 
+/// A question as Windows asks it after IPCP, and what it is told: a domain, a name server and a route.
+pub fn dhcp() -> Seeds {
+    let mut message = vec![1, 8, 6, 0, 0x12, 0x34, 0x56, 0x78, 0, 0, 0, 0, 192, 168, 77, 100];
+    message.resize(236, 0);
+    message.extend_from_slice(&[99, 130, 83, 99, 53, 1, 8, 61, 7, 8, 0, 0x53, 0x45, 0, 0, 0]);
+    message.extend_from_slice(&[55, 7, 6, 44, 43, 1, 249, 121, 15, 255]);
+    let udp_len = (8 + message.len() as u16).to_be_bytes();
+    let len = (28 + message.len() as u16).to_be_bytes();
+    let mut question = vec![0x45, 0, len[0], len[1], 0, 0, 0, 0, 128, 17, 0, 0];
+    question.extend_from_slice(&[192, 168, 77, 100, 255, 255, 255, 255]);
+    question.extend_from_slice(&[0, 68, 0, 67, udp_len[0], udp_len[1], 0, 0]);
+    question.extend_from_slice(&message);
+    let told = [&[11][..], b"example.com", &[10, 0, 0, 53], &[11, 0, 0, 0, 8]].concat();
+    vec![("windows".into(), [question.clone(), told].concat()), ("alone".into(), question)]
+}
+
 fn control_messages() -> Vec<Message> {
     let (host_name, vendor, none) = (Name::new(b"gate"), Name::new(b"gretel"), Name::new(b""));
     let (version, framing, bearer, max_channels, firmware) = (0x100, 3, 3, 0, 1);

@@ -12,6 +12,8 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
         "connection" => connections(),
         "link" => links(),
         "datapath" => data_paths(),
+        "sequencer" => sequences(),
+        "dhcp" => messages::dhcp(),
         "config" => configs(),
         "split" => offload::split(),
         "join" => offload::join(),
@@ -42,6 +44,21 @@ fn connections() -> Vec<(String, Vec<u8>)> {
         ("server-refuses".into(), seed(0, &[&START, &CALL, &CALL, &REFUSE, &ACCEPT, &CLEAR])),
         ("client".into(), seed(1, &[&PLACE, &START_REPLY, &CALL_REPLY, &TEN_SECONDS, &STOP])),
         ("silence".into(), seed(0, &[&START, &TEN_SECONDS, &TEN_SECONDS, &TEN_SECONDS])),
+    ]
+}
+
+/// Operations of the sequencer: what comes, and time.
+fn sequences() -> Vec<(String, Vec<u8>)> {
+    const NEXT: &[u8] = &[0];
+    const ACK: &[u8] = &[7, 1];
+    const SEND: &[u8] = &[7, 0];
+    const SIX_SECONDS: &[u8] = &[0x0e, 60];
+    vec![
+        ("in-order".into(), [&[5, 0, 0, 0, 0], NEXT, NEXT, ACK, SEND, NEXT].concat()),
+        ("late-and-twice".into(), [NEXT, &[1, 9], &[2, 3], &[2, 3], &[3, 0], &[3, 7]].concat()),
+        ("round".into(), [&[5, 255, 255, 255, 254], NEXT, NEXT, NEXT, &[2, 2]].concat()),
+        ("too-far".into(), [NEXT, &[4, 7], SIX_SECONDS, &[5, 0x70, 0, 0, 0], NEXT].concat()),
+        ("forged".into(), [NEXT, &[0x81, 200], NEXT, &[6, 50], ACK].concat()),
     ]
 }
 
