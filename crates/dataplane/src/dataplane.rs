@@ -103,11 +103,8 @@ impl Dataplane {
         }
         if need_hops {
             let mailboxes = dataplane.workers.iter().map(|worker| Arc::clone(&worker.mailbox));
-            dataplane.hops = Some(Hops::start(
-                mailboxes.collect(),
-                sockets.addresses,
-                settings.sandbox.clone(),
-            )?);
+            dataplane.hops =
+                Some(Hops::start(mailboxes.collect(), sockets.calls, settings.sandbox.clone())?);
         }
         Ok(dataplane)
     }

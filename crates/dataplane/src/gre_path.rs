@@ -5,7 +5,7 @@ use std::io;
 
 use sys::netlink::Netlink;
 use sys::packet::PacketSocket;
-use sys::xdp::{XdpAddresses, XdpInterface, XdpSocket};
+use sys::xdp::{XdpCalls, XdpInterface, XdpSocket};
 
 use crate::worker::Fast;
 
@@ -38,7 +38,7 @@ pub enum Opened {
 pub(crate) struct Sockets {
     pub(crate) opened: Opened,
     pub(crate) fast: Vec<Fast>,
-    pub(crate) addresses: Option<XdpAddresses>,
+    pub(crate) calls: Option<XdpCalls>,
 }
 
 impl Sockets {
@@ -58,21 +58,17 @@ impl Sockets {
     }
 
     fn none(opened: Opened, workers: usize) -> Self {
-        Self { opened, fast: (0..workers).map(|_| Fast::None).collect(), addresses: None }
+        Self { opened, fast: (0..workers).map(|_| Fast::None).collect(), calls: None }
     }
 }
 
 fn packet(workers: usize) -> io::Result<Sockets> {
     let sockets = (0..workers).map(|_| PacketSocket::open().map(Fast::Packet));
-    Ok(Sockets {
-        opened: Opened::Packet,
-        fast: sockets.collect::<io::Result<_>>()?,
-        addresses: None,
-    })
+    Ok(Sockets { opened: Opened::Packet, fast: sockets.collect::<io::Result<_>>()?, calls: None })
 }
 
 fn xdp(names: &[String], workers: usize) -> io::Result<Sockets> {
-    let addresses = XdpAddresses::new()?;
+    let calls = XdpCalls::new()?;
     let mut of_workers: Vec<Vec<XdpSocket>> = (0..workers).map(|_| Vec::new()).collect();
     let mut opened = Vec::new();
     let interfaces = Netlink::open()?.interfaces()?;
@@ -84,7 +80,7 @@ fn xdp(names: &[String], workers: usize) -> io::Result<Sockets> {
             return Err(told(io::Error::other("it is no Ethernet interface")));
         }
         let XdpInterface { sockets, is_native } =
-            XdpInterface::open((found.index, found.mtu), workers, &addresses).map_err(told)?;
+            XdpInterface::open((found.index, found.mtu), workers, &calls).map_err(told)?;
         for (worker, (own, mut sockets)) in of_workers.iter_mut().zip(sockets).enumerate() {
             // The first of an interface sends: workers start with different ones.
             let len = sockets.len().max(1);
@@ -97,7 +93,7 @@ fn xdp(names: &[String], workers: usize) -> io::Result<Sockets> {
         return Err(io::Error::other("no interface is named for it"));
     }
     let fast = of_workers.into_iter().map(Fast::Xdp).collect();
-    Ok(Sockets { opened: Opened::Xdp(opened), fast, addresses: Some(addresses) })
+    Ok(Sockets { opened: Opened::Xdp(opened), fast, calls: Some(calls) })
 }
 
 impl fmt::Display for Opened {

@@ -12,7 +12,7 @@ use sys::event::{Epoll, EventFd};
 use sys::netlink::{Changes, Interface, Neighbour, Netlink};
 use sys::raw::Hop;
 use sys::sandbox::{Role, Sandbox};
-use sys::xdp::XdpAddresses;
+use sys::xdp::XdpCalls;
 
 use crate::mailbox::{Letter, Mailbox};
 
@@ -50,11 +50,11 @@ pub(crate) struct Hops {
 }
 
 impl Hops {
-    /// Starts the thread in the calling thread's network namespace. A call's way goes to the mailbox of its worker, `call % mailboxes.len()`; our
-    /// addresses of calls go into `addresses`.
+    /// Starts the thread in the calling thread's network namespace. A call's way goes to the mailbox of its worker, `call % mailboxes.len()`; calls
+    /// are entered into `taken`.
     pub(crate) fn start(
         mailboxes: Vec<Arc<Mailbox>>,
-        addresses: Option<XdpAddresses>,
+        taken: Option<XdpCalls>,
         sandbox: Sandbox,
     ) -> io::Result<Self> {
         let (orders, received) = channel();
@@ -71,7 +71,7 @@ impl Hops {
             bell: Arc::clone(&bell),
             orders: received,
             mailboxes,
-            addresses,
+            taken,
             calls: HashMap::new(),
         };
         let builder = thread::Builder::new().name("gretel-hops".to_owned());
@@ -115,7 +115,8 @@ struct Tracker {
     bell: Arc<EventFd>,
     orders: Receiver<Order>,
     mailboxes: Vec<Arc<Mailbox>>,
-    addresses: Option<XdpAddresses>,
+    /// Of which calls AF_XDP takes packets.
+    taken: Option<XdpCalls>,
     calls: HashMap<u16, Watched>,
 }
 
@@ -160,17 +161,25 @@ impl Tracker {
         loop {
             match self.orders.try_recv() {
                 Ok(Order::Watch(call, ends)) => {
-                    if let Some(addresses) = &self.addresses {
-                        // Where there is no room for it, raw sockets receive its packets.
-                        let _ = addresses.insert(ends.local);
-                    }
+                    self.take_packets(call, Some(ends.local));
                     self.calls.insert(call, Watched { ends, told: None, is_new: true });
                     has_new = true;
                 }
-                Ok(Order::Forget(call)) => drop(self.calls.remove(&call)),
+                Ok(Order::Forget(call)) => {
+                    self.take_packets(call, None);
+                    self.calls.remove(&call);
+                }
                 Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) => return Some(has_new),
             }
+        }
+    }
+
+    /// Says whether packets of a call are taken; those that are not come by the raw socket.
+    fn take_packets(&self, call: u16, local: Option<Ipv4Addr>) {
+        if let Some(taken) = &self.taken {
+            // It cannot fail for any call id; if it did, the raw socket would go on receiving.
+            let _ = taken.set(call, local);
         }
     }
 

@@ -17,8 +17,8 @@ pub(crate) const SOCKET_FILTER: u32 = 1;
 pub(crate) const XDP: u32 = 6;
 const ATTACH_XDP: u32 = 37;
 
-/// A map from anything (`BPF_MAP_TYPE_HASH`).
-pub(crate) const HASH: u32 = 1;
+/// A map from small numbers, all of which are in it (`BPF_MAP_TYPE_ARRAY`).
+pub(crate) const ARRAY: u32 = 2;
 /// A map from small numbers to AF_XDP sockets (`BPF_MAP_TYPE_XSKMAP`).
 pub(crate) const XSK_MAP: u32 = 17;
 
@@ -34,9 +34,10 @@ pub(crate) const R1: u8 = 1;
 pub(crate) const R2: u8 = 2;
 pub(crate) const R3: u8 = 3;
 pub(crate) const R4: u8 = 4;
-/// Where loads from packets want the context. Calls leave it and R7 alone.
+/// Where loads from packets want the context. Calls leave it and the next two alone.
 pub(crate) const R6: u8 = 6;
 pub(crate) const R7: u8 = 7;
+pub(crate) const R8: u8 = 8;
 /// The end of the stack.
 pub(crate) const STACK: u8 = 10;
 
@@ -137,6 +138,11 @@ impl Instruction {
     /// Skips `distance` instructions if the first register is above the second.
     pub(crate) const fn skip_if_above(first: u8, second: u8, distance: i16) -> Self {
         Self::new(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_X, first, second, distance, 0)
+    }
+
+    /// Skips `distance` instructions unless both registers are the same.
+    pub(crate) const fn skip_unless_same(first: u8, second: u8, distance: i16) -> Self {
+        Self::new(libc::BPF_JMP | JNE | libc::BPF_X, first, second, distance, 0)
     }
 
     /// The same skip over `distance` instructions.

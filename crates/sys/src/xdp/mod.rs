@@ -17,8 +17,8 @@ use queue::Socket;
 
 pub use queue::XdpSocket;
 
-/// How many of our own addresses the program knows.
-const MAX_ADDRESSES: usize = 1024;
+/// As many as there are.
+const CALL_IDS: usize = 1 << 16;
 /// Queues that an interface may have; more is no network card.
 const MAX_QUEUES: usize = 256;
 /// The largest IP packet of an interface that is taken: a frame has to fit a page.
@@ -28,28 +28,29 @@ const MAX_MTU: u32 = 3400;
 const GENERIC: u32 = 1 << 1;
 const NATIVE: u32 = 1 << 2;
 
-/// The addresses for which GRE packets are taken, of all interfaces.
+/// The calls whose packets are taken, on all interfaces. Those of others, of other programs for instance, are left to the kernel.
 #[derive(Clone, Debug)]
-pub struct XdpAddresses(Arc<OwnedFd>);
+pub struct XdpCalls(Arc<OwnedFd>);
 
-impl XdpAddresses {
+impl XdpCalls {
     /// None yet.
     ///
     /// # Errors
     ///
     /// `PermissionDenied` without the capabilities for it; `ENOSYS` where the kernel has no bpf(2).
     pub fn new() -> io::Result<Self> {
-        let map = bpf::create_map(bpf::HASH, [4; 2], MAX_ADDRESSES)?;
+        let map = bpf::create_map(bpf::ARRAY, [4; 2], CALL_IDS)?;
         Ok(Self(Arc::new(map)))
     }
 
-    /// GRE packets to this address are taken from now on; before, they went to the raw sockets.
+    /// Packets with this call id to this address of ours are taken from now on, or none with this call id.
     ///
     /// # Errors
     ///
-    /// `E2BIG` (raw error) when there are too many.
-    pub fn insert(&self, address: Ipv4Addr) -> io::Result<()> {
-        bpf::update_map(self.0.as_fd(), address.octets(), [1, 0, 0, 0])
+    /// Those of the kernel; none are known.
+    pub fn set(&self, call_id: u16, address: Option<Ipv4Addr>) -> io::Result<()> {
+        let address = address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        bpf::update_map(self.0.as_fd(), u32::from(call_id).to_ne_bytes(), address.octets())
     }
 
     pub(crate) fn map(&self) -> BorrowedFd<'_> {
@@ -82,18 +83,14 @@ impl XdpInterface {
     ///
     /// `Unsupported` when its packets are too large; `ResourceBusy` when another program is attached; `PermissionDenied` without the
     /// capabilities.
-    pub fn open(
-        (index, mtu): (u32, u32),
-        workers: usize,
-        addresses: &XdpAddresses,
-    ) -> io::Result<Self> {
+    pub fn open((index, mtu): (u32, u32), workers: usize, calls: &XdpCalls) -> io::Result<Self> {
         let workers = workers.max(1);
         if mtu > MAX_MTU {
             let text = format!("its MTU of {mtu} is more than {MAX_MTU}");
             return Err(io::Error::new(io::ErrorKind::Unsupported, text));
         }
         let map = bpf::create_map(bpf::XSK_MAP, [4; 2], MAX_QUEUES * workers)?;
-        let program = program::load(addresses.map(), map.as_fd(), workers)?;
+        let program = program::load(calls.map(), map.as_fd(), workers)?;
         let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
         for queue in 0..MAX_QUEUES {
             let opened = match queue::open(index, queue, workers) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use crate::bpf::{self, Instruction as Do, R0, R1, R2, R3, R4, R6, R7, STACK, Size};
+use crate::bpf::{self, Instruction as Do, R0, R1, R2, R3, R4, R6, R7, R8, STACK, Size};
 use crate::raw::hop::{ETHERNET_LEN, FRAME_HEADER_LEN};
 
 /// What a program says: the kernel goes on with the frame.
@@ -20,25 +20,25 @@ const IP: i16 = ETHERNET_LEN as i16;
 const GRE: i16 = FRAME_HEADER_LEN as i16;
 const LEN: i32 = FRAME_HEADER_LEN as i32 + 8;
 
-/// Has the kernel load the program. It gives whole GRE packets of PPTP to addresses in the map `addresses` to the socket in the map `sockets` of
+/// Has the kernel load the program. It gives whole GRE packets of PPTP whose call id the map `calls` has with their destination to the socket in the map `sockets` of
 /// the queue that they came by and of the worker that has their call; the kernel goes on with all else, and with those whose socket is not there.
 ///
 /// # Errors
 ///
 /// Those of [`bpf::load`].
 pub(super) fn load(
-    addresses: BorrowedFd<'_>,
+    calls: BorrowedFd<'_>,
     sockets: BorrowedFd<'_>,
     workers: usize,
 ) -> io::Result<OwnedFd> {
     let workers = i32::try_from(workers.max(1)).map_err(io::Error::other)?;
-    bpf::load(bpf::XDP, c"gretel_gre", &assemble(addresses, sockets, workers))
+    bpf::load(bpf::XDP, c"gretel_gre", &assemble(calls, sockets, workers))
 }
 
 /// All skips lead to the end, where the kernel goes on with the frame.
-fn assemble(addresses: BorrowedFd<'_>, sockets: BorrowedFd<'_>, workers: i32) -> Vec<Do> {
-    // The context, and the socket's place, which calls leave alone; the frame, its end, a field.
-    let (context, place, frame, end, field) = (R6, R7, R2, R3, R4);
+fn assemble(calls: BorrowedFd<'_>, sockets: BorrowedFd<'_>, workers: i32) -> Vec<Do> {
+    // The context, the socket's place and the address, which calls leave alone; the frame, its end, a field.
+    let (context, place, address, frame, end, field) = (R6, R7, R8, R2, R3, R4);
     let mut program = vec![
         Do::copy(context, R1),
         Do::load(Size::Word, frame, context, DATA),
@@ -65,23 +65,26 @@ fn assemble(addresses: BorrowedFd<'_>, sockets: BorrowedFd<'_>, workers: i32) ->
         skips.push(program.len());
         program.push(Do::skip_unless(field, wanted, 0));
     }
-    // The socket's place: queue * workers + call id % workers. And the address, for which a key on the stack is wanted.
+    // The socket's place: queue * workers + call id % workers. And whose the call is: the key lies on the stack.
     program.extend([
         Do::load(Size::Half, place, frame, GRE + 6),
         Do::from_network_half(place),
+        Do::store(Size::Word, STACK, -4, place),
         Do::remainder(place, workers),
         Do::load(Size::Word, field, context, QUEUE),
         Do::multiply(field, workers),
         Do::add(place, field),
-        Do::load(Size::Word, field, frame, IP + 16),
-        Do::store(Size::Word, STACK, -4, field),
+        Do::load(Size::Word, address, frame, IP + 16),
         Do::copy(R2, STACK),
         Do::add_number(R2, -4),
     ]);
-    program.extend(Do::map(R1, addresses));
+    program.extend(Do::map(R1, calls));
     program.push(Do::call(bpf::MAP_LOOKUP));
     skips.push(program.len());
     program.push(Do::skip_if(R0, 0, 0));
+    program.push(Do::load(Size::Word, field, R0, 0));
+    skips.push(program.len());
+    program.push(Do::skip_unless_same(field, address, 0));
     program.extend(Do::map(R1, sockets));
     program.extend([
         Do::copy(R2, place),

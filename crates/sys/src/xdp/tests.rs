@@ -14,6 +14,8 @@ const HERE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 /// A second address at the near end.
 const ALSO_HERE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 3);
+/// The first call id that is not ours.
+const FOREIGN: u16 = 60;
 const PACKET_LEN: usize = 4096;
 const MTU: u32 = 1500;
 
@@ -60,9 +62,11 @@ impl Cable {
     }
 
     fn open(&self, workers: usize) -> XdpInterface {
-        let addresses = XdpAddresses::new().unwrap();
-        addresses.insert(HERE).unwrap();
-        XdpInterface::open((self.interface, MTU), workers, &addresses).unwrap()
+        let calls = XdpCalls::new().unwrap();
+        for call in 0..FOREIGN {
+            calls.set(call, Some(HERE)).unwrap();
+        }
+        XdpInterface::open((self.interface, MTU), workers, &calls).unwrap()
     }
 
     /// From the near end to the far one.
@@ -165,7 +169,9 @@ fn the_kernel_goes_on_with_all_else() {
         others[2].truncate(6); // no whole call id
         send(&sender, &others, HERE);
         assert_eq!(received_raw(&raw), others);
-        // To an address that is not to be taken, and in fragments.
+        // Of another's call, to an address that is not the call's, and in fragments.
+        send(&sender, &[gre(FOREIGN, 10), gre(u16::MAX, 10)], HERE);
+        assert_eq!(received_raw(&raw), [gre(FOREIGN, 10), gre(u16::MAX, 10)]);
         send(&sender, &[gre(1, 10)], ALSO_HERE);
         send(&sender, &[gre(2, 3000)], HERE);
         assert_eq!(received_raw(&raw), [gre(1, 10), gre(2, 3000)]);
@@ -230,8 +236,8 @@ fn packets_with_a_known_hop_leave_by_af_packet_and_others_by_the_raw_socket() {
 #[test]
 fn an_interface_with_too_large_packets_is_refused() {
     with_cable(|cable| {
-        let addresses = XdpAddresses::new().unwrap();
-        let refused = XdpInterface::open((cable.interface, 9000), 1, &addresses);
+        let calls = XdpCalls::new().unwrap();
+        let refused = XdpInterface::open((cable.interface, 9000), 1, &calls);
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::Unsupported);
     });
 }
