@@ -104,6 +104,8 @@ fn complete(packet: &mut [u8], part: std::ops::Range<usize>, at: usize) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// From 10.0.0.9 to 10.0.0.2, UDP, with this fragment field and payload.
@@ -182,6 +184,19 @@ mod tests {
             let mut from = packet(0, &[0; 1400]);
             from[SOURCE] = first;
             assert!(fragmentation_needed(&from, 1300).is_none());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken_without_a_panic(packet: Vec<u8>, mtu: u16) {
+            let mut room = [0; 1 << 16];
+            if let Some(mut fragments) = Fragments::new(&packet, mtu) {
+                while let Some(len) = fragments.write_next(&mut room) {
+                    prop_assert!(len <= usize::from(mtu));
+                }
+            }
+            fragmentation_needed(&packet, mtu);
         }
     }
 }

@@ -182,8 +182,14 @@ impl SharedInterface {
         // With several addresses of ours, no one is right for all sessions: the kernel takes the first.
         let local = state.locals.first().filter(|_| state.locals.len() == 1).copied();
         let mut netlink = self.host.netlink.borrow_mut();
-        for prefix in wanted.difference(&state.routes) {
-            netlink.add_route(&self.route(*prefix, local))?;
+        for prefix in &wanted {
+            let added = netlink.add_route(&self.route(*prefix, local));
+            if state.routes.contains(prefix) {
+                // Routes go when somebody takes the interface down.
+                unless_there(added)?;
+            } else {
+                added?;
+            }
         }
         for prefix in state.routes.difference(&wanted) {
             let _ = netlink.delete_route(&self.route(*prefix, None));
@@ -376,6 +382,11 @@ mod tests {
             shared.let_go(agreed(105));
             assert_eq!(routes(netlink), ["192.168.77.104/30"]);
 
+            netlink.set_up(shared.index(), false).unwrap();
+            netlink.set_up(shared.index(), true).unwrap();
+            assert!(routes(netlink).is_empty());
+            shared.serve(&settings(dir, 104..=107), bus).unwrap();
+            assert_eq!(routes(netlink), ["192.168.77.104/30"]);
             shared.serve(&settings(dir, 108..=111), bus).unwrap();
             assert_eq!(routes(netlink), ["192.168.77.104/29"]);
             assert_eq!(answered(netlink), 8);
