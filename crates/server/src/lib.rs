@@ -25,6 +25,7 @@ mod locks;
 pub mod log;
 pub mod look;
 mod mailbox;
+mod open_files;
 mod packet_path;
 mod quality;
 pub mod quickstart;

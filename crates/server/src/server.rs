@@ -21,6 +21,7 @@ use crate::event::{Bus, Event};
 use crate::helper::Helper;
 use crate::host::{Change, Host, SharedInterface};
 use crate::listener::{self, Census};
+use crate::open_files;
 use crate::packet_path::{self, Choice};
 use crate::relay::Relay;
 use crate::scripts::Scripts;
@@ -32,6 +33,11 @@ use crate::verdict::PORT_TAKEN;
 const NOTICES: usize = 65_536;
 /// How often the sessions' figures are looked at, and what a flood left out is told.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Open files of a session: its control connection and its interface.
+const FILES_PER_SESSION: u64 = 2;
+/// And of everything else, unfinished connections among them.
+const OTHER_FILES: u64 = 4096;
 
 /// How a server is run, beside its [`Settings`].
 #[derive(Debug)]
@@ -79,6 +85,9 @@ pub fn run(
     options: Options,
     bus: Bus,
 ) -> io::Result<()> {
+    // Where fewer are allowed, `gretel doctor` says so.
+    let sessions = settings.limits.connections.min(settings.slots.len()) as u64;
+    open_files::allow(sessions * FILES_PER_SESSION + OTHER_FILES);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async move {
         let (notify, notices) = mpsc::channel(NOTICES);

@@ -18,13 +18,13 @@ use std::time::Duration;
 use crypto::Password;
 use engine::control;
 use engine::ppp::{InterfaceIds, LcpConfig, MppePolicy};
-use rustix::process::{Resource, getrlimit, setrlimit};
 use sys::event::EventFd;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use wire::control::Name;
 
 use crate::connect::{Failure, Stage, look_up};
+use crate::open_files;
 use driver::Driver;
 pub use histogram::Histogram;
 pub use report::{Report, Trouble};
@@ -150,8 +150,15 @@ pub fn run(options: &Options, progress: impl FnMut(&Report) + Send) -> Result<Re
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(local)?;
     let server = runtime.block_on(look_up(&options.server))?;
-    allow_files(u64::from(options.sessions) + OTHER_FILES)
-        .map_err(|text| Failure::new(Stage::Tcp, text))?;
+    let wanted = u64::from(options.sessions) + OTHER_FILES;
+    if let Some(allowed) = open_files::allow(wanted).filter(|allowed| *allowed < wanted) {
+        return Err(Failure::new(
+            Stage::Tcp,
+            format!(
+                "{wanted} open files are needed and {allowed} are allowed: ask for fewer sessions, or raise the limit with `ulimit -Hn {wanted}`"
+            ),
+        ));
+    }
     let stop = EventFd::new().map_err(local)?;
     let driver = Driver::new(options, server, &stop, progress).map_err(|error| {
         Failure::new(Stage::Gre, format!("cannot open a raw GRE socket: {error}; run as root"))
@@ -181,20 +188,4 @@ async fn signals(mut end: oneshot::Receiver<()>, stop: &EventFd) -> io::Result<(
             _ = terminate.recv() => stop.signal(),
         }
     }
-}
-
-/// Raises this process's limit of open files as far as is needed.
-fn allow_files(wanted: u64) -> Result<(), String> {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return Ok(());
-    }
-    if let Some(most) = limit.maximum.filter(|most| *most < wanted) {
-        return Err(format!(
-            "{wanted} open files are needed and {most} are allowed: ask for fewer sessions, or raise the limit with `ulimit -Hn {wanted}`"
-        ));
-    }
-    limit.current = Some(wanted);
-    setrlimit(Resource::Nofile, limit)
-        .map_err(|error| format!("cannot raise the limit of open files: {error}"))
 }
