@@ -164,3 +164,34 @@ impl Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    /// Whether each record was marked as one of a flood.
+    #[derive(Clone, Default)]
+    struct Untold(Rc<RefCell<Vec<bool>>>);
+
+    impl Subscriber for Untold {
+        fn take(&self, record: &Record) {
+            self.0.borrow_mut().push(record.untold);
+        }
+    }
+
+    #[test]
+    fn an_attempt_of_a_flood_is_told_from_its_login_on() {
+        let untold = Untold::default();
+        let bus = Bus::new(vec![Box::new(untold.clone())]);
+        let peer = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 7), 4000);
+        let attempts: Vec<Source> = (0..30).map(|_| bus.connection(peer)).collect();
+        let (first, last) = (&attempts[0], &attempts[29]);
+        first.publish(Event::NoFreeSlot);
+        last.publish(Event::NoFreeSlot);
+        last.publish(Event::Authenticated { method: None, name: b"anna".to_vec() });
+        last.new_session().publish(Event::Idle);
+        assert_eq!(*untold.0.borrow(), [false, true, false, false]);
+    }
+}
