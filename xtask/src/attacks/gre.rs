@@ -9,7 +9,7 @@ use rustix::net::{
 
 use super::attack::{Gun, OWN, Strike, VICTIM};
 
-/// The server, as [`crate::lab::SERVER`].
+/// The server, as `lab::segment::SERVER`.
 pub(super) const SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 
 /// An LCP Terminate-Request (RFC 1661 §5.5): what an attacker would like to be believed.
