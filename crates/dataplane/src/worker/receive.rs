@@ -21,7 +21,7 @@ pub(super) struct Arrival {
     range: Range<usize>,
 }
 
-/// The packets of a [`Join`] by their place among the arrivals.
+/// The packets of a [`Join`](crate::offload::Join) by their place among the arrivals.
 struct Arrivals<'a> {
     incoming: &'a mut RecvBatch,
     arrivals: &'a [Arrival],
