@@ -1,7 +1,7 @@
-//! The RC4 stream cipher: one stream ([`Rc4`]), or several in lock-step ([`lanes`]).
+//! The RC4 stream cipher: one stream ([`Rc4`]), or several in lock-step (`lanes`).
 //!
 //! RC4 is broken as a cipher; MPPE knows no other. One stream waits most of the time, for its own last step; several side by
-//! side fill that time. On x86-64 both run as scheduled instructions ([`x86_64`]), elsewhere as the same loops in Rust ([`portable`]).
+//! side fill that time. On x86-64 both run as scheduled instructions (`x86_64`), elsewhere as the same loops in Rust (`portable`).
 
 pub(crate) mod lanes;
 mod portable;

@@ -1,7 +1,7 @@
 //! Least privilege: what a thread gives up before it sees a byte from the network, for good.
 //!
 //! * Capabilities: all but those of its [`Role`]; the bounding and ambient sets are emptied, and no program gives any back (`no_new_privs`).
-//! * System calls: those of its role's rows in the [table](calls). Any other answers `ENOSYS`, as on a kernel that does not have it, and the kernel
+//! * System calls: those of its role's rows in the table in `calls`. Any other answers `ENOSYS`, as on a kernel that does not have it, and the kernel
 //!   logs it. Libraries know that answer and have another way; a process that was killed for a call that a library's new version makes would
 //!   take every session with it.
 //! * Files: those beneath the [`Places`] that were named (Landlock).

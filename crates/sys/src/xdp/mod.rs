@@ -1,6 +1,6 @@
 //! AF_XDP: GRE packets past the kernel's network stack, both ways, in copy mode (`Documentation/networking/af_xdp.rst`).
 //!
-//! An interface gets an XDP program ([`program`]), and each of its receive queues memory for frames ([`queue`]), on which each worker has a socket
+//! An interface gets an XDP program (`program`), and each of its receive queues memory for frames (`queue`), on which each worker has a socket
 //! of its own. Frames are copied between that memory and the batches that workers work on.
 
 mod program;
