@@ -2,7 +2,7 @@
 //!
 //! * `test`: everything that must hold, with one closing line `N passed, N failed`.
 //! * `lab [FILTER] [--io WAY] [--workers NUMBER]`: `gretel` and the real `pptpd` against real clients, in namespaces and guests.
-//! * `faults`: those of the lab's scenarios in which a fault is really made.
+//! * `faults [FILTER]`: those of the lab's scenarios in which a fault is really made; the results go into `docs/verdicts/README.md`.
 //! * `attacks [FILTER]`: what attacks do to a server and to a session that is live meanwhile.
 //! * `storm [soak]`: ten thousand customers at once; tens of thousands one after the other.
 //! * `deb`: the Debian package.
@@ -47,7 +47,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
     match command {
         "test" => test::run(),
         "lab" => lab::run(rest),
-        "faults" => lab::run(&["fault".to_owned()]),
+        "faults" => lab::run_faults(rest),
         "bench" => bench::run(rest),
         "attacks" => attacks::run(rest),
         "storm" => bench::storm::run(rest),
@@ -77,7 +77,7 @@ cargo xtask lab [FILTER]   real clients and servers; FILTER is a part of a scena
 cargo xtask lab --list     the scenarios
 cargo xtask lab [FILTER] --io raw|packet|xdp --workers NUMBER
                            the same, with packets carried so
-cargo xtask faults         the scenarios in which a fault is really made, with the verdict it must get
+cargo xtask faults [CODE]  the scenarios in which a fault is really made, with the verdict it must get
 cargo xtask attacks [FILTER]  a live session's throughput before and under each attack, the server's growth
 cargo xtask bench          set-up rate, throughput, memory
 cargo xtask bench crypto   sealing and opening of packets

@@ -54,6 +54,11 @@ impl Report {
         self.failures.push(name.to_owned());
     }
 
+    /// Whether a check of this name failed.
+    pub(crate) fn has_failed(&self, name: &str) -> bool {
+        self.failures.iter().any(|failed| failed == name)
+    }
+
     /// Takes over the figures of a part that counted for itself.
     pub(crate) fn add(&mut self, passed: usize, failed: usize, part: &str) {
         self.passed += passed;

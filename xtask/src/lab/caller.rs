@@ -34,8 +34,12 @@ impl Caller {
 
     /// As [`new`](Self::new), where there is no world.
     pub(crate) fn on(segment: &Segment, name: &'static str, address: &str) -> Result<Self> {
-        let namespace = segment.wan_host(name, address)?;
-        let folder = segment.folder.join(name);
+        Self::in_namespace(segment, segment.wan_host(name, address)?)
+    }
+
+    /// In a namespace that is there.
+    pub(crate) fn in_namespace(segment: &Segment, namespace: Namespace) -> Result<Self> {
+        let folder = segment.folder.join(namespace.name);
         fs::create_dir_all(&folder)?;
         Ok(Self { process: None, namespace, folder, carrying: Carrying::default() })
     }

@@ -27,7 +27,7 @@ use anyhow::{Context, Result};
 use crate::{deb, packages, report::Report, workspace};
 use carrying::Carrying;
 use differences::Differences;
-use scenarios::Scenario;
+use scenarios::{Scenario, faults};
 
 pub(crate) use boot::System;
 pub(crate) use caller::Caller;
@@ -83,6 +83,17 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     sandbox::run(&inside)
 }
 
+/// Runs the scenarios that make a fault, those whose names begin with `fault` and the first argument, and writes their results into the page of verdicts.
+pub(crate) fn run_faults(arguments: &[String]) -> Result<bool> {
+    let filter = match arguments.first() {
+        Some(code) => format!("fault {code}"),
+        None => "fault".to_owned(),
+    };
+    let passed = run(&[filter])?;
+    println!("\n{}", faults::table::write()?);
+    Ok(passed)
+}
+
 /// The part of [`run`] that happens inside the lab's namespaces.
 pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
     sandbox::furnish()?;
@@ -104,6 +115,7 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
         fs::write(&file, &table).with_context(|| file.display().to_string())?;
         println!("\n{table}\nThis table is in {}", file.display());
     }
+    faults::table::keep(&report, filter)?;
     Ok(report.close())
 }
 

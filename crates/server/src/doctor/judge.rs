@@ -27,6 +27,7 @@ pub fn judge(seen: &Snapshot) -> Vec<Check> {
         reachable(seen),
         rules::tcp(seen),
         rules::gre_in(seen),
+        rules::conntrack_helper(seen),
         rules::gre_out(seen),
         rules::reverse_path(seen),
         rules::forwarding(seen),

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use sys::netlink::Interface;
 
-use super::firewall::{GRE, Hook, Packet, TCP, Verdict};
+use super::firewall::{GRE, Hook, Packet, Ruleset, TCP, Verdict};
 use super::snapshot::{Snapshot, Tunnels};
 use super::{Check, Remedy};
 
@@ -13,6 +13,9 @@ const TABLE: &str = "gretel_doctor";
 const IN: [Hook; 2] = [Hook::Prerouting, Hook::Input];
 const OUT: [Hook; 2] = [Hook::Output, Hook::Postrouting];
 const THROUGH: [Hook; 3] = [Hook::Prerouting, Hook::Forward, Hook::Postrouting];
+
+/// The kernel setting that gives every connection its helper (Linux before 6.0).
+pub(super) const HELPERS: &str = "net/netfilter/nf_conntrack_helper";
 
 /// The kernel setting of an interface's reverse path filter.
 pub(super) fn rp_filter(interface: &str) -> String {
@@ -47,11 +50,48 @@ pub(super) fn tcp(seen: &Snapshot) -> Check {
     filter(seen, "firewall-tcp", "control connections pass the firewall", &ways)
 }
 
-/// GRE in.
+/// GRE in. Where rules take what belongs to a known connection, the kernel's helper for PPTP makes it so.
 pub(super) fn gre_in(seen: &Snapshot) -> Check {
-    let packet = Packet { protocol: GRE, input: outward(seen), ..Packet::default() };
+    let related = is_helped(seen);
+    let packet = Packet { protocol: GRE, input: outward(seen), related, ..Packet::default() };
     let way = gre(packet, &IN, "in");
     filter(seen, "firewall-gre-in", "GRE comes through the firewall", &[way])
+}
+
+/// Whether rules that take GRE only as part of its control connection have somebody who tells them.
+pub(super) fn conntrack_helper(seen: &Snapshot) -> Check {
+    const ID: &str = "conntrack-helper";
+    const TITLE: &str = "GRE is known to belong to its control connection, where that counts";
+    let rules = match &seen.firewall {
+        Ok(rules) => rules,
+        Err(error) => return Check::unknown(ID, TITLE, error.clone()),
+    };
+    let passes = |related| {
+        let packet = Packet { protocol: GRE, input: outward(seen), related, ..Packet::default() };
+        rules.judge(&packet, &IN) == Verdict::Pass
+    };
+    match (passes(false), passes(true), is_helped(seen)) {
+        (true, ..) => Check::fine(ID, TITLE, "it does not count: the rules take GRE by itself"),
+        (_, false, _) => Check::fine(ID, TITLE, "it does not count: no rule takes GRE for that"),
+        (_, _, true) => Check::fine(ID, TITLE, "nf_conntrack_pptp tells the rules"),
+        (_, _, false) => {
+            let text = "the rules take GRE only as related to a known connection, and no helper tells them that it is";
+            Check::trouble(
+                ID,
+                TITLE,
+                text,
+                "nft insert rule inet filter input ip protocol gre accept",
+            )
+        }
+    }
+}
+
+/// Whether the kernel's helper for PPTP is there, and given to control connections.
+fn is_helped(seen: &Snapshot) -> bool {
+    let is_loaded = seen.modules.iter().any(|module| module == "nf_conntrack_pptp");
+    let is_given = seen.sysctl(HELPERS) == Some("1")
+        || seen.firewall.as_ref().is_ok_and(Ruleset::gives_helper);
+    is_loaded && is_given
 }
 
 /// GRE out. The server speaks first when the client is silent, so that the kernel may not know the flow yet.

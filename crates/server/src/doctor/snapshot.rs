@@ -197,7 +197,11 @@ fn targets(listeners: &[Listener], interfaces: &[Interface], port: u16) -> Vec<S
 }
 
 fn sysctls(interfaces: &[Interface]) -> BTreeMap<String, String> {
-    let mut paths = vec![sys::sysctl::IPV4_FORWARDING.to_owned(), super::rules::rp_filter("all")];
+    let mut paths = vec![
+        sys::sysctl::IPV4_FORWARDING.to_owned(),
+        super::rules::HELPERS.to_owned(),
+        super::rules::rp_filter("all"),
+    ];
     // A name with a dot or a slash would lead elsewhere; such an interface is passed over.
     let simple = |name: &&str| !name.contains(['/', '.']);
     let names = interfaces.iter().map(|interface| interface.name.as_str()).filter(simple);

@@ -101,6 +101,28 @@ const CASES: &[Case] = &[
     (|it| it.errors.push("x: error: y".into()), "configuration", Outcome::Trouble, "gretel check"),
     (|it| it.probes.gre_loop = Err("denied".into()), "rights", Outcome::Trouble, "CAP_NET_RAW"),
     (|it| it.probes.gre_loop = Ok(false), "gre-loop", Outcome::Trouble, "lo"),
+    (
+        |it| {
+            it.firewall = iptables(
+                "-A INPUT -m state --state ESTABLISHED,RELATED -j ACCEPT\n-A INPUT -j DROP",
+            )
+        },
+        "conntrack-helper",
+        Outcome::Trouble,
+        "nft insert rule",
+    ),
+    (
+        |it| {
+            it.firewall = iptables(
+                "-A INPUT -m state --state ESTABLISHED,RELATED -j ACCEPT\n-A INPUT -p tcp --dport 1723 -j ACCEPT\n-A INPUT -j DROP",
+            );
+            it.modules.push("nf_conntrack_pptp".into());
+            it.sysctls.insert("net/netfilter/nf_conntrack_helper".into(), "1".into());
+        },
+        "firewall-gre-in",
+        Outcome::Fine,
+        "no rule drops",
+    ),
     (|it| it.listeners.clear(), "port", Outcome::Trouble, "enable --now gretel"),
     (
         |it| it.listeners[0].process = Some(Process { id: 9, name: "pptpd".into() }),

@@ -16,7 +16,7 @@ use crate::verdict::Stage;
 pub(super) const SILENCE: Duration = Duration::from_millis(1500);
 
 /// When a session that is up is asked with whom its client talks, in seconds since it came up. Who does not answer twice in a row, does not answer.
-const REPORTS: [u64; 12] = [3, 6, 15, 18, 30, 33, 63, 66, 120, 123, 600, 603];
+const REPORTS: [u64; 12] = [3, 6, 10, 13, 20, 23, 30, 33, 63, 120, 123, 600];
 /// Looks beyond this host for one session.
 const MOST_LOOKS: u8 = 3;
 
@@ -37,8 +37,8 @@ pub(super) struct Looking {
     at: Option<Instant>,
     reports: u8,
     looks: u8,
-    /// How many packets had come when the last report was asked for.
-    received: u64,
+    /// How many packets had gone both ways when the last report was asked for.
+    packets: u64,
     /// Who had not answered by the last report.
     suspects: Vec<Ipv4Addr>,
     probing: Option<Box<Probing>>,
@@ -65,7 +65,7 @@ impl Looking {
             at: Some(now + SILENCE),
             reports: 0,
             looks: 0,
-            received: 0,
+            packets: 0,
             suspects: Vec::new(),
             probing: None,
             has_probed: false,
@@ -150,9 +150,10 @@ impl Session {
 
     fn ask_for_report(&mut self, now: Instant) {
         let Some(connected) = self.connected else { return };
-        let received = self.counters.snapshot().received_packets;
-        if received != self.looking.received {
-            self.looking.received = received;
+        let figures = self.counters.snapshot();
+        let packets = figures.received_packets + figures.sent_packets;
+        if packets != self.looking.packets {
+            self.looking.packets = packets;
             self.command(Command::ReportTraffic);
         }
         self.looking.reports += 1;

@@ -46,21 +46,21 @@ mod tests {
 
     const RENEW: &str = "GRETEL_WRITE_DOCS=1 cargo test -p gretel-server up_to_date";
 
-    /// The scenarios of the laboratory that make the fault really and expect the code.
-    const LABORATORY: &str = "../../xtask/src/lab/scenarios";
+    /// What the page of the index goes on with; the laboratory writes that.
+    const LABORATORY: &str = "\n## The fault laboratory";
 
     fn directory() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/verdicts")
     }
 
-    fn scenarios() -> String {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(LABORATORY);
-        let files = fs::read_dir(folder).expect("the laboratory").flatten();
-        files.map(|file| fs::read_to_string(file.path()).unwrap_or_default()).collect()
+    /// What the laboratory has written.
+    fn laboratory() -> String {
+        let page = fs::read_to_string(directory().join("README.md")).unwrap_or_default();
+        page.find(LABORATORY).map(|at| page[at..].to_owned()).unwrap_or_default()
     }
 
     fn index() -> String {
-        let scenarios = scenarios();
+        let laboratory = laboratory();
         let mut page = String::from(
             "# Verdicts\n\nEach attempt to connect ends with a line in the log that has one of these codes; `gretel explain CODE` prints its page. A verdict marked \
              *made* has a scenario of the laboratory in which the fault is really made and a real client tries.\n\n| code | | proof |\n|---|---|---|\n",
@@ -68,10 +68,10 @@ mod tests {
         for verdict in catalogue() {
             let (code, title) = (verdict.code, verdict.title);
             let proof =
-                if scenarios.contains(&format!("{code}\"")) { "made" } else { "by its events" };
+                if laboratory.contains(&format!("| [{code}]")) { "made" } else { "by its events" };
             let _ = writeln!(page, "| [{code}]({code}.md) | {title} | {proof} |");
         }
-        page
+        page + &laboratory
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod bad_lines;
 mod capture;
 mod command_line;
 mod doctor;
-mod faults;
+pub(super) mod faults;
 mod found;
 mod hooks;
 mod hostile;
@@ -67,7 +67,6 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         accounts::SCENARIOS,
         admin::SCENARIOS,
         refusals::SCENARIOS,
-        faults::SCENARIOS,
         bad_lines::SCENARIOS,
         vanishing::SCENARIOS,
         hostile::SCENARIOS,
@@ -84,7 +83,7 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         rights::SCENARIOS,
         routes::SCENARIOS,
     ];
-    let scenarios = lists.into_iter().flatten();
+    let scenarios = lists.into_iter().flatten().chain(faults::all());
     let kinds = scenarios.flat_map(|scenario| {
         let also = shared::ALSO.contains(&scenario.name).then_some((Kind::Shared, scenario));
         let pptpd = scenario.compared.then_some((Kind::Pptpd, scenario));

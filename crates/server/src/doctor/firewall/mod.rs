@@ -51,6 +51,8 @@ pub struct Packet {
     pub output: String,
     /// Whether it belongs to a connection that the kernel knows.
     pub established: bool,
+    /// Whether a helper of the kernel's has announced it, as that for PPTP does with GRE.
+    pub related: bool,
 }
 
 /// All rules of a kind of packet filter.
@@ -160,6 +162,13 @@ impl Ruleset {
     #[must_use]
     pub fn judge(&self, packet: &Packet, hooks: &[Hook]) -> Verdict {
         walk::judge(&self.chains, packet, hooks)
+    }
+
+    /// Whether a rule gives a connection a helper.
+    #[must_use]
+    pub fn gives_helper(&self) -> bool {
+        let mut rules = self.chains.iter().flat_map(|chain| &chain.rules);
+        rules.any(|rule| rule.text.contains("helper"))
     }
 
     /// Whether the packet's source address is translated as it leaves. `None`: that cannot be judged.

@@ -202,7 +202,11 @@ fn term_holds(term: &Term, packet: &Packet) -> Option<bool> {
         Field::Destination => address(packet.destination),
         Field::Input => Known::Name(&packet.input),
         Field::Output => Known::Name(&packet.output),
-        Field::State => Known::Name(if packet.established { "established" } else { "new" }),
+        Field::State => Known::Name(match (packet.related, packet.established) {
+            (true, _) => "related",
+            (_, true) => "established",
+            _ => "new",
+        }),
         Field::Family => Known::Name("ipv4"),
         Field::EtherType => Known::Name("ip"),
     };
