@@ -61,6 +61,13 @@ pub(super) fn draw_pictures() -> Result<()> {
     picture::draw(&text, &page.with_extension(""))
 }
 
+/// What else the machine did, as a sentence.
+pub(super) fn load_average() -> Result<String> {
+    let text = fs::read_to_string("/proc/loadavg")?;
+    let averages: Vec<&str> = text.split_whitespace().take(3).collect();
+    Ok(format!("The machine's load average at the end was {}.", averages.join(", ")))
+}
+
 /// A figure with three digits that say something.
 pub(super) fn shown(value: f64) -> String {
     match value {

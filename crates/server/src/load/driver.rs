@@ -279,7 +279,10 @@ impl<'a, P: FnMut(&Report)> Driver<'a, P> {
                     self.phase = Phase::Holding(self.io.now + hold);
                 }
             }
-            Phase::Holding(until) if until <= self.io.now => self.leave_all(),
+            // Where nobody is left there is nothing to hold.
+            Phase::Holding(until) if until <= self.io.now || self.occupied() == 0 => {
+                self.leave_all();
+            }
             Phase::Beginning | Phase::Holding(_) | Phase::Leaving => {}
         }
     }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::{
-    performance::{Section, median, shown},
+    performance::{Section, load_average, median, shown},
     used,
 };
 use crate::{lab, workspace};
@@ -57,9 +57,13 @@ pub(crate) fn run_inside() -> Result<bool> {
     let peers = peers::table(&peers)?;
     println!("\n{table}\n{peers}\nall figures: {}", file.display());
     let (name, command) = ("Scale", "cargo xtask bench scale");
-    Section { name, command, explanation: EXPLANATION, table: &table }.keep()?;
+    let [explanation, beside] = {
+        let load = load_average()?;
+        [EXPLANATION, peers::EXPLANATION].map(|text| format!("{text} {load}"))
+    };
+    Section { name, command, explanation: &explanation, table: &table }.keep()?;
     let name = "Scale beside pptpd";
-    Section { name, command, explanation: peers::EXPLANATION, table: &peers }.keep()?;
+    Section { name, command, explanation: &beside, table: &peers }.keep()?;
     Ok(true)
 }
 
@@ -105,6 +109,8 @@ fn many(mode: &str, sessions: u64) -> Result<Value> {
     thread::sleep(WATCHED);
     let idle = (used(server.pid())? - used_before).as_secs_f64() / WATCHED.as_secs_f64();
     let stop = end(server, PATIENCE)?;
+    // Its sessions are gone.
+    load.process.signal("INT")?;
     let report = load.finish(PATIENCE)?;
     Ok(json!({
         "sessions": sessions,

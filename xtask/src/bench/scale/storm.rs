@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::{
-    super::performance::{Section, shown},
+    super::performance::{Section, load_average, shown},
     bed::{Bed, From, end, open_files, resident},
 };
 use crate::{lab, workspace};
@@ -163,5 +163,6 @@ fn keep(
     let file = workspace::target().join(file);
     fs::write(&file, format!("{figures:#}\n"))?;
     println!("\n{table}\nall figures: {}", file.display());
-    Section { name, command, explanation, table }.keep()
+    let explanation = format!("{explanation} {}", load_average()?);
+    Section { name, command, explanation: &explanation, table }.keep()
 }
