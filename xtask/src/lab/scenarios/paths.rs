@@ -1,6 +1,6 @@
 //! Ways of GRE packets past the kernel's network stack.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use anyhow::{Result, ensure};
 
@@ -51,8 +51,15 @@ fn traffic(world: &mut World, carrying: Carrying, way: &str) -> Result<()> {
 }
 
 fn killed(world: &mut World) -> Result<()> {
+    // The kernel takes a program away a moment after the last file that holds it is closed.
     let has_program = |world: &mut World| -> Result<bool> {
-        Ok(world.server.sh("ip -details link show dev eth1")?.contains("prog/xdp"))
+        for _ in 0..20 {
+            if !world.server.sh("ip -details link show dev eth1")?.contains("prog/xdp") {
+                return Ok(false);
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(true)
     };
     world.carry(Carrying::by("xdp", 2));
     for _ in 0..2 {
