@@ -53,7 +53,7 @@ impl Caller {
         self.command_as("anna", password, arguments)
     }
 
-    /// As [`command`](Self::command), as another user.
+    /// As [`command`](Self::command), as another user. The client insists on encryption, unless the arguments say `--no-mppe`.
     pub(crate) fn command_as(
         &self,
         user: &str,
@@ -66,8 +66,12 @@ impl Caller {
             fs::write(&file, password)?;
         }
         let mut command = self.namespace.command(workspace::gretel());
-        command.args(["connect", SERVER, "--user", user, "--require-mppe", "--password-file"]);
-        command.arg(file).arg("--state-dir").arg(self.folder.join("state")).args(arguments);
+        command.args(["connect", SERVER, "--user", user]);
+        if !arguments.contains(&"--no-mppe") {
+            command.arg("--require-mppe");
+        }
+        command.arg("--password-file").arg(file).arg("--state-dir").arg(self.folder.join("state"));
+        command.args(arguments);
         command.args(self.carrying.of_client());
         Ok(command)
     }

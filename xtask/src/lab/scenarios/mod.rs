@@ -22,6 +22,7 @@ mod rights;
 mod routes;
 mod service;
 mod shared;
+mod sizes;
 mod tunnels;
 mod vanishing;
 
@@ -61,6 +62,7 @@ pub(crate) fn package() -> impl Iterator<Item = &'static Scenario> {
 pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
     let lists = [
         own_client::SCENARIOS,
+        sizes::SCENARIOS,
         paths::SCENARIOS,
         tunnels::SCENARIOS,
         addresses::SCENARIOS,
