@@ -128,7 +128,7 @@ impl Worker {
             IoMode::Naive => 1,
         };
         let io = Io {
-            now: now(),
+            now: clock(),
             gre,
             mode,
             outgoing: Outbox::new(PACKET_LEN, limit),
@@ -167,11 +167,13 @@ impl Worker {
     pub(crate) fn run(mut self) {
         loop {
             let deadlines = [self.timers.next(), self.releases.next()];
-            let timeout = deadlines.into_iter().flatten().min().map(|deadline| deadline - now());
+            // The clock is read once for each wake-up, as it can cost a system call: this waits longer by what the work took, no more.
+            let now = self.io.now;
+            let timeout = deadlines.into_iter().flatten().min().map(|deadline| deadline - now);
             if let Err(error) = self.epoll.wait(timeout, &mut self.ready) {
                 return self.give_up(error);
             }
-            self.io.now = now();
+            self.io.now = clock();
             if !self.read_mailbox() {
                 return;
             }
@@ -442,6 +444,6 @@ fn close(epoll: &Epoll, io: &Io, tun: Tun) {
     io.bury(Some(tun), None);
 }
 
-fn now() -> Instant {
+fn clock() -> Instant {
     Instant::from_nanos(sys::monotonic_nanos())
 }

@@ -10,7 +10,7 @@ use sys::raw::{BATCH, RecvBatch};
 use wire::gre::Outer;
 
 use super::gre_io::Source;
-use super::{ERROR_PAUSE, Worker, now};
+use super::{ERROR_PAUSE, Worker};
 use crate::Notice;
 use crate::counters::count;
 use crate::offload::{MAX_PIECES, Packets};
@@ -58,7 +58,6 @@ impl Worker {
         if received > 0 && !self.read_mailbox() {
             return false;
         }
-        self.io.now = now();
         // A lone packet costs least by itself.
         if received > 1 {
             self.open_many(received);
