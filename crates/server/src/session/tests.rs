@@ -22,6 +22,7 @@ use crate::host::{Host, Wtmp};
 use crate::leases::Slot;
 use crate::mailbox::Mailbox;
 use crate::scripts::{ScriptPaths, Scripts};
+use crate::settings::Duplicate;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
 const CALL: u16 = 7;
@@ -468,5 +469,57 @@ fn the_trail_can_be_asked_for_and_followed_from_before_the_attempt_to_its_end() 
         let verdict = last["steps"].as_array().unwrap().last().unwrap().clone();
         assert!(verdict["text"].as_str().unwrap().starts_with("G-"), "{verdict}");
         assert!(verdict["fine"].is_boolean());
+    });
+}
+
+/// Settings under which a user may have so many sessions.
+fn limited(bench: &Bench, duplicate: Duplicate) {
+    let mut settings = (*bench.shared.settings()).clone();
+    settings.limits.sessions_per_user = Some(2);
+    settings.limits.duplicate = duplicate;
+    bench.shared.replace_settings(settings, Box::new(Everybody));
+}
+
+#[test]
+fn a_user_with_too_many_sessions_loses_the_oldest_or_is_refused() {
+    in_namespace(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Bench::new(dir.path());
+        let (shared, address) = (&bench.shared, Ipv4Addr::new(10, 0, 0, 9));
+        let boxes: Vec<Mailbox> = (0..4).map(|_| Mailbox::default()).collect();
+        let sources: Vec<Source> = (0..4)
+            .map(|_| shared.bus.connection(SocketAddrV4::new(LOOPBACK, 1)).new_session())
+            .collect();
+        let numbers: Vec<u64> = sources.iter().filter_map(Source::session).collect();
+        for (source, mailbox) in sources.iter().zip(&boxes) {
+            let call = CALL + 1 + source.session().unwrap() as u16;
+            shared.register(call, source, bench.session.counters.clone(), mailbox.clone());
+        }
+        let log_in = |session: u64| {
+            shared.set_user(session, b"anna", address);
+            shared.make_room_for_user(session, b"anna", LOOPBACK);
+        };
+        log_in(numbers[0]);
+        limited(&bench, Duplicate::Deny);
+        assert!(shared.may_have_session(numbers[1], b"anna"));
+        log_in(numbers[1]);
+        assert!(!shared.may_have_session(numbers[2], b"anna"));
+        assert!(shared.may_have_session(numbers[1], b"anna"));
+        assert!(shared.may_have_session(numbers[2], b"bob"));
+        limited(&bench, Duplicate::Replace);
+        assert!(shared.may_have_session(numbers[2], b"anna"));
+        log_in(numbers[2]);
+        let replaced = |mailbox: &Mailbox| match mailbox.take() {
+            Some(Mail::Replaced { session, .. }) => Some(session),
+            _ => None,
+        };
+        assert_eq!(
+            boxes.iter().map(replaced).collect::<Vec<_>>(),
+            [Some(numbers[0]), None, None, None]
+        );
+        shared.unregister(CALL + 1 + numbers[1] as u16, numbers[1]);
+        log_in(numbers[3]);
+        assert_eq!(boxes.iter().map(replaced).collect::<Vec<_>>(), [None; 4]);
+        bench.end().await;
     });
 }
