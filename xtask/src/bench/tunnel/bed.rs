@@ -111,7 +111,7 @@ impl Bed {
         let password = self.folder.join("password");
         let (gretel, password) = (workspace::gretel(), password.display().to_string());
         self.near.sh(&format!(
-            "{} load {OUTER} --user anna --password-file {password} --sessions {sessions} --hold 3 \
+            "{} load {OUTER} --user anna --password-file {password} --sessions {sessions} --at-once 32 --hold 3 \
              --traffic bulk:1500 --json --quiet || true",
             gretel.display()
         ))
