@@ -105,6 +105,8 @@ impl Request {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -138,6 +140,18 @@ mod tests {
         ] {
             let refused = Request::parse(line.as_bytes()).unwrap_err();
             assert!(refused.contains(reason), "{line}: {refused}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_a_request_or_is_refused_in_few_words(line in "\\PC{0,300}", name in "[a-z]{0,8}", whom in "\\PC{0,40}") {
+            let request = serde_json::json!({ "v": 1, "command": name, "whom": whom }).to_string();
+            for bytes in [line.as_bytes(), request.as_bytes()] {
+                if let Err(refused) = Request::parse(bytes) {
+                    prop_assert!(refused.len() < 500, "{refused}");
+                }
+            }
         }
     }
 }

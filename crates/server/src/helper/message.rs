@@ -251,6 +251,8 @@ fn bad(what: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// As it arrives.
@@ -327,5 +329,20 @@ mod tests {
         assert_eq!(long.to_bytes().unwrap_err().kind(), io::ErrorKind::InvalidInput);
         let beyond = [&whole[4..], &9_u32.to_le_bytes(), b"short"].concat();
         assert!(Frame::parse(&beyond).is_err());
+    }
+
+    proptest! {
+        /// The helper has the rights of root, and the server may be somebody else's by then.
+        #[test]
+        fn any_bytes_are_an_order_or_an_error(kind in 0..20_u8, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let head = [&7_u64.to_le_bytes()[..], &[kind]].concat();
+            let whole = (bytes.len() as u32).to_le_bytes();
+            for body in [bytes.clone(), [&whole[..], &bytes].concat()] {
+                let Ok(frame) = Frame::parse(&[&head[..], &body].concat()) else { continue };
+                prop_assert_eq!(&frame.to_bytes().unwrap()[4..], &[&head[..], &body].concat()[..]);
+                let _ = Answer::read(&frame);
+                let _ = Order::read(frame);
+            }
+        }
     }
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const IN: [Hook; 2] = [Hook::Prerouting, Hook::Input];
@@ -189,4 +191,30 @@ fn translation_is_seen_for_the_addresses_it_is_for() {
     assert_eq!(rules.translates(&from([10, 1, 2, 3], "eth1")), Some(false));
     assert_eq!(rules.translates(&from([192, 0, 2, 8], "eth0")), Some(false));
     assert_eq!(iptables("").translates(&from([10, 1, 2, 3], "eth0")), Some(false));
+}
+
+/// Words that rules are made of, in any order, with some that no rule has.
+fn words() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        "-[ApsdijmgDI]|--dport|--ctstate|! |-P|COMMIT|:INPUT|\\*filter|\\*nat|ACCEPT|DROP|INPUT|mine",
+        "[0-9]{1,6}(:[0-9]{0,6})?|[0-9.]{1,16}(/[0-9]{1,3})?",
+        "\\PC{0,12}",
+        Just("\n".to_owned()),
+    ];
+    proptest::collection::vec(word, 0..40).prop_map(|words| words.join(" "))
+}
+
+proptest! {
+    #[test]
+    fn whatever_stands_in_rules_they_are_read_and_judge(rules in words()) {
+        for text in [rules.clone(), format!("*filter\n:INPUT ACCEPT [0:0]\n{rules}\nCOMMIT\n")] {
+            letters(&Ruleset::from_iptables(&text));
+        }
+        let json = serde_json::json!({"nftables": [{"rule": {"family": "ip", "table": "t", "chain": rules, "expr": [{"match": rules}]}}]});
+        for json in [rules.clone(), json.to_string()] {
+            if let Ok(rules) = Ruleset::from_nft(&json, &rules) {
+                letters(&rules);
+            }
+        }
+    }
 }
