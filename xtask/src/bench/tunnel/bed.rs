@@ -81,8 +81,10 @@ impl Bed {
     pub(super) fn tunnel(&self, serve: &[&str], connect: &[&str]) -> Result<Tunnel> {
         let path = |name: &str| self.folder.join(name);
         let options = path("options");
-        let conf =
-            format!("option {}\nlocalip {INNER}\nremoteip 192.168.77.100-239\n", options.display());
+        let conf = format!(
+            "option {}\nlocalip {INNER}\nremoteip 192.168.77.100-239\nconnections 140\n",
+            options.display()
+        );
         fs::write(path("pptpd.conf"), conf)?;
         fs::write(&options, "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\nnodefaultroute\n")?;
         fs::write(path("ppp-options"), "")?;
