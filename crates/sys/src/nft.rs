@@ -8,13 +8,24 @@ use rustix::io::Errno;
 
 use crate::netlink::messages;
 
+/// Where administrators' programs are: a process without an environment, as a server's helper, has no `PATH`.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A command that runs a program of an administrator's, `nft` or `iptables-save`, wherever this host has it.
+#[must_use]
+pub fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env("PATH", PATH);
+    command
+}
+
 /// Carries out a script of nftables commands, all of it or nothing.
 ///
 /// # Errors
 ///
 /// `NotFound` with a hint when the program is not installed; else what `nft` said.
 pub fn apply(script: &str) -> io::Result<()> {
-    let mut command = Command::new("nft");
+    let mut command = program("nft");
     command.args(["-f", "-"]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(not_installed)?;
@@ -115,7 +126,7 @@ pub fn list() -> io::Result<String> {
 }
 
 fn printed(arguments: &[&str]) -> io::Result<String> {
-    let mut command = Command::new("nft");
+    let mut command = program("nft");
     command.args(arguments).stdin(Stdio::null());
     let output = command.output().map_err(not_installed)?;
     if output.status.success() {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::Command;
 use std::time::SystemTime;
 
 use config::Severity;
@@ -235,7 +234,7 @@ pub fn firewall_rules() -> Result<Ruleset, String> {
 
 fn iptables_save() -> Result<String, String> {
     for program in ["iptables-legacy-save", "iptables-save"] {
-        match Command::new(program).output() {
+        match sys::nft::program(program).output() {
             Ok(output) if output.status.success() => {
                 return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
             }
