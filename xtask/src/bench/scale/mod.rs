@@ -49,22 +49,22 @@ pub(crate) fn run_inside() -> Result<bool> {
     let start = start_to_first_call()?;
     let shared = many("shared", SESSIONS)?;
     let own = many("session", OWN_INTERFACES)?;
-    let peers = peers::measure()?;
-    let figures = json!({ "start_ms": start, "shared": shared, "session": own, "peers": peers });
+    let mut figures = json!({ "start_ms": start, "shared": shared, "session": own });
     let file = workspace::target().join("bench-scale.json");
     fs::write(&file, format!("{figures:#}\n"))?;
-    let table = table(&figures)?;
-    let peers = peers::table(&peers)?;
-    println!("\n{table}\n{peers}\nall figures: {}", file.display());
-    let (name, command) = ("Scale", "cargo xtask bench scale");
-    let [explanation, beside] = {
-        let load = load_average()?;
-        [EXPLANATION, peers::EXPLANATION].map(|text| format!("{text} {load}"))
-    };
-    Section { name, command, explanation: &explanation, table: &table }.keep()?;
-    let name = "Scale beside pptpd";
-    Section { name, command, explanation: &beside, table: &peers }.keep()?;
+    keep("Scale", EXPLANATION, &table(&figures)?)?;
+    let peers = peers::measure()?;
+    keep("Scale beside pptpd", peers::EXPLANATION, &peers::table(&peers)?)?;
+    figures["peers"] = peers;
+    fs::write(&file, format!("{figures:#}\n"))?;
+    println!("all figures: {}", file.display());
     Ok(true)
+}
+
+fn keep(name: &str, explanation: &str, table: &str) -> Result<()> {
+    println!("\n{table}\n");
+    let explanation = format!("{explanation} {}", load_average()?);
+    Section { name, command: "cargo xtask bench scale", explanation: &explanation, table }.keep()
 }
 
 /// Milliseconds from the server's start to the first session that is up; a client tries all the time.
