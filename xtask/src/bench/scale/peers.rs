@@ -52,7 +52,7 @@ pub(super) fn measure() -> Result<Value> {
     let segment = Segment::new(folder)?;
     let callers = segment.wan_host("callers", "10.99.0.9")?;
     let mut figures = json!({});
-    for peer in [Peer::Pptpd, Peer::Gretel] {
+    for peer in [Peer::Gretel, Peer::Pptpd] {
         let measured = one(peer, &segment, &callers).with_context(|| peer.name())?;
         figures[peer.name()] = measured;
     }
