@@ -5,6 +5,7 @@
 //! * `faults [FILTER]`: those of the lab's scenarios in which a fault is really made; the results go into `docs/verdicts/README.md`.
 //! * `attacks [FILTER]`: what attacks do to a server and to a session that is live meanwhile.
 //! * `storm [soak]`: ten thousand customers at once; tens of thousands one after the other.
+//! * `fuzz --hours NUMBER`: the fuzzers for a long time.
 //! * `deb`: the Debian package.
 //! * `bench [crypto | tunnel | peers | scale]`: set-up rate, throughput and memory of a running server; sealing and opening of packets; a tunnel;
 //!   Gretel beside other servers.
@@ -14,6 +15,7 @@
 mod attacks;
 mod bench;
 mod deb;
+mod fuzz;
 mod kernel_pptp;
 mod lab;
 mod packages;
@@ -52,6 +54,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         "attacks" => attacks::run(rest),
         "storm" => bench::storm::run(rest),
         "deb" => deb::build().map(|_| true),
+        "fuzz" => fuzz::run(rest),
         attacks::INSIDE => attacks::run_inside(rest),
         attacks::STRIKE => attacks::strike(rest),
         lab::INSIDE => lab::run_inside(rest),
@@ -87,4 +90,5 @@ cargo xtask bench pictures the pictures of docs/performance.md, from its tables
 cargo xtask bench scale    ten thousand sessions: set-up rate, memory, idle cost, stop; and pptpd's beside Gretel's, each in a guest
 cargo xtask storm          ten thousand customers come back at once, while others work
 cargo xtask storm soak     tens of thousands of sessions come and go: what grows
+cargo xtask fuzz --hours NUMBER  all fuzzers, two at a time, for so long in all
 cargo xtask deb            the Debian package";

@@ -3,21 +3,16 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
-    thread,
     time::Instant,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 
 use crate::{
-    packages,
+    fuzz, packages,
     report::{Report, closing_line, test_results},
-    shared_data,
-    workspace::{self, cargo, output, run as run_command},
+    workspace::{self, cargo, run as run_command},
 };
-
-/// How long each fuzzer looks for something new, in seconds.
-const FUZZ_SECONDS: u32 = 10;
 
 /// Runs everything; `true` when all of it holds.
 pub(crate) fn run() -> Result<bool> {
@@ -56,7 +51,7 @@ pub(crate) fn run() -> Result<bool> {
         "corpora of the fuzz targets",
         &["test", "--manifest-path", "fuzz/Cargo.toml", "--release", "--no-fail-fast"],
     );
-    fuzz(&mut report);
+    fuzz::briefly(&mut report);
     lab(&mut report);
     println!("{:.0} minutes in all", start.elapsed().as_secs_f32() / 60.0);
     Ok(report.close())
@@ -101,64 +96,6 @@ fn deny() -> Result<()> {
     ]))
 }
 
-/// Lets every fuzzer look for a while, two at a time, from its corpus. What it finds lies in
-/// `fuzz/artifacts`; what it learns does not go into the committed corpus.
-fn fuzz(report: &mut Report) {
-    let mut targets = Vec::new();
-    report.check("the fuzzers are built", || {
-        if !has(&["fuzz", "--version"]) {
-            run_command(cargo().args(["install", "--quiet", "--locked", "cargo-fuzz"]))?;
-        }
-        let list = output(cargo().args(["fuzz", "list"]))?;
-        targets = list.split_whitespace().map(str::to_owned).collect();
-        ensure!(!targets.is_empty(), "there is no fuzz target");
-        run_command(fuzzer().args(["fuzz", "build"]))
-    });
-    for pair in targets.chunks(2) {
-        thread::scope(|scope| {
-            // Each is one thread of work, and the machines that run this have two processors.
-            let running: Vec<_> =
-                pair.iter().map(|target| (target, scope.spawn(|| fuzz_one(target)))).collect();
-            for (target, found) in running {
-                report.check(
-                    &format!("the fuzzer {target} finds nothing in {FUZZ_SECONDS} s"),
-                    || found.join().unwrap_or_else(|_| bail!("the check itself panicked")),
-                );
-            }
-        });
-    }
-}
-
-fn fuzz_one(target: &str) -> Result<()> {
-    let learned = workspace::target().join("fuzz-corpus").join(target);
-    std::fs::create_dir_all(&learned)?;
-    for (number, seed) in shared_data::seeds(target)?.iter().enumerate() {
-        std::fs::write(learned.join(format!("shared-{number}")), seed)?;
-    }
-    let corpus = workspace::root().join("fuzz/corpus").join(target);
-    let mut command = fuzzer();
-    command.args(["fuzz", "run", target]).arg(&learned);
-    if corpus.exists() {
-        command.arg(&corpus);
-    }
-    let result = command
-        .args(["--", &format!("-max_total_time={FUZZ_SECONDS}"), "-rss_limit_mb=2048"])
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot start cargo fuzz")?;
-    if !result.status.success() {
-        bail!("{}", last_lines(&String::from_utf8_lossy(&result.stderr), 40));
-    }
-    Ok(())
-}
-
-/// A cargo command that may use the sanitisers, which the stable compiler has but hides.
-fn fuzzer() -> Command {
-    let mut command = cargo();
-    command.env("RUSTC_BOOTSTRAP", "1");
-    command
-}
-
 /// The lab counts for itself.
 fn lab(report: &mut Report) {
     println!("\nlab");
@@ -198,9 +135,4 @@ fn stream(command: &mut Command) -> Result<(String, bool)> {
         }
     }
     Ok((text, child.wait()?.success()))
-}
-
-fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
 }
