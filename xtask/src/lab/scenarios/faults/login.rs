@@ -88,15 +88,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         first.disconnect()?;
         told(world, "10.99.0.10", "G-401")
     }),
-    fault("fault G-402: the client insists on an address of its own", |world| {
-        stock(world, "10.1.2.3:", "G-402")
-    }),
-    fault("fault G-403: the client wants another address at the server's end", |world| {
-        stock(world, ":10.1.2.3", "G-403")
-    }),
-    fault("fault G-404: the client wants neither IPv4 nor IPv6", |world| {
-        stock(world, "noip noipv6", "G-404")
-    }),
     fault("fault G-501: the session's interface cannot be made", |world| {
         let options = "require-mppe-128\nifname eth1\n";
         login(world, &Files { options, ..Files::SHIPPED }, "anna", "secret", "G-501")

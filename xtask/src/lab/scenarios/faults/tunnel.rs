@@ -143,7 +143,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         serve(world, &Files::SHIPPED)?;
         world.call("require-mppe-128")?.address()?;
         let client = world.client()?;
-        client.guest.sh(5, "tc qdisc add dev vec0 root netem delay 10ms reorder 25% 50%")?;
+        client.guest.sh(5, "tc qdisc add dev vec0 root netem delay 80ms reorder 25% 50%")?;
         client.guest.sh(60, &format!("ping -q -c 500 -i 0.003 -W 2 {INNER} || true"))?;
         client.guest.sh(5, "tc qdisc del dev vec0 root")?;
         client.hang_up()?;
