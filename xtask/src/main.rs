@@ -14,6 +14,7 @@
 
 mod attacks;
 mod bench;
+mod coverage;
 mod deb;
 mod fuzz;
 mod kernel_pptp;
@@ -55,6 +56,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         "storm" => bench::storm::run(rest),
         "deb" => deb::build().map(|_| true),
         "fuzz" => fuzz::run(rest),
+        "coverage" => coverage::run(),
         attacks::INSIDE => attacks::run_inside(rest),
         attacks::STRIKE => attacks::strike(rest),
         lab::INSIDE => lab::run_inside(rest),
@@ -91,4 +93,5 @@ cargo xtask bench scale    ten thousand sessions: set-up rate, memory, idle cost
 cargo xtask storm          ten thousand customers come back at once, while others work
 cargo xtask storm soak     tens of thousands of sessions come and go: what grows
 cargo xtask fuzz --hours NUMBER  all fuzzers, two at a time, for so long in all
+cargo xtask coverage       how much of the readers and the engine tests and corpora run through
 cargo xtask deb            the Debian package";

@@ -35,6 +35,15 @@ pub(crate) fn install_missing() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
+    install(&missing)?;
+    if missing.contains(&"pptpd") && Path::new("/run/systemd/system").exists() {
+        run(as_root("systemctl")?.args(["disable", "--quiet", "pptpd.service"]))?;
+    }
+    Ok(())
+}
+
+/// Installs packages; no service is started.
+pub(crate) fn install(missing: &[&str]) -> Result<()> {
     println!("installing {}", missing.join(" "));
     let policy = Policy::forbid_services()?;
     let apt = |arguments: &[&str]| {
@@ -42,14 +51,10 @@ pub(crate) fn install_missing() -> Result<()> {
     };
     apt(&["update", "-qq"])?;
     let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
-    install.extend(&missing);
+    install.extend(missing);
     let installed = apt(&install);
     drop(policy);
-    installed?;
-    if missing.contains(&"pptpd") && Path::new("/run/systemd/system").exists() {
-        run(as_root("systemctl")?.args(["disable", "--quiet", "pptpd.service"]))?;
-    }
-    Ok(())
+    installed
 }
 
 fn installed(package: &str) -> bool {
