@@ -134,7 +134,6 @@ pub(crate) const SENDING: &str = "send GRE packets to the client";
 impl Evidence {
     /// For a new call on the same connection.
     pub(crate) fn of_call(&self) -> Self {
-        self.connection.borrow_mut().calls += 1;
         Self { connection: self.connection.clone(), call: Some(Rc::default()) }
     }
 
@@ -145,6 +144,7 @@ impl Evidence {
                 call.borrow_mut().observe(event);
                 let mut connection = self.connection.borrow_mut();
                 match event {
+                    Event::CallStarted { .. } => connection.calls += 1,
                     Event::Identification(text) => connection.identified(text),
                     Event::LoginTried { name, .. } => {
                         connection.name = Some(name.iter().take(LONGEST_NAME).copied().collect());
