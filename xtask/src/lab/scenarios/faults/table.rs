@@ -17,7 +17,7 @@ fn split(name: &str) -> Option<(&str, &str)> {
     name.strip_prefix("fault ")?.split_once(": ")
 }
 
-/// Where a run leaves its results for [`write`].
+/// Where a run leaves its results for `write`.
 fn results_file() -> PathBuf {
     workspace::lab_directory().join("faults")
 }
