@@ -172,7 +172,7 @@ fn address(user: &User, suggested: Ipv4Addr, unit: u32) -> Option<Ipv4Addr> {
 }
 
 /// The part behind the last backslash (pppd's `chapms-strip-domain`).
-fn without_domain(name: &[u8]) -> &[u8] {
+pub(crate) fn without_domain(name: &[u8]) -> &[u8] {
     name.rsplit(|byte| *byte == b'\\').next().unwrap_or(name)
 }
 

@@ -275,6 +275,10 @@ impl Shared {
         self.call_ids.borrow_mut().release(now, call_id);
     }
 
+    pub(crate) fn has_session(&self, session: u64) -> bool {
+        self.sessions.borrow().contains_key(&session)
+    }
+
     pub(crate) fn session_count(&self) -> usize {
         self.sessions.borrow().len()
     }

@@ -8,7 +8,7 @@ use engine::auth::{Denied, DenyReason, Request};
 use zeroize::Zeroizing;
 
 use super::{Session, grant};
-use crate::auth::{Rules, Verdict, Welcome, judge};
+use crate::auth::{Rules, Verdict, Welcome, judge, without_domain};
 use crate::event::Event;
 use crate::helper::{Answer, Helper, Login, Order};
 use crate::locks::{Gate, Subject};
@@ -66,6 +66,11 @@ async fn ask(helper: &Helper, login: Login) -> PamAnswer {
     }
 }
 
+/// The name that failures count for: PAM leaves out a domain whatever the options say, so that one user has no more names than one.
+fn counted(name: &[u8]) -> &[u8] {
+    without_domain(name)
+}
+
 impl Session {
     pub(super) fn authenticate(&mut self, now: Instant, request: Request) {
         // LCP can be negotiated anew at any time. What the session has then is its first user's: address, scripts, records.
@@ -92,7 +97,7 @@ impl Session {
 
     /// What earlier failures mean for this login.
     fn gate(&self, now: Instant, request: &Request) -> Gate {
-        let (address, user) = (*self.source.peer().ip(), self.rules().user(request.name()));
+        let (address, user) = (*self.source.peer().ip(), counted(request.name()));
         self.shared.locks.gate(now, &self.settings.limits.logins, address, user)
     }
 
@@ -137,7 +142,7 @@ impl Session {
                 | DenyReason::Malformed
         ) {
             let limits = self.settings.limits.logins;
-            let (address, user) = (*self.source.peer().ip(), self.rules().user(request.name()));
+            let (address, user) = (*self.source.peer().ip(), counted(request.name()));
             for (subject, failures) in self.shared.locks.failed(now, &limits, address, user) {
                 self.source.publish(Event::Locked { subject, failures, time: limits.lock });
             }
@@ -175,14 +180,35 @@ impl Session {
         let name = request.name();
         let bare = name.iter().position(|byte| *byte == b'\\').map_or(name, |at| &name[at + 1..]);
         let (user, client) = (bare.to_vec(), self.source.peer().ip().to_string());
-        let (shared, session) = (self.shared.clone(), self.number);
+        let (shared, session, source) = (self.shared.clone(), self.number, self.source.clone());
+        let (address, limits) = (*self.source.peer().ip(), self.settings.limits.logins);
+        let counted = counted(name).to_vec();
         let number = shared.next_question();
         self.asking = Some(Asking { number, request, welcome });
         self.source.publish(Event::PamAsked);
         tokio::task::spawn_local(async move {
             // It is closed by nobody.
             let _permit = shared.pam.acquire().await;
-            let answer = ask(shared.scripts.helper(), Login { user, password, client }).await;
+            // Nobody is asked about who has hung up.
+            if !shared.has_session(session) {
+                return;
+            }
+            let answer = match shared.locks.gate(shared.now(), &limits, address, &counted) {
+                Gate::Locked(..) => {
+                    Err((false, "too many logins have failed meanwhile".to_owned()))
+                }
+                Gate::Open | Gate::Wait(_) => {
+                    ask(shared.scripts.helper(), Login { user, password, client }).await
+                }
+            };
+            // It was a guess, also when nobody waits for the answer any more.
+            if let Err((true, _)) = &answer {
+                for (subject, failures) in
+                    shared.locks.failed(shared.now(), &limits, address, &counted)
+                {
+                    source.publish(Event::Locked { subject, failures, time: limits.lock });
+                }
+            }
             shared
                 .post_to_session(session, Mail::PamAnswered { session, question: number, answer });
         });
@@ -203,7 +229,8 @@ impl Session {
                     true => DenyReason::WrongPassword,
                     false => DenyReason::NotAllowed("PAM does not let the user in"),
                 };
-                self.refuse(now, &request, request.refuse(denied));
+                // It has been counted.
+                self.link.deny(now, request.name(), request.refuse(denied));
             }
         }
         self.pump(now);
@@ -211,8 +238,7 @@ impl Session {
 
     fn let_in(&mut self, now: Instant, request: &Request, welcome: Welcome) {
         let Welcome { authenticated, address, own } = welcome;
-        let user = self.rules().user(request.name());
-        self.shared.locks.succeeded(now, *self.source.peer().ip(), user);
+        self.shared.locks.succeeded(now, *self.source.peer().ip(), counted(request.name()));
         if !self.lease.confirm() {
             let denied = DenyReason::NotAllowed("its address went to a caller who was quicker");
             return self.link.deny(now, request.name(), request.refuse(denied));
@@ -233,6 +259,7 @@ impl Session {
 
     /// Exchanges the slot when its address has become another user's since it was taken: an address of that user's own. Whether it did.
     fn exchange_lease(&mut self, address: Ipv4Addr, name: &[u8]) -> bool {
+        let name = self.rules().user(name);
         let slots = self.shared.slots();
         let Some(other) = slots.user_of(address).filter(|other| *other != self.number) else {
             return false;
@@ -254,6 +281,7 @@ impl Session {
             return None;
         }
         let by = *self.source.peer().ip();
+        let (given, name) = (name, self.rules().user(name));
         if !self.shared.may_have_session(self.number, name) {
             return Some(DenyReason::NotAllowed(
                 "the user has as many sessions as a user may have",
@@ -277,7 +305,7 @@ impl Session {
                 used
             }
         });
-        self.user = Some(name.to_vec());
+        self.user = Some(given.to_vec());
         self.shared.set_user(self.number, name, address);
         self.shared.make_room_for_user(self.number, name, by);
         None
