@@ -10,7 +10,7 @@ use crate::settings::Settings;
 const FOLDER: &str = "/etc/ppp";
 
 /// Beginnings and names of variables that make the loader, a shell or an interpreter run what the script does not name.
-const STEERING: [&str; 12] = [
+const STEERING: [&str; 23] = [
     "LD_",
     "GLIBC_",
     "GCONV_",
@@ -23,6 +23,17 @@ const STEERING: [&str; 12] = [
     "RUBY",
     "NODE_",
     "LUA_",
+    "XTABLES_",
+    "IPTABLES_",
+    "EBTABLES_",
+    "IP_LIB",
+    "TC_LIB",
+    "OPENSSL_",
+    "JAVA_",
+    "JDK_",
+    "_JAVA_",
+    "PHP",
+    "TCL",
 ];
 const STEERING_NAMES: [&str; 6] = ["PATH", "ENV", "IFS", "PS4", "CDPATH", "HOME"];
 

@@ -134,7 +134,11 @@ impl Answers {
         let socket = self.0.clone();
         tokio::task::spawn_local(async move {
             // The turns are given in the order in which they were asked for. A server that is gone asks nothing more.
-            if let Ok(letter) = answer.frame(number).to_bytes() {
+            let letter = answer.frame(number).to_bytes().or_else(|error| {
+                // Whoever asked must hear something.
+                Answer::Failed(error.to_string()).frame(number).to_bytes()
+            });
+            if let Ok(letter) = letter {
                 let _ = socket.lock().await.write_all(&letter).await;
             }
         });
