@@ -352,6 +352,10 @@ impl Task {
 
     fn answer_call(&mut self, now: Instant, request: CallRequest) {
         let peer_call_id = request.peer_call_id;
+        // It may have been cleared in the same breath.
+        if !self.control.is_requested(peer_call_id) {
+            return;
+        }
         if self.state != State::Serving {
             let _ = self.control.refuse_call(now, peer_call_id, CALL_BUSY, 0);
             return;
