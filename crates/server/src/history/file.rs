@@ -54,6 +54,7 @@ pub(super) fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.query_row("SELECT count(*) FROM attempt", [], |_| Ok(()))?;
     Ok(connection)
 }
@@ -68,6 +69,8 @@ pub(super) fn prepare(file: &Path, bounds: Bounds) -> rusqlite::Result<Connectio
     let _ = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file);
     let connection = Connection::open(file)?;
     connection.busy_timeout(PATIENCE)?;
+    // Temporary files would be outside the folders that may be written.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "max_page_count", bounds.bytes() / PAGE)?;
@@ -100,6 +103,15 @@ fn prune_trails(connection: &Connection, bytes: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The oldest eighth goes.
+fn prune_oldest(connection: &Connection) -> rusqlite::Result<()> {
+    let oldest =
+        "DELETE FROM attempt WHERE id <= (SELECT min(id) + (max(id) - min(id)) / 8 FROM attempt)";
+    connection.execute(oldest, [])?;
+    connection.execute("DELETE FROM trail WHERE attempt NOT IN (SELECT id FROM attempt)", [])?;
+    Ok(())
+}
+
 pub(super) fn write_all(
     connection: &Connection,
     bounds: Bounds,
@@ -113,6 +125,10 @@ pub(super) fn write_all(
         // When the file is full, old rows and trails make way.
         if done.as_ref().is_err_and(is_full) {
             let room = prune_trails(connection, bounds.bytes() / 4);
+            done = room.and_then(|()| write(connection, &row));
+        }
+        if done.as_ref().is_err_and(is_full) {
+            let room = prune_oldest(connection);
             done = room.and_then(|()| write(connection, &row));
         }
         if done.is_err() || written.is_multiple_of(PRUNE_EVERY) {
