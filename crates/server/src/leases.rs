@@ -26,6 +26,8 @@ struct Inner {
     /// All slots, free or taken.
     all: HashSet<Slot>,
     free: VecDeque<Slot>,
+    /// Slots that sessions have, also those that are no longer among all.
+    lent: HashSet<Slot>,
     /// Addresses that sessions use, slot or not, with the session's number.
     in_use: HashMap<Ipv4Addr, u64>,
     /// Slots of sessions that have not been let in, with the session's number, the oldest first.
@@ -57,6 +59,7 @@ impl Slots {
         Self(Rc::new(RefCell::new(Inner {
             all,
             free,
+            lent: HashSet::new(),
             in_use: HashMap::new(),
             pledged: VecDeque::new(),
         })))
@@ -64,12 +67,10 @@ impl Slots {
 
     /// Other slots from now on. Sessions keep theirs; one that is not among the new ones is gone when its session ends.
     pub fn replace(&self, slots: impl IntoIterator<Item = Slot>) {
-        let mut inner = self.0.borrow_mut();
-        let free: HashSet<Slot> = inner.free.iter().copied().collect();
-        let taken: HashSet<Slot> = inner.all.difference(&free).copied().collect();
+        let inner = &mut *self.0.borrow_mut();
         inner.free = slots.into_iter().collect();
         inner.all = inner.free.iter().copied().collect();
-        inner.free.retain(|slot| !taken.contains(slot));
+        inner.free.retain(|slot| !inner.lent.contains(slot));
     }
 
     /// Takes a free slot for a session. `None`: there is none.
@@ -92,6 +93,7 @@ impl Slots {
     }
 
     fn pledge(&self, inner: &mut Inner, slot: Slot, session: u64) -> Lease {
+        inner.lent.insert(slot);
         inner.pledged.push_back((slot, session));
         Lease { slots: self.clone(), slot, session, is_confirmed: false }
     }
@@ -143,8 +145,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let is_ours = self.is_confirmed || self.redeem();
-        let mut inner = self.slots.0.borrow_mut();
-        if is_ours && inner.all.contains(&self.slot) {
+        let inner = &mut *self.slots.0.borrow_mut();
+        if is_ours && inner.lent.remove(&self.slot) && inner.all.contains(&self.slot) {
             inner.free.push_back(self.slot);
         }
     }
@@ -214,6 +216,17 @@ mod tests {
         assert_eq!(slots.take(1).unwrap().slot(), renumbered);
         drop((kept, used));
         assert_eq!(slots.0.borrow().free.len(), 3);
+    }
+
+    #[test]
+    fn a_slot_that_is_gone_and_back_while_a_session_has_it_is_free_once() {
+        let slots = Slots::new([slot(2)]);
+        let lease = slots.take(1).unwrap();
+        slots.replace([slot(3)]);
+        slots.replace([slot(2), slot(3)]);
+        assert_eq!(slots.0.borrow().free, [slot(3)]);
+        drop(lease);
+        assert_eq!(slots.0.borrow().free, [slot(3), slot(2)]);
     }
 
     #[test]
