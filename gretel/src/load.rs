@@ -117,7 +117,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         true => writeln!(out, "{}", report.to_json())?,
         false => write!(out, "{report}")?,
     }
-    let is_fine = report.failed == 0 && report.lost == 0 && report.came_up > 0;
+    let is_fine = report.came_up == u64::from(options.total) && report.lost == 0;
     Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

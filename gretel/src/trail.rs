@@ -64,6 +64,9 @@ fn watch(server: &ServerArguments, request: &Value) -> anyhow::Result<ExitCode> 
         }
         out.flush()?;
         last = answer;
+        if ending(&last).is_some() {
+            break;
+        }
     }
     anyhow::ensure!(ending(&last).is_some(), "the server has gone away");
     Ok(status(&last))

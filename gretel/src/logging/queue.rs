@@ -38,7 +38,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    lines: VecDeque<Vec<u8>>,
+    /// With how many lines each stands for: the word of lost ones for more than one.
+    lines: VecDeque<(Vec<u8>, u64)>,
     /// Of all lines together.
     bytes: usize,
     /// Lines that found no room, after those in the queue.
@@ -48,20 +49,20 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn push(&mut self, line: Vec<u8>) {
+    fn push(&mut self, line: Vec<u8>, stands_for: u64) {
         self.bytes += line.len();
-        self.lines.push_back(line);
+        self.lines.push_back((line, stands_for));
     }
 
     fn has_room(&self, line: &[u8]) -> bool {
         self.bytes + line.len() <= ROOM
     }
 
-    fn take(&mut self) -> Option<Vec<u8>> {
-        let line = self.lines.pop_front();
-        self.bytes -= line.as_ref().map_or(0, Vec::len);
-        self.is_sending = line.is_some();
-        line
+    fn take(&mut self) -> Option<(Vec<u8>, u64)> {
+        let next = self.lines.pop_front();
+        self.bytes -= next.as_ref().map_or(0, |(line, _)| line.len());
+        self.is_sending = next.is_some();
+        next
     }
 }
 
@@ -103,9 +104,9 @@ impl Queue {
                 return;
             }
             loop {
-                let line = lines.take();
+                let (line, stands_for) = lines.take();
                 if stream.write_all(&line).and_then(|()| stream.flush()).is_err() {
-                    lines.lock().lost += 1;
+                    lines.lock().lost += stands_for;
                 }
                 lines.sent();
             }
@@ -125,7 +126,7 @@ impl Queue {
             self.own_up(&mut waiting);
         }
         if waiting.lost == 0 && waiting.has_room(&line) {
-            waiting.push(line);
+            waiting.push(line, 1);
         } else {
             waiting.lost += 1;
         }
@@ -155,17 +156,17 @@ impl Queue {
     fn own_up(&self, waiting: &mut Waiting) {
         let line = (self.0.lost_line)(waiting.lost);
         if waiting.has_room(&line) {
-            waiting.push(line);
+            waiting.push(line, waiting.lost);
             waiting.lost = 0;
         }
     }
 
-    /// The next line, when there is one.
-    fn take(&self) -> Vec<u8> {
+    /// The next line, when there is one, and for how many it stands.
+    fn take(&self) -> (Vec<u8>, u64) {
         let mut waiting = self.lock();
         loop {
-            if let Some(line) = waiting.take() {
-                return line;
+            if let Some(next) = waiting.take() {
+                return next;
             }
             let woken = self.0.changed.wait(waiting);
             waiting = woken.unwrap_or_else(PoisonError::into_inner);
@@ -204,14 +205,14 @@ struct Writer {
 impl Writer {
     fn run(mut self) {
         loop {
-            let line = self.queue.take();
-            self.send(&line);
+            let (line, stands_for) = self.queue.take();
+            self.send(&line, stands_for);
             self.queue.sent();
         }
     }
 
-    /// Sends one line, however long that takes.
-    fn send(&mut self, line: &[u8]) {
+    /// Sends one line, which stands for so many, however long that takes.
+    fn send(&mut self, line: &[u8], stands_for: u64) {
         let mut sent = 0;
         loop {
             let socket = match self.socket.take().map_or_else(|| Socket::connect(&self.path), Ok) {
@@ -228,7 +229,7 @@ impl Writer {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // No attempt would ever get it through.
                 Err(error) if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => {
-                    self.queue.lock().lost += 1;
+                    self.queue.lock().lost += stands_for;
                     return;
                 }
                 // The daemon has gone; who comes after it has heard nothing of this line.
