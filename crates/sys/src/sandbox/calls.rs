@@ -44,6 +44,8 @@ const TABLE: &[Row] = &[
     any(&[Packets, Control, Ways], &[libc::SYS_recvmsg, libc::SYS_sendmsg]),
     // Packets by the batch.
     any(&[Packets], &[libc::SYS_recvmmsg, libc::SYS_sendmmsg]),
+    // Room in a socket's queue, where it was full.
+    any(&[Packets], &[libc::SYS_ppoll]),
     any(EVERYONE, &[libc::SYS_close]),
     // What a debug build asks before it closes a file.
     only(EVERYONE, &[libc::SYS_fcntl], &[&[int(1, libc::F_GETFD)]]),
