@@ -15,7 +15,7 @@ use super::{
     Receiver, Stateful, clamp_mss,
 };
 use crate::Instant;
-use crate::gre::Receive;
+use crate::gre::{LEAP, Receive};
 use crate::ppp::NetworkPermit;
 
 /// A PPP frame inside a GRE packet, as ranges of the packet's buffer.
@@ -149,12 +149,18 @@ impl DataPath {
             self.traffic.acknowledged(ack);
         }
         let Some(seq) = header.seq else { return Ok(None) };
+        let is_encrypted = frame.as_ref().is_some_and(Frame::is_encrypted);
         match self.sequencer.classify(now, seq) {
+            // As for `Restart`: what proves nothing has to be near, however long the silence was.
+            Receive::New { distance }
+                if distance > LEAP && self.opener.is_some() && !is_encrypted =>
+            {
+                return Err(DropReason::TooFar);
+            }
             Receive::New { .. } | Receive::Late => {}
             // What is encrypted proves itself; what is not would let anybody who knows the peer's address and guesses the call id end the
             // session (LCP Terminate-Request).
-            Receive::Restart
-                if self.opener.is_none() || frame.as_ref().is_some_and(Frame::is_encrypted) => {}
+            Receive::Restart if self.opener.is_none() || is_encrypted => {}
             Receive::Restart => return Err(DropReason::TooFar),
             Receive::Duplicate | Receive::TooOld | Receive::TooFar => {
                 return Err(match self.sequencer.commit(now, seq) {
@@ -198,13 +204,16 @@ impl DataPath {
         if self.opener.is_some() || self.permit.is_some_and(|permit| permit.encryption_required()) {
             return Err(DropReason::Unencrypted);
         }
-        let inbound = self.network(packet, frame.protocol, frame.information)?;
-        self.commit(now, frame.seq, fresh);
-        Ok(inbound)
+        let result = self.network(packet, frame.protocol, frame.information);
+        // These are the peer's own packets, which arrived.
+        if matches!(result, Ok(_) | Err(DropReason::Filtered | DropReason::Congestion)) {
+            self.commit(now, frame.seq, fresh);
+        }
+        result
     }
 
     fn early(&mut self, now: Instant, frame: Frame, fresh: bool) -> Inbound {
-        self.commit(now, frame.seq, fresh);
+        self.commit_unproven(now, frame.seq, fresh);
         Inbound::Early(frame.whole)
     }
 
@@ -224,7 +233,7 @@ impl DataPath {
             return Err(DropReason::MalformedMppe);
         }
         if self.must_wait(header) {
-            self.commit(now, frame.seq, fresh);
+            self.commit_unproven(now, frame.seq, fresh);
             let whole = ..frame.whole.end;
             if let Some(stateful) = self.stateful() {
                 stateful.reorder.hold(now, header, &packet[whole]);
@@ -261,7 +270,12 @@ impl DataPath {
     ) -> Result<(), OpenError> {
         let Some(receiver) = &mut self.opener else { return Err(OpenError::NotEncrypted) };
         let distance = receiver.distance(seq);
-        let near = if receiver.stateful.is_some() { FAR_STATEFUL } else { FAR };
+        let near = match receiver.stateful {
+            None => FAR,
+            // Without a fresh start of the cipher it costs no key change, however far it is.
+            Some(_) if header & mppe::FLUSHED == 0 => u32::MAX,
+            Some(_) => FAR_STATEFUL,
+        };
         if distance > near && !receiver.far.take(now) {
             return Err(OpenError::TooFar { advance: distance, allowed: near });
         }
@@ -289,7 +303,7 @@ impl DataPath {
             OpenError::TooOld => Err(DropReason::MppeTooOld),
             OpenError::TooFar { .. } => Err(DropReason::MppeTooFar),
             OpenError::NeedsReset => {
-                self.commit(now, seq, fresh);
+                self.commit_unproven(now, seq, fresh);
                 self.needs_reset(now)
             }
             OpenError::Insane => Err(DropReason::Undecryptable),
@@ -329,6 +343,12 @@ impl DataPath {
         if fresh {
             self.sequencer.commit(now, seq);
         }
+    }
+
+    /// As [`commit`](Self::commit), for a packet that has not been opened: one that begins anew has to be.
+    fn commit_unproven(&mut self, now: Instant, seq: u32, fresh: bool) {
+        let begins_anew = self.sequencer.classify(now, seq) == Receive::Restart;
+        self.commit(now, seq, fresh && !(begins_anew && self.opener.is_some()));
     }
 
     fn counted(&mut self, result: Result<Inbound, DropReason>) -> Inbound {

@@ -125,6 +125,23 @@ fn a_reset_is_asked_for_again_when_its_answer_stays_away() {
 }
 
 #[test]
+fn however_much_comes_before_the_fresh_start_it_is_taken() {
+    let (mut server, mut client) = encrypted(Mode::Stateful);
+    let mut buffer = [0; 2000];
+    send(&mut client, &ipv4(CLIENT, 80, 0));
+    let late = NOW + Duration::from_millis(50);
+    for count in 0..200 {
+        let packet = send(&mut client, &ipv4(CLIENT, 80, 1));
+        let now = if count < 40 { NOW } else { late };
+        assert!(receive(&mut server, now, &packet).is_err());
+        while server.take_ready(now, &mut buffer).is_some() {}
+    }
+    client.reset_transmit();
+    let fresh = ipv4(CLIENT, 80, 3);
+    assert_eq!(receive(&mut server, late, &send(&mut client, &fresh)), Ok(fresh));
+}
+
+#[test]
 fn a_forged_packet_changes_nothing() {
     let (mut server, mut client) = encrypted(Mode::Stateless);
     let first = send(&mut client, &ipv4(CLIENT, 80, 0));
