@@ -89,10 +89,6 @@ impl Figure<'_> {
         self.add(1);
     }
 
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-
     pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
     }

@@ -93,12 +93,14 @@ impl Dataplane {
             is_shared: false,
             opened: sockets.opened,
             hops: None,
-            reaper: Some(reaper.clone()),
+            // The only sender here: dropping this value, also on an error below, ends the thread.
+            reaper: Some(reaper),
             reaper_thread: Some(reaper_thread),
             is_ending,
         };
         for (index, fast) in sockets.fast.into_iter().enumerate() {
-            let handle = start_worker(index, settings, fast, &notify, &reaper)?;
+            let reaper = dataplane.reaper.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+            let handle = start_worker(index, settings, fast, &notify, reaper)?;
             dataplane.workers.push(handle);
         }
         if need_hops {

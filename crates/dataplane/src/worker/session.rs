@@ -55,6 +55,8 @@ pub(super) struct Session {
     /// By [`First`].
     happened: [bool; 4],
     has_failed_to_send: bool,
+    /// When the last IP packet went either way, whether it counts as traffic or not.
+    moved: Instant,
 }
 
 impl Session {
@@ -77,6 +79,7 @@ impl Session {
             touched: false,
             happened: [false; 4],
             has_failed_to_send: false,
+            moved: Instant::ZERO,
         }
     }
 
@@ -96,13 +99,12 @@ impl Session {
 
     /// Whether an IP packet has gone either way in this wake-up.
     pub(super) fn has_moved(&self, now: Instant) -> bool {
-        self.counters.last_activity().get() == now.as_nanos()
+        self.moved == now
     }
 
     /// Gives back the memory that only a busy call needs, unless it has been busy in the last [`IDLE_AFTER`]: then when to look again.
     pub(super) fn release_if_idle(&mut self, now: Instant) -> Option<Instant> {
-        let last = Instant::from_nanos(self.counters.last_activity().get());
-        let idle_at = last + IDLE_AFTER;
+        let idle_at = self.moved + IDLE_AFTER;
         if idle_at > now {
             return Some(idle_at);
         }
@@ -385,6 +387,7 @@ impl Session {
 
     /// An IP packet has passed, which may count as traffic.
     fn note_activity(&mut self, io: &Io) {
+        self.moved = io.now;
         if self.path.take_activity() {
             self.counters.last_activity().set(io.now.as_nanos());
         }
@@ -503,7 +506,7 @@ mod tests {
         session.path.install_keys(&Keys { send: keys.clone(), receive: keys });
         assert!(!session.path.is_holding());
         let start = Instant::from_nanos(1 << 40);
-        session.counters.last_activity().set(start.as_nanos());
+        session.moved = start;
         assert!(session.has_moved(start));
         session.path.prepare();
         let again = session.release_if_idle(start + Duration::from_secs(1));

@@ -21,8 +21,9 @@ pub use queue::XdpSocket;
 const CALL_IDS: usize = 1 << 16;
 /// Queues that an interface may have; more is no network card.
 const MAX_QUEUES: usize = 256;
-/// The largest IP packet of an interface that is taken: a frame has to fit a page.
-const MAX_MTU: u32 = 3400;
+/// The largest IP packet of an interface that is taken: with its Ethernet header it has to fit what the kernel leaves of a chunk, behind its
+/// `XDP_PACKET_HEADROOM`. What does not fit would be lost after the program has taken it.
+const MAX_MTU: u32 = queue::FRAME_LEN as u32 - 256 - 14;
 
 /// `XDP_FLAGS_SKB_MODE`, `XDP_FLAGS_DRV_MODE` (`linux/if_link.h`).
 const GENERIC: u32 = 1 << 1;

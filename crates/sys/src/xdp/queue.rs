@@ -18,7 +18,7 @@ const FILL: u32 = 2048;
 const SEND: u32 = 1024;
 const FRAMES: u32 = FILL + SEND;
 /// Bytes of a frame: a packet of 1,500 bytes behind the room that the kernel leaves before it, and larger ones.
-const FRAME_LEN: usize = 2048;
+pub(super) const FRAME_LEN: usize = 2048;
 
 /// A queue whose last user went a moment ago is still in use: it is tried so often, after so long.
 const BUSY_TRIES: u32 = 50;
