@@ -12,12 +12,10 @@ use anyhow::{Context, Result};
 use crate::workspace::{self, cargo, output, run as run_command};
 
 /// Files of the package: where they come from (below the project's root), where they go, and their mode.
-const FILES: [(&str, &str, u32); 10] = [
+const FILES: [(&str, &str, u32); 9] = [
     ("packaging/gretel.service", "usr/lib/systemd/system/gretel.service", 0o644),
     ("README.md", "usr/share/doc/gretel/README.md", 0o644),
     ("README.ja.md", "usr/share/doc/gretel/README.ja.md", 0o644),
-    ("docs/migrating-from-pptpd.md", "usr/share/doc/gretel/docs/migrating-from-pptpd.md", 0o644),
-    ("docs/options.md", "usr/share/doc/gretel/options.md", 0o644),
     ("packaging/fail2ban/gretel.conf", "usr/share/doc/gretel/fail2ban/gretel.conf", 0o644),
     ("packaging/fail2ban/jail.conf", "usr/share/doc/gretel/fail2ban/jail.conf", 0o644),
     ("packaging/examples/pptpd.conf", "usr/share/doc/gretel/examples/pptpd.conf", 0o644),
@@ -26,8 +24,11 @@ const FILES: [(&str, &str, u32); 10] = [
         "usr/share/doc/gretel/examples/unconfined-scripts.conf",
         0o644,
     ),
+    ("packaging/examples/fast-path.conf", "usr/share/doc/gretel/examples/fast-path.conf", 0o644),
     ("packaging/examples/pptpd-options", "usr/share/doc/gretel/examples/pptpd-options", 0o644),
 ];
+/// Where the pages go, so that README's links and their own lead somewhere.
+const PAGES: &str = "usr/share/doc/gretel/docs";
 /// Links of the package: what they point to, and where they are. `pptpd.service` is an alias that enabling the unit makes: as a file it
 /// would go with the old package's, which has it under `/lib`.
 const LINKS: [(&str, &str); 2] =
@@ -52,6 +53,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     for (from, to, mode) in FILES {
         install(&root.join(from), &tree.join(to), mode)?;
     }
+    install_folder(&root.join("docs"), &tree.join(PAGES))?;
     let program = tree.join("usr/sbin/gretel");
     install(&workspace::gretel(), &program, 0o755)?;
     run_command(Command::new("strip").arg(&program))?;
@@ -128,7 +130,7 @@ fn manual_of_keywords(options: &str) -> String {
     }
     page.push_str(
         ".SH EXAMPLE\n.nf\noption /etc/ppp/pptpd\\-options\nlocalip 192.168.1.1\nremoteip 192.168.1.200\\-220\n.fi\n\
-         .SH SEE ALSO\n.BR gretel (8),\n.BR gretel.toml (5),\n.I /usr/share/doc/gretel/options.md\n",
+         .SH SEE ALSO\n.BR gretel (8),\n.BR gretel.toml (5),\n.I /usr/share/doc/gretel/docs/options.md\n",
     );
     page
 }
@@ -162,6 +164,19 @@ fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
     fs::create_dir_all(to.parent().context("a file without a directory")?)?;
     fs::copy(from, to).with_context(|| from.display().to_string())?;
     fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
+    Ok(())
+}
+
+/// As [`install`], for all files of a folder and the folders in it.
+fn install_folder(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => install_folder(&entry.path(), &to)?,
+            false => install(&entry.path(), &to, 0o644)?,
+        }
+    }
     Ok(())
 }
 
