@@ -6,6 +6,7 @@
 //! * `attacks [FILTER]`: what attacks do to a server and to a session that is live meanwhile.
 //! * `storm [soak]`: ten thousand customers at once; tens of thousands one after the other.
 //! * `fuzz --hours NUMBER`: the fuzzers for a long time.
+//! * `coverage`: how much of the readers and the engine tests and corpora run through, with a floor.
 //! * `deb`: the Debian package.
 //! * `bench [crypto | tunnel | peers | scale]`: set-up rate, throughput and memory of a running server; sealing and opening of packets; a tunnel;
 //!   Gretel beside other servers.
