@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dataplane::{NewCall, TosPolicy};
+use dataplane::NewCall;
 use engine::Instant;
 use engine::control::{self, CallEnd, CallRequest, Connection, Output, Role};
 use engine::data;
@@ -388,7 +388,7 @@ impl Task {
             peer: *self.source.peer().ip(),
             local: self.local,
             path: data::Config { our_call_id, peer_call_id, check_source: true, clamp_mss: true },
-            tos: TosPolicy::default(),
+            tos: packet_path::tos(&self.shared.settings().packets),
             fragments: packet_path::fragments(&self.shared.settings().packets),
             trace: self.shared.settings().debug,
         });

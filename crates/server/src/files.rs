@@ -68,8 +68,8 @@ impl Files {
             settings.mppe.stateful = Stateful::Preferred;
         }
         if let Some(packets) = &self.packet_io {
-            let fragments = settings.packets.fragments;
-            settings.packets = config::Packets { fragments, ..packets.clone() };
+            let config::Packets { fragments, tos, .. } = settings.packets;
+            settings.packets = config::Packets { fragments, tos, ..packets.clone() };
         }
         settings.debug |= self.debug;
         settings.sandbox = config.sandbox;

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use config::{Fragments, PacketIo, Packets};
-use dataplane::{FragmentPolicy, GrePath, IoMode, Opened};
+use config::{Fragments, PacketIo, Packets, Tos};
+use dataplane::{FragmentPolicy, GrePath, IoMode, Opened, TosPolicy};
 use sys::netlink::{Interface, Netlink};
 
 use crate::doctor::firewall::{GRE, Hook, Packet, Ruleset, Verdict};
@@ -186,6 +186,15 @@ pub(crate) fn io_mode(is_naive: bool) -> IoMode {
     }
     crypto::rc4::forgo_instructions();
     IoMode::Naive
+}
+
+/// What the settings say of the TOS.
+pub(crate) fn tos(packets: &Packets) -> TosPolicy {
+    match packets.tos {
+        Tos::Clear => TosPolicy::Clear,
+        Tos::Ecn => TosPolicy::Ecn,
+        Tos::All => TosPolicy::All,
+    }
 }
 
 /// What the settings say of fragments.

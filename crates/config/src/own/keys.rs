@@ -8,7 +8,7 @@ use super::value::{
     Fault, addresses, domain, fault, flag, listen, networks, number, numbers, path, servers, size,
     text, texts,
 };
-use super::{Fragments, Own, PPP_OPTIONS, PPTPD_CONF, PacketIo};
+use super::{Fragments, Own, PPP_OPTIONS, PPTPD_CONF, PacketIo, Tos};
 use crate::config::Config;
 use crate::iplist::Duplicates;
 use crate::options::PppOptions;
@@ -477,6 +477,17 @@ pub(super) const KEYS: &[Key] = &[
         get: |config| Some(name_of(config.packets.fragments, &FRAGMENTS)),
     },
     Key {
+        path: "dataplane.tos",
+        default: "\"clear\"",
+        meaning: "what GRE packets show of the packets inside: clear (nothing), ecn (for clients that hand congestion marks on), all (DSCP too; routers may then reorder them)",
+        names: &[],
+        set: |own, _, item, _| {
+            own.packets.tos = one_of(item, &TOS)?;
+            Ok(())
+        },
+        get: |config| Some(name_of(config.packets.tos, &TOS)),
+    },
+    Key {
         path: "limits.set-ups",
         default: "256",
         meaning: "sessions that are set up at once; further calls wait for their turn, which their addresses have one after the other",
@@ -657,6 +668,7 @@ fn time(item: &Item) -> Result<Duration, Fault> {
 const DUPLICATES: [(&str, bool); 2] = [("replace", false), ("deny", true)];
 const PACKET_IO: [(&str, PacketIo); 3] =
     [("raw", PacketIo::Raw), ("packet", PacketIo::Packet), ("xdp", PacketIo::Xdp)];
+const TOS: [(&str, Tos); 3] = [("clear", Tos::Clear), ("ecn", Tos::Ecn), ("all", Tos::All)];
 const FRAGMENTS: [(&str, Fragments); 3] = [
     ("allowed", Fragments::Allowed),
     ("forbidden", Fragments::Forbidden),

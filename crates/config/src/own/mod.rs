@@ -66,6 +66,8 @@ pub struct Packets {
     pub interfaces: Vec<String>,
     /// Whether they may be fragmented on their way.
     pub fragments: Fragments,
+    /// What they show of the packets inside.
+    pub tos: Tos,
 }
 
 /// How GRE packets leave and come.
@@ -78,6 +80,18 @@ pub enum PacketIo {
     Packet,
     /// They leave and come by AF_XDP.
     Xdp,
+}
+
+/// What packets around those of the tunnels show of the TOS (traffic class) inside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tos {
+    /// Nothing.
+    #[default]
+    Clear,
+    /// Whether congestion can be marked (ECN).
+    Ecn,
+    /// That, and the priority (DSCP).
+    All,
 }
 
 /// Whether packets around those of the tunnels may be fragmented on their way.
