@@ -1,8 +1,10 @@
 //! `pptpd`: the old program's command line (pptpd(8), version 1.4.0).
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::OnceLock;
 
 use anyhow::{Context, bail};
 
@@ -71,6 +73,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let is_daemon = std::env::var_os(DAEMON).is_some();
     if !arguments.fg && !is_daemon {
         return start_daemon();
+    }
+    if is_daemon {
+        prepare_to_leave();
     }
     // Monitors, `pidof` and the old init script look for a process of this name. Without it they are the only ones who miss it.
     let _ = rustix::thread::set_name(c"pptpd");
@@ -142,15 +147,25 @@ fn arguments_after_the_name() -> impl Iterator<Item = std::ffi::OsString> {
     std::env::args_os().skip(skip)
 }
 
-/// The daemon serves: its parent may go, and it belongs to no terminal any more.
+/// `/dev/null`, open from the start: later the server may open no such file any more.
+static NOWHERE: OnceLock<File> = OnceLock::new();
+
+/// The daemon belongs to no terminal any more, but can still write to it.
+fn prepare_to_leave() {
+    let _ = rustix::process::setsid();
+    if let Ok(nowhere) = File::options().read(true).write(true).open("/dev/null") {
+        let _ = NOWHERE.set(nowhere);
+    }
+}
+
+/// The daemon serves: its parent may go.
 fn leave_the_terminal() {
     let mut stdout = std::io::stdout();
     // A parent that is gone need not be told.
     let _ = stdout.write_all(READY).and_then(|()| stdout.flush());
-    let _ = rustix::process::setsid();
-    if let Ok(nowhere) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
-        let _ = rustix::stdio::dup2_stdout(&nowhere);
-        let _ = rustix::stdio::dup2_stderr(&nowhere);
+    if let Some(nowhere) = NOWHERE.get() {
+        let _ = rustix::stdio::dup2_stdout(nowhere);
+        let _ = rustix::stdio::dup2_stderr(nowhere);
     }
 }
 

@@ -75,6 +75,10 @@ const TABLE: &[Row] = &[
     only(EVERYONE, &[libc::SYS_prctl], &[&[int(0, libc::PR_SET_NAME)]]),
     // Threads, and no processes. clone3, whose arguments no filter can read, is refused: the C library then uses clone.
     only(&[Control], &[libc::SYS_clone], &[&[with(0, libc::CLONE_THREAD)]]),
+    // A daemon's output, once it serves.
+    any(&[Control], &[libc::SYS_dup3]),
+    #[cfg(target_arch = "x86_64")]
+    any(&[Control], &[libc::SYS_dup2]),
     // Limits are looked at, and not changed.
     only(&[Control], &[libc::SYS_prlimit64], &[&[null(2)]]),
     // Files: configuration, secrets, the state directory, databases. Which, Landlock decides.

@@ -25,13 +25,15 @@ const PAGES: [[&str; 2]; 2] = [
     ["docs/migrating-from-pptpd.md", "docs/ja/migrating-from-pptpd.md"],
 ];
 
-/// Commands that other parts of the test command run: the build, this suite, the package, the quick start, and the client.
-const ELSEWHERE: [&str; 5] = [
+/// Commands that other parts of the test command run: the build, this suite, the package, the quick start, the client, and the steps of attempts.
+const ELSEWHERE: [&str; 7] = [
     "cargo run --release -- serve --quickstart",
     "cargo xtask test",
     "cargo xtask deb",
     "gretel connect vpn.example.net --user scott --route 192.168.1.0/24",
     "gretel connect vpn.example.net --user scott --check",
+    "gretel trail 192.0.2.8",
+    "gretel trail --follow",
 ];
 
 fn follow_pages(world: &mut World, guest: &mut Pptpd) -> Result<()> {
