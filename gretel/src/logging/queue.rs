@@ -415,7 +415,11 @@ mod tests {
         let disk = Disk::default();
         let lost = |lost| format!("{lost} lost\n").into_bytes();
         let queue = Queue::into_stream(disk.clone(), lost, Sandbox::off()).unwrap();
-        let settle = || while queue.lock().is_sending || !queue.lock().lines.is_empty() {};
+        let is_settled = || {
+            let waiting = queue.lock();
+            !waiting.is_sending && waiting.lines.is_empty()
+        };
+        let settle = || while !is_settled() {};
         queue.push(b"before\n".to_vec());
         settle();
         disk.0.lock().unwrap().0 = true;
