@@ -76,7 +76,7 @@ fn packets_pass_both_ways_by_every_way_and_with_each_number_of_workers() {
                 // By now the neighbours know each other.
                 while seen.receive(Duration::from_millis(50)).is_some() {}
                 exchange(&sockets, 0, b"by which way?");
-                let packet = seen.receive_whole(Duration::from_millis(100));
+                let packet = seen.receive_whole(Duration::from_millis(300));
                 match path {
                     // The kernel does not see it.
                     GrePath::Xdp(_) => assert_eq!(packet, None),
@@ -158,7 +158,7 @@ fn sent_by(settings: Settings<'_>) -> Vec<Vec<u8>> {
             for payload in payloads(&mut random) {
                 socket.send_to(&payload, (INNER[1], 9)).unwrap();
             }
-            while let Some(mut packet) = peer.receive(Duration::from_millis(100)) {
+            while let Some(mut packet) = peer.receive(Duration::from_millis(250)) {
                 // The kernel chooses identifications at random; the key stream below them is the same each time.
                 for field in [4..6, 10..12] {
                     packet[BEFORE_IP..][field].fill(0);
@@ -223,7 +223,7 @@ fn delivered_by(settings: Settings<'_>) -> Vec<Vec<u8>> {
         let mut buffer = [0; 2048];
         // Until it is open a worker keeps some packets, and drops others.
         let first = disturbed(&mut path, &mut random);
-        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         thread::sleep(Duration::from_millis(100));
         let mut rounds = vec![first];
         rounds.extend((1..ROUNDS).map(|_| disturbed(&mut path, &mut random)));
