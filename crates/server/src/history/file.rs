@@ -90,7 +90,7 @@ pub(super) fn prune(connection: &Connection, bounds: Bounds) -> rusqlite::Result
     let failed = "DELETE FROM attempt WHERE connected IS NULL AND id <=
         (SELECT id FROM attempt WHERE connected IS NULL ORDER BY id DESC LIMIT 1 OFFSET ?1)";
     connection.execute(failed, [bounds.attempts / 2])?;
-    connection.execute("DELETE FROM trail WHERE attempt NOT IN (SELECT id FROM attempt)", [])?;
+    prune_orphans(connection)?;
     // Trails take half of the file: an attempt's row outlives its trail.
     prune_trails(connection, bounds.bytes() / 2)
 }
@@ -108,6 +108,11 @@ fn prune_oldest(connection: &Connection) -> rusqlite::Result<()> {
     let oldest =
         "DELETE FROM attempt WHERE id <= (SELECT min(id) + (max(id) - min(id)) / 8 FROM attempt)";
     connection.execute(oldest, [])?;
+    prune_orphans(connection)
+}
+
+/// Trails whose attempts have gone go too.
+fn prune_orphans(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM trail WHERE attempt NOT IN (SELECT id FROM attempt)", [])?;
     Ok(())
 }

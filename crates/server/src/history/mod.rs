@@ -349,6 +349,23 @@ mod tests {
     }
 
     #[test]
+    fn where_attempts_alone_fill_the_file_the_oldest_make_way() {
+        let bounds = Bounds { attempts: 1_000_000, days: 2, megabytes: 1 };
+        let dir = tempfile::tempdir().unwrap();
+        let connection = prepare(&dir.path().join(FILE), bounds).unwrap();
+        let sql = "INSERT INTO attempt (ended, peer, stage, code, why) VALUES (?1, '', '', '', printf('%2000d', 1))";
+        let now = seconds(SystemTime::now());
+        while connection.execute(sql, [now]).is_ok() {}
+        drop(connection);
+        let history = History::open(dir.path(), bounds, Sandbox::off()).unwrap();
+        history.take(&record(ONE));
+        let reader = history.reader();
+        drop(history);
+        assert_eq!(reader.troubles(), (0, None));
+        assert_eq!(reader.read(1, "").unwrap()[0]["peer"], "192.0.2.1");
+    }
+
+    #[test]
     fn a_trail_comes_back_with_its_attempt_and_goes_before_it() {
         let dir = tempfile::tempdir().unwrap();
         let history = History::open(dir.path(), Bounds::default(), Sandbox::off()).unwrap();
