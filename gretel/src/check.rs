@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use config::{Class, Config, Diagnostic, Origin, Severity};
+use config::{Class, Config, Diagnostic, Origin, Pool, Severity};
 use serde_json::{Value, json};
 use server::Examined;
 
@@ -109,6 +109,13 @@ fn summary(config: &Config, users: usize) -> Vec<String> {
         format!("authentication {}", methods(config).join(", ")),
         format!("encryption     {}", encryption(config)),
     ];
+    let pools = config.pools.iter().filter_map(|pool| {
+        let (local, remote) = pool.slots.first()?;
+        let (_, last) = pool.slots.last()?;
+        let (name, sessions) = (&pool.name, pool.slots.len());
+        Some(format!("pool           {name}, {sessions}: {local} here, {remote} to {last} there"))
+    });
+    lines.extend(pools);
     if config.auth {
         lines.push(format!("users          {users}"));
     }
@@ -147,13 +154,18 @@ fn as_json(examined: &Examined, good: bool) -> Value {
     json!({
         "good": good,
         "users": examined.users,
-        "sessions": config.map(|config| config.slots.len()),
+        "sessions": config.map(|config| config.all_slots().count()),
+        "pools": config.map(|config| config.pools.iter().map(pool_as_json).collect::<Vec<_>>()),
         "listen": config.map(|config| config.listen.iter().map(ToString::to_string).collect::<Vec<_>>()),
         "authentication": config.map(methods),
         "encryption": config.map(encryption),
         "lines": config.map(|config| config.origins.iter().map(line_as_json).collect::<Vec<_>>()),
         "diagnostics": examined.diagnostics.0.iter().map(diagnostic_as_json).collect::<Vec<_>>(),
     })
+}
+
+fn pool_as_json(pool: &Pool) -> Value {
+    json!({ "name": pool.name, "users": pool.users, "sessions": pool.slots.len() })
 }
 
 fn line_as_json(origin: &Origin) -> Value {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::diagnostic::{Diagnostics, File, Place};
 use crate::options::{Origin, PppOptions, Reader};
-use crate::own::{Limits, Own, OwnFile, Packets, Records};
+use crate::own::{Limits, Own, OwnFile, Packets, Pool, Records};
 use crate::pptpd_conf::{Given, PptpdConf};
 use crate::slots::{self, Resolve};
 use crate::{read_file, resolve_host};
@@ -49,6 +49,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Local and remote address of each session that may be up at once. With `delegate` the remote ones are unspecified.
     pub slots: Vec<(Ipv4Addr, Ipv4Addr)>,
+    /// Addresses for some users, beside those in [`slots`](Self::slots).
+    pub pools: Vec<Pool>,
     /// How long a client may take to start its control connection.
     pub setup_timeout: Duration,
     /// Where users are.
@@ -171,6 +173,11 @@ impl Config {
         (Some(config), diagnostics)
     }
 
+    /// Local and remote address of each session, those of all pools.
+    pub fn all_slots(&self) -> impl Iterator<Item = &(Ipv4Addr, Ipv4Addr)> {
+        self.slots.iter().chain(self.pools.iter().flat_map(|pool| &pool.slots))
+    }
+
     fn merge(
         paths: &Paths,
         host_name: &[u8],
@@ -191,6 +198,7 @@ impl Config {
         Self {
             listen: Vec::new(),
             slots: Vec::new(),
+            pools: Vec::new(),
             setup_timeout: Duration::ZERO,
             speed: 0,
             origins: Vec::new(),
@@ -257,8 +265,12 @@ impl Files<'_> {
 
         let mut file = File { path, input, secret: false, diagnostics: &mut *diagnostics };
         let merged = Config::merge(paths, self.host_name, &conf, &own, options);
+        let slots = self.slots(&merged, &conf, &own, &mut file);
+        let pools =
+            own_file.map(|own_file| own_file.pair_pools(&own.pools, &slots, file.diagnostics));
         let config = Config {
-            slots: self.slots(&merged, &conf, &own, &mut file),
+            slots,
+            pools: pools.unwrap_or_default(),
             listen: own
                 .listen
                 .clone()

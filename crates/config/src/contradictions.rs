@@ -76,6 +76,13 @@ impl Config {
                 "remove noauth, and add require-mschap-v2",
             ),
             row(
+                !self.auth && !self.pools.is_empty(),
+                Severity::Warning,
+                &["pools"],
+                "pools do nothing: nobody says who they are",
+                "remove noauth, or the pools",
+            ),
+            row(
                 self.pap,
                 Severity::Warning,
                 &["require-pap", "users.authentication"],
@@ -105,7 +112,7 @@ impl Config {
             ),
             row(
                 !self.shared_interface
-                    && self.slots.len() > 1
+                    && self.all_slots().count() > 1
                     && self.options.ifname.as_ref().is_some_and(|name| !name.contains("%d")),
                 Severity::Warning,
                 &["ifname", "interface.name"],

@@ -28,7 +28,7 @@ pub use options::{
     Class, MppeOptions, OctetsDirection, Origin, PppOptions, ScriptOptions, TimerOptions,
     option_names,
 };
-pub use own::{Fragments, Limits, PacketIo, Packets, Records, Setting, Tos, sample};
+pub use own::{Fragments, Limits, PacketIo, Packets, Pool, Records, Setting, Tos, sample};
 pub use reference::reference;
 pub use review::Network;
 pub use secrets::{

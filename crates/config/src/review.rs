@@ -109,8 +109,7 @@ impl Config {
         let mut file = File { path, input: b"", secret: false, diagnostics: &mut diagnostics };
         let mut warn =
             |message: String, remedy: &str| file.warn(&Place::default(), message, remedy);
-        let remote =
-            || self.slots.iter().map(|(_, remote)| *remote).filter(|a| !a.is_unspecified());
+        let remote = || self.all_slots().map(|(_, remote)| *remote).filter(|a| !a.is_unspecified());
         let mine = |address: &Ipv4Addr| networks.iter().find(|network| network.address == *address);
         if let Some(network) = remote().find_map(|address| mine(&address)) {
             let Network { interface, address, .. } = network;

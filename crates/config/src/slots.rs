@@ -17,7 +17,7 @@ const DEFAULT_STIMEOUT: u32 = 10;
 /// Bits per second; nothing but a label.
 const DEFAULT_SPEED: u32 = 115_200;
 /// More sessions than call ids there cannot be.
-const MAX_CONNECTIONS: u32 = 65_535;
+pub(crate) const MAX_CONNECTIONS: u32 = 65_535;
 /// RFC 2637 §1.3.
 pub(crate) const PORT: u16 = 1723;
 

@@ -7,6 +7,7 @@ use crypto::{Password, Secret};
 use engine::auth::{Authenticated, Denied, DenyReason, Method, Request};
 use zeroize::Zeroizing;
 
+use crate::leases::PoolId;
 use crate::settings::Settings;
 
 /// Where users are kept.
@@ -28,11 +29,13 @@ pub struct User {
     pub secret: Option<Secret>,
     /// Which addresses the user may have.
     pub addresses: Box<dyn Addresses>,
+    /// The pool that the user's address is of, if it is not the user's own.
+    pub pool: PoolId,
     /// What the user has of its own, in place of everybody's.
     pub own: Option<Own>,
 }
 
-/// What a user has of its own: options behind `--` in the secrets file.
+/// What a user has of its own: by the pool, and by options behind `--` in the secrets file.
 #[derive(Clone, Debug)]
 pub struct Own {
     /// The settings of the user's sessions.
@@ -67,9 +70,21 @@ pub enum Verdict {
     /// Come in if PAM has nothing against it. The password is there when PAM is to check it.
     AskPam(Welcome, Option<Zeroizing<Vec<u8>>>),
     /// The proof is right, but the user may not have the address.
-    NoAddress(Denied),
+    NoAddress(Denied, PoolId),
     /// Refused.
     Refused(Denied),
+}
+
+impl Verdict {
+    /// The pool of a user whose proof is right.
+    #[must_use]
+    pub fn pool(&self) -> Option<PoolId> {
+        match self {
+            Self::Welcome(welcome) | Self::AskPam(welcome, _) => Some(welcome.pool),
+            Self::NoAddress(_, pool) => Some(*pool),
+            Self::Refused(_) => None,
+        }
+    }
 }
 
 /// What a user gets who may come in.
@@ -79,6 +94,8 @@ pub struct Welcome {
     pub authenticated: Authenticated,
     /// The address in the tunnel.
     pub address: Ipv4Addr,
+    /// The user's pool.
+    pub pool: PoolId,
     /// What the user has of its own.
     pub own: Option<Own>,
 }
@@ -150,9 +167,9 @@ pub fn judge(
     };
     let Some(address) = address else {
         let denied = DenyReason::NotAllowed("not authorized to use a remote address");
-        return Verdict::NoAddress(request.refuse(denied));
+        return Verdict::NoAddress(request.refuse(denied), user.pool);
     };
-    let welcome = Welcome { authenticated, address, own: user.own };
+    let welcome = Welcome { authenticated, address, pool: user.pool, own: user.own };
     match asked {
         Some(password) => Verdict::AskPam(welcome, password),
         None => Verdict::Welcome(welcome),

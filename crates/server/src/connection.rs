@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::admission::Place;
 use crate::event::{Event, Source, TcpEnd};
-use crate::leases::Lease;
+use crate::leases::EVERYBODYS;
 use crate::listener::Ticket;
 use crate::locks::Subject;
 use crate::mailbox::{Mail, Mailbox};
@@ -373,7 +373,9 @@ impl Task {
         }
         let source = self.source.new_session();
         let number = source.session().unwrap_or_default();
-        let lease = self.take_slot(number);
+        // Nobody who is not asked for a name has a pool.
+        let pool = self.shared.settings().methods.is_empty().then_some(EVERYBODYS);
+        let lease = self.shared.take_slot(pool, number);
         let call_id =
             lease.as_ref().and_then(|lease| self.shared.allocate_call_id(lease.slot().remote));
         let (Some(lease), Some(our_call_id), Ok(seed)) = (lease, call_id, sys::random_bytes())
@@ -402,16 +404,6 @@ impl Task {
         if self.control.accept_call(peer_call_id, our_call_id).is_ok() {
             source.publish(Event::CallStarted { our_call_id, peer_call_id });
         }
-    }
-
-    /// A slot for a new session: a free one, or that of the caller who has been slowest to log in.
-    fn take_slot(&self, session: u64) -> Option<Lease> {
-        let slots = self.shared.slots();
-        slots.take(session).or_else(|| {
-            let (lease, displaced) = slots.displace(session)?;
-            self.shared.post_to_session(displaced, Mail::Displaced { session: displaced });
-            Some(lease)
-        })
     }
 
     fn end_session(&self, now: Instant, call_id: u16, session: Session, call: Option<CallEnd>) {

@@ -20,7 +20,7 @@ use crate::auth::{Addresses, Own, Pam, User, Users};
 use crate::filters::filters;
 use crate::history::Bounds;
 use crate::host::Wtmp;
-use crate::leases::Slot;
+use crate::leases::{EVERYBODYS, PoolId, Slot};
 use crate::scripts::{IpParam, ScriptPaths};
 use crate::server::Source;
 use crate::settings::{
@@ -76,9 +76,13 @@ impl Files {
         let mut users = SecretsFiles {
             chap: SecretsFile::new(&config.chap_secrets),
             pap: SecretsFile::new(&config.pap_secrets),
-            server: config.name.clone(),
-            settings: Rc::new(settings.clone()),
-            options: config.options.clone(),
+            everybodys: Everybodys {
+                server: config.name.clone(),
+                settings: Rc::new(settings.clone()),
+                options: config.options.clone(),
+                pool: EVERYBODYS,
+            },
+            pools: pooled(&config, &settings),
         };
         // What is wrong with the secrets is worth a word before the first login.
         if let Ok((secrets, found)) = users.chap.refresh() {
@@ -120,11 +124,11 @@ impl Source for Files {
 }
 
 fn settings(config: &Config) -> Settings {
-    let slots = (0..).zip(&config.slots).map(|(unit, (local, remote))| Slot {
-        unit,
-        local: *local,
-        remote: *remote,
-    });
+    let pools = [&config.slots].into_iter().chain(config.pools.iter().map(|pool| &pool.slots));
+    let pools = (EVERYBODYS..).zip(pools);
+    let slots = pools.flat_map(|(pool, slots)| slots.iter().map(move |slot| (pool, *slot)));
+    let slots = (0..).zip(slots);
+    let slots = slots.map(|(unit, (pool, (local, remote)))| Slot { unit, pool, local, remote });
     let methods = [
         (config.mschap_v2, Method::MsChapV2),
         (config.mschap, Method::MsChapV1),
@@ -161,7 +165,6 @@ fn settings(config: &Config) -> Settings {
 
 /// The settings that pppd's options make of those of `pptpd.conf`.
 fn with_options(settings: &Settings, options: &PppOptions) -> Settings {
-    let server = |servers: &[Ipv4Addr], at: usize| servers.get(at).copied();
     Settings {
         strip_domain: options.strip_domain,
         pam: match (options.login, options.session) {
@@ -187,8 +190,8 @@ fn with_options(settings: &Settings, options: &PppOptions) -> Settings {
         ipv6cp_timers: timers(options.ipv6cp),
         log_file: options.logfile.clone(),
         mppe: mppe(options),
-        dns: [server(&options.dns, 0), server(&options.dns, 1)],
-        nbns: [server(&options.nbns, 0), server(&options.nbns, 1)],
+        dns: two(&options.dns),
+        nbns: two(&options.nbns),
         proxy_arp: options.proxyarp,
         scripts: scripts(&options.scripts),
         ip_param: match &settings.ip_param {
@@ -214,6 +217,10 @@ fn with_options(settings: &Settings, options: &PppOptions) -> Settings {
         max_connect: seconds(options.maxconnect),
         ..settings.clone()
     }
+}
+
+fn two(servers: &[Ipv4Addr]) -> [Option<Ipv4Addr>; 2] {
+    [servers.first().copied(), servers.get(1).copied()]
 }
 
 fn octets(options: &PppOptions) -> Option<OctetLimit> {
@@ -329,23 +336,59 @@ fn mppe(options: &PppOptions) -> MppePolicy {
 struct SecretsFiles {
     chap: SecretsFile,
     pap: SecretsFile,
+    /// What a user's own line changes.
+    everybodys: Everybodys,
+    pools: Vec<Pooled>,
+}
+
+/// What holds for users who have nothing of their own.
+#[derive(Debug)]
+struct Everybodys {
+    /// Our name.
     server: Vec<u8>,
-    /// Everybody's settings and options, which a user's own change.
     settings: Rc<Settings>,
     options: PppOptions,
+    pool: PoolId,
+}
+
+/// The same for users of a pool.
+#[derive(Debug)]
+struct Pooled {
+    pool: config::Pool,
+    everybodys: Everybodys,
+}
+
+fn pooled(config: &Config, settings: &Settings) -> Vec<Pooled> {
+    let of = |(id, pool): (PoolId, &config::Pool)| {
+        let mut options = config.options.clone();
+        options.dns = pool.dns.clone().unwrap_or(options.dns);
+        options.nbns = pool.wins.clone().unwrap_or(options.nbns);
+        let settings = Settings {
+            dns: two(&options.dns),
+            nbns: two(&options.nbns),
+            routes: pool.routes.clone().unwrap_or_else(|| settings.routes.clone()),
+            domain: pool.domain.clone().unwrap_or_else(|| settings.domain.clone()),
+            ..settings.clone()
+        };
+        let server = config.name.clone();
+        let everybodys = Everybodys { server, settings: Rc::new(settings), options, pool: id };
+        Pooled { pool: pool.clone(), everybodys }
+    };
+    (EVERYBODYS + 1..).zip(&config.pools).map(of).collect()
 }
 
 impl Users for SecretsFiles {
     fn find(&mut self, method: Method, name: &[u8], remarks: &mut Vec<String>) -> Option<User> {
-        let everybodys =
-            Everybodys { server: &self.server, settings: &self.settings, options: &self.options };
+        // The first pool that names the user counts.
+        let pooled = self.pools.iter().find(|pooled| pooled.pool.has(name));
+        let everybodys = pooled.map_or(&self.everybodys, |pooled| &pooled.everybodys);
         let in_pap = match method {
             Method::Pap => {
-                let found = find_in(&mut self.pap, name, &everybodys, &mut Vec::new());
+                let found = find_in(&mut self.pap, name, everybodys, &mut Vec::new());
                 // An empty secret leaves the password to PAM.
                 found.map(|user| match &user.secret {
                     Some(Secret::Password(password))
-                        if password.as_bytes().is_empty() && self.options.login =>
+                        if password.as_bytes().is_empty() && everybodys.options.login =>
                     {
                         User { secret: None, ..user }
                     }
@@ -354,29 +397,22 @@ impl Users for SecretsFiles {
             }
             _ => None,
         };
-        in_pap.or_else(|| find_in(&mut self.chap, name, &everybodys, remarks))
+        in_pap.or_else(|| find_in(&mut self.chap, name, everybodys, remarks))
     }
 
     fn is_elsewhere(&self, name: &[u8]) -> bool {
         let known = self.chap.known();
-        known.knows_client(name) && known.find(name, &self.server).is_none()
+        known.knows_client(name) && known.find(name, &self.everybodys.server).is_none()
     }
-}
-
-/// What holds for users who have nothing of their own.
-struct Everybodys<'a> {
-    server: &'a [u8],
-    settings: &'a Settings,
-    options: &'a PppOptions,
 }
 
 fn find_in(
     file: &mut SecretsFile,
     name: &[u8],
-    everybodys: &Everybodys<'_>,
+    everybodys: &Everybodys,
     remarks: &mut Vec<String>,
 ) -> Option<User> {
-    let server = everybodys.server;
+    let server = everybodys.server.as_slice();
     let path = file.path().to_owned();
     let (secrets, found) = file.refresh().map_err(|error| remarks.push(error)).ok()?;
     remarks.extend(found.0.iter().map(ToString::to_string));
@@ -398,21 +434,24 @@ fn find_in(
     addresses.append(&everybodys.options.allow_ip, &config::resolve_host);
     let own = match entry.has_options() {
         true => Some(own(entry, &path, everybodys, remarks)?),
+        false if everybodys.pool != EVERYBODYS => {
+            Some(Own { settings: everybodys.settings.clone(), local: None, remote: None })
+        }
         false => None,
     };
-    Some(User { secret, addresses: Box::new(addresses), own })
+    Some(User { secret, addresses: Box::new(addresses), pool: everybodys.pool, own })
 }
 
 /// What the options behind `--` make of everybody's settings; `None` where they name a filter that cannot be.
 fn own(
     entry: &Entry,
     path: &Path,
-    everybodys: &Everybodys<'_>,
+    everybodys: &Everybodys,
     remarks: &mut Vec<String>,
 ) -> Option<Own> {
-    let (options, found) = entry.options(everybodys.options, path, &config::resolve_host);
+    let (options, found) = entry.options(&everybodys.options, path, &config::resolve_host);
     remarks.extend(found.0.iter().map(ToString::to_string));
-    let mut settings = with_options(everybodys.settings, &options);
+    let mut settings = with_options(&everybodys.settings, &options);
     if everybodys.settings.mppe.stateful == Stateful::Preferred
         && settings.mppe.stateful == Stateful::Allowed
     {
@@ -420,7 +459,7 @@ fn own(
     }
     let filter =
         |options: &PppOptions| (options.pass_filter.clone(), options.active_filter.clone());
-    if filter(&options) != filter(everybodys.options) {
+    if filter(&options) != filter(&everybodys.options) {
         match filters(&options) {
             Ok(filters) => settings.filters = filters,
             Err(fault) => {

@@ -12,7 +12,7 @@ use sys::netlink::{Netlink, Route};
 use crate::auth::{AnyAddress, User, Users};
 use crate::event::Bus;
 use crate::host::{Change, Host};
-use crate::leases::Slot;
+use crate::leases::{EVERYBODYS, Slot};
 use crate::server::Source;
 use crate::settings::Settings;
 
@@ -68,6 +68,7 @@ impl Quickstart {
         let local = Ipv4Addr::new(a, b, c, 1);
         let slots = (0..CLIENTS).map(|unit| Slot {
             unit: u32::from(unit),
+            pool: EVERYBODYS,
             local,
             remote: Ipv4Addr::new(a, b, c, unit + 2),
         });
@@ -216,6 +217,7 @@ impl Users for OneUser {
         (name == USER.as_bytes()).then(|| User {
             secret: Some(Secret::Password(self.password.clone())),
             addresses: Box::new(AnyAddress),
+            pool: EVERYBODYS,
             own: None,
         })
     }

@@ -17,7 +17,7 @@ use crate::auth::Users;
 use crate::event::{Bus, Event, Source};
 use crate::history;
 use crate::host::{Host, SharedInterface};
-use crate::leases::Slots;
+use crate::leases::{Lease, PoolId, Slots};
 use crate::locks::Locks;
 use crate::look::Looks;
 use crate::mailbox::{Mail, Mailbox};
@@ -221,6 +221,15 @@ impl Shared {
 
     pub(crate) fn slots(&self) -> &Slots {
         &self.slots
+    }
+
+    /// A slot for a session, of this pool or of any: a free one, or that of the caller who has been slowest to log in.
+    pub(crate) fn take_slot(&self, pool: Option<PoolId>, session: u64) -> Option<Lease> {
+        self.slots.take(pool, session).or_else(|| {
+            let (lease, displaced) = self.slots.displace(pool, session)?;
+            self.post_to_session(displaced, Mail::Displaced { session: displaced });
+            Some(lease)
+        })
     }
 
     /// A call id for a session that is likely to have this address.

@@ -129,7 +129,7 @@ pub(super) const KEYS: &[Key] = &[
             own.local = Some(addresses(item, Duplicates::Allowed, resolve)?);
             Ok(())
         },
-        get: |config| (!config.slots.is_empty()).then(|| super::write::local(config)),
+        get: |config| (!config.slots.is_empty()).then(|| super::write::locals(&config.slots)),
     },
     Key {
         path: "addresses.remote",
@@ -141,7 +141,8 @@ pub(super) const KEYS: &[Key] = &[
             Ok(())
         },
         get: |config| {
-            (!config.delegate && !config.slots.is_empty()).then(|| super::write::remote(config))
+            (!config.delegate && !config.slots.is_empty())
+                .then(|| super::write::ranges(config.slots.iter().map(|(_, remote)| *remote)))
         },
     },
     Key {
@@ -208,10 +209,7 @@ pub(super) const KEYS: &[Key] = &[
             own.routes = networks(item)?;
             Ok(())
         },
-        get: |config| {
-            let text = |(address, bits): &(_, _)| format!("{address}/{bits}");
-            Some(list(config.routes.iter().map(text)))
-        },
+        get: |config| Some(super::write::networks(&config.routes)),
     },
     Key {
         path: "addresses.domain",

@@ -3,6 +3,7 @@
 //! [`keys::KEYS`] has one row for each key. Reading, `gretel config show` and `gretel config convert` follow it, and so does `docs/gretel.toml`.
 
 mod keys;
+mod pools;
 mod value;
 mod write;
 
@@ -18,9 +19,11 @@ use crate::options::{Class, Origin, Reader};
 use crate::slots::Resolve;
 use crate::words::{Word, Words};
 
+pub use pools::Pool;
 pub use write::{Setting, sample};
 
 use keys::{KEYS, Key};
+use pools::{OwnPool, POOLS};
 use value::{Fault, texts};
 
 /// Bytes of the file.
@@ -137,6 +140,7 @@ pub(crate) struct Own {
     pub(crate) logwtmp: Option<bool>,
     pub(crate) records: Records,
     pub(crate) packets: Packets,
+    pub(crate) pools: Vec<OwnPool>,
 }
 
 /// The file, parsed.
@@ -208,6 +212,7 @@ impl<'a> OwnFile<'a> {
                 Err(fault) => self.refuse(key, fault, item, reader.diagnostics),
             }
         }
+        own.pools = self.read_pools(reader, resolve);
         own
     }
 
@@ -222,6 +227,10 @@ impl<'a> OwnFile<'a> {
         for (name, item) in table.iter() {
             let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
             let span = table.key(name).and_then(|key| key.span()).or(item.span()).unwrap_or(0..0);
+            // Their names are the file's.
+            if path == POOLS {
+                continue;
+            }
             if let Some(key) = KEYS.iter().find(|key| key.path == path) {
                 found.push((key, span, item));
                 continue;
@@ -238,7 +247,8 @@ impl<'a> OwnFile<'a> {
         if diagnostics.is_enough(self.path) {
             return;
         }
-        let known = KEYS.iter().map(|key| key.path).chain(KEYS.iter().map(Key::section));
+        let known =
+            KEYS.iter().map(|key| key.path).chain(KEYS.iter().map(Key::section)).chain([POOLS]);
         let bare = path.rsplit('.').next().unwrap_or(path);
         let by_name = KEYS.iter().find(|key| key.name() == bare).map(|key| key.path);
         let remedy = match by_name.or_else(|| nearest(path, known.filter(|name| !name.is_empty())))

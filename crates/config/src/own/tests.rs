@@ -170,12 +170,16 @@ fn the_sample_has_every_key_and_its_defaults_can_be_read() {
     let text = sample();
     let bare: String = text
         .lines()
-        .map(|line| line.strip_prefix('#').filter(|rest| rest.contains(" = ")).unwrap_or(line))
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.contains(" = ") || rest.starts_with('[') => rest,
+            _ => line,
+        })
         .filter(|line| !line.starts_with("# ") && !line.starts_with("bits"))
         .fold(String::new(), |text, line| text + line + "\n");
     let (config, said) = alone(&bare).unwrap_or_else(|said| panic!("{bare}{said}"));
     assert_eq!(config.slots.len(), 100);
     assert!(!said.has_errors());
+    assert_eq!(config.pools[0].slots.len(), 50);
     for key in KEYS {
         assert!(text.contains(&format!("#{} = ", key.name())), "{}", key.path);
     }
@@ -190,4 +194,69 @@ fn what_is_kept_can_be_said_and_counts_more_than_the_debian_files() {
     let records = &config.records;
     assert_eq!((records.directory.as_deref(), records.days), (Some(Path::new("/srv")), Some(7)));
     assert_eq!((records.attempts, records.megabytes), (None, None));
+}
+
+const POOLS_OF_TWO: &str = "[pools.office]\nusers = [\"anna\", \"*@shop\"]\nremote = \"10.0.1.5-9\"\nlocal = \"10.0.1.1\"\n\
+     dns = \"ns\"\nroutes = [\"10.0.0.0/8\"]\ndomain = \"office.example\"\n\
+     [pools.rest]\nusers = \"*\"\nremote = [\"10.0.2.5\", \"10.0.3.7-8\"]\ndns = []\n";
+
+#[test]
+fn pools_give_their_users_addresses_of_their_own_and_what_they_leave_out_is_everybodys() {
+    let (config, said) = alone(&format!("{BASE}{POOLS_OF_TWO}")).unwrap();
+    let [office, rest] = config.pools.as_slice() else { panic!("{:?}", config.pools) };
+    assert!(office.has(b"anna") && office.has(b"x@shop") && !office.has(b"bert"));
+    assert!(rest.has(b"bert"));
+    assert_eq!(office.slots[4], ([10, 0, 1, 1].into(), [10, 0, 1, 9].into()));
+    assert_eq!(rest.slots[1], ([10, 0, 0, 1].into(), [10, 0, 3, 7].into()));
+    assert_eq!(office.dns.as_deref(), Some(&[Ipv4Addr::new(10, 0, 0, 53)][..]));
+    assert_eq!((rest.dns.as_deref(), &rest.domain), (Some(&[][..]), &None));
+    assert_eq!(config.all_slots().count(), 6 + 5 + 3);
+    assert!(!said.render().contains("pools"), "{}", said.render());
+}
+
+#[test]
+fn pools_are_shown_with_their_lines_and_converted() {
+    let (config, _) = alone(&format!("{BASE}{POOLS_OF_TWO}")).unwrap();
+    let shown = config.show();
+    assert!(
+        shown.contains(
+            "\n[pools.office]\nusers = [\"anna\", \"*@shop\"]  # /etc/gretel/gretel.toml:5"
+        )
+    );
+    assert!(shown.contains("remote = [\"10.0.2.5\", \"10.0.3.7-8\"]  # "), "{shown}");
+    assert!(shown.contains("#domain  # as in [addresses]"), "{shown}");
+    let converted = config.convert();
+    let (again, _) = alone(&converted).unwrap_or_else(|said| panic!("{converted}{said}"));
+    assert_eq!(again.pools, config.pools);
+    assert!(again.options == config.options && !converted.contains("ppp-options"), "{converted}");
+}
+
+#[test]
+fn what_is_wrong_with_a_pool_is_pointed_at() {
+    for (text, place, message) in [
+        ("remote = \"10.0.9.1\"\n", ":4:8", "pools.x has no users"),
+        ("users = \"a\"\n", ":4:8", "pools.x has no remote"),
+        ("users = []\nremote = \"10.0.9.1\"\n", ":5:9", "empty"),
+        ("users = \"a\"\nremot = \"10.0.9.1\"\n", ":6:1", "did you mean remote?"),
+        ("users = \"a\"\nremote = \"10.0.9.9-1\"\n", ":6:18", "runs backwards"),
+        (
+            "users = \"a\"\nremote = [\"10.0.9.1\", \"10.0.0.8-12\"]\n",
+            ":6:23",
+            "10.0.0.8 is in [addresses] too",
+        ),
+        ("users = \"a\"\nremote = \"10.0.0.1\"\n", ":6:10", "one of our addresses"),
+        (
+            "users = \"a\"\nremote = \"10.0.9.1\"\n[pools.y]\nusers = \"b\"\nremote = \"10.0.9.0-3\"\n",
+            ":9:10",
+            "10.0.9.1 is in pools.x too",
+        ),
+    ] {
+        let said = alone(&format!("{BASE}[pools.x]\n{text}")).unwrap_err();
+        assert!(said.contains(&format!("gretel.toml{place}")), "{text}{said}");
+        assert!(said.contains(message) && said.contains('^'), "{text}{said}");
+    }
+    let said = alone(&format!("pools = 3\n{BASE}")).unwrap_err();
+    assert!(said.contains(":1:9") && said.contains("write [pools.NAME]"), "{said}");
+    let said = alone(&format!("{BASE}[pools]\n\"a b\" = {{}}\n")).unwrap_err();
+    assert!(said.contains(":5:1") && said.contains("a pool's name"), "{said}");
 }

@@ -1,5 +1,6 @@
 //! Values of `gretel.toml`.
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -187,7 +188,18 @@ pub(super) fn addresses(
     duplicates: Duplicates,
     resolve: Resolve<'_>,
 ) -> Result<Vec<Ipv4Addr>, Fault> {
-    let mut all = Vec::new();
+    Ok(address_lists(item, duplicates, resolve)?.into_iter().flat_map(|(list, _)| list).collect())
+}
+
+/// As [`addresses`], each text by itself.
+pub(super) fn address_lists(
+    item: &Item,
+    duplicates: Duplicates,
+    resolve: Resolve<'_>,
+) -> Result<Elements<Vec<Ipv4Addr>>, Fault> {
+    let mut lists = Vec::new();
+    let mut all = HashSet::new();
+    let mut count = 0;
     for (text, span) in texts(item)? {
         let list = iplist::parse(&text, duplicates, resolve).map_err(|bad| {
             // Behind the opening quote. A text with escapes is longer in the file; no address has any.
@@ -199,19 +211,21 @@ pub(super) fn addresses(
             && let Some(twice) = list.iter().find(|address| all.contains(*address))
         {
             return Err(fault(
-                span,
+                span.clone(),
                 format!("{twice} is in the list twice"),
                 "leave one of the two out",
             ));
         }
-        all.extend(list);
-        if all.len() > iplist::MAX_ADDRESSES {
+        all.extend(list.iter().copied());
+        count += list.len();
+        if count > iplist::MAX_ADDRESSES {
             return Err(fault(
                 item.span(),
                 "these are more addresses than there can be calls",
                 "shorten the list",
             ));
         }
+        lists.push((list, span));
     }
-    Ok(all)
+    Ok(lists)
 }

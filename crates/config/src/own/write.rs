@@ -1,8 +1,10 @@
 //! A configuration as `gretel.toml`.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use super::keys::{KEYS, Key, list};
+use super::pools::{POOL_KEYS, POOLS, Pool};
 use super::{PPP_OPTIONS, PPTPD_CONF};
 use crate::config::Config;
 use crate::diagnostic::harmless;
@@ -12,12 +14,12 @@ use crate::options::{Class, Origin};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting<'a> {
     /// Its section, `""` for none.
-    pub section: &'static str,
+    pub section: Cow<'static, str>,
     /// Its name.
     pub name: &'static str,
     /// Its value as TOML; `None` where nothing is said and the default counts.
     pub value: Option<String>,
-    /// Its default.
+    /// Its default; of a pool's key, an example.
     pub default: &'static str,
     /// What it means.
     pub meaning: &'static str,
@@ -28,23 +30,37 @@ pub struct Setting<'a> {
 impl Config {
     /// The whole configuration in the words of `gretel.toml`.
     pub fn settings(&self) -> Vec<Setting<'_>> {
-        KEYS.iter()
-            .map(|key| {
-                let (value, origin) = match key.path {
-                    PPP_OPTIONS => self.words(false),
-                    PPTPD_CONF => self.words(true),
-                    _ => ((key.get)(self), self.origin(key)),
-                };
-                Setting {
-                    section: key.section(),
-                    name: key.name(),
-                    value,
-                    default: key.default,
-                    meaning: key.meaning,
-                    origin,
-                }
-            })
-            .collect()
+        let settings = KEYS.iter().map(|key| {
+            let (value, origin) = match key.path {
+                PPP_OPTIONS => self.words(false),
+                PPTPD_CONF => self.words(true),
+                _ => ((key.get)(self), self.origin(key)),
+            };
+            Setting {
+                section: key.section().into(),
+                name: key.name(),
+                value,
+                default: key.default,
+                meaning: key.meaning,
+                origin,
+            }
+        });
+        settings.chain(self.pools.iter().flat_map(|pool| self.settings_of(pool))).collect()
+    }
+
+    fn settings_of<'a>(&'a self, pool: &'a Pool) -> impl Iterator<Item = Setting<'a>> {
+        POOL_KEYS.iter().map(move |key| {
+            let section = format!("{POOLS}.{}", pool.name);
+            let path = format!("{section}.{}", key.name);
+            Setting {
+                section: section.into(),
+                name: key.name,
+                value: (key.get)(pool),
+                default: key.example,
+                meaning: key.meaning,
+                origin: self.origins.iter().rev().find(|origin| origin.word == path),
+            }
+        })
     }
 
     /// The whole configuration as `gretel.toml`, with where each value came from; what nobody set is behind a `#`.
@@ -58,6 +74,9 @@ impl Config {
                         format!("{} = {value}  # {}", setting.name, place(origin))
                     }
                     (Some(value), None) => format!("{} = {value}  # no file says so", setting.name),
+                    (None, _) if setting.section.starts_with(POOLS) => {
+                        format!("#{}  # as in [addresses]", setting.name)
+                    }
                     (None, _) => format!("#{} = {}  # default", setting.name, setting.default),
                 };
                 text.push_str(&line);
@@ -78,7 +97,7 @@ impl Config {
             if settings.is_empty() {
                 continue;
             }
-            header(&mut text, section);
+            header(&mut text, &section);
             for setting in settings {
                 let Setting { name, value, meaning, .. } = &setting;
                 text.push_str(&format!("# {meaning}\n"));
@@ -116,7 +135,7 @@ impl Config {
             .origins
             .iter()
             .filter(|origin| origin.class == Class::Honoured && !covered(origin.name))
-            .filter(|origin| !matches!(origin.name, "" | "file" | "call" | "option"))
+            .filter(|origin| !matches!(origin.name, "" | "file" | "call" | "option" | POOLS))
             .filter(|origin| keyword(origin.name) == of_pptpd_conf)
             .collect();
         let words = wanted.iter().map(|origin| match &origin.argument {
@@ -139,12 +158,12 @@ impl Setting<'_> {
 }
 
 /// Settings by section, in their order.
-fn sections(settings: Vec<Setting<'_>>) -> Vec<(&'static str, Vec<Setting<'_>>)> {
-    let mut sections: Vec<(&str, Vec<Setting<'_>>)> = Vec::new();
+fn sections(settings: Vec<Setting<'_>>) -> Vec<(Cow<'static, str>, Vec<Setting<'_>>)> {
+    let mut sections: Vec<(Cow<'static, str>, Vec<Setting<'_>>)> = Vec::new();
     for setting in settings {
         match sections.last_mut() {
             Some((section, settings)) if *section == setting.section => settings.push(setting),
-            _ => sections.push((setting.section, vec![setting])),
+            _ => sections.push((setting.section.clone(), vec![setting])),
         }
     }
     sections
@@ -199,25 +218,31 @@ pub fn sample() -> String {
         }
         text.push_str(&format!("\n# {}.\n#{} = {}\n", key.meaning, key.name(), key.default));
     }
+    text.push_str(
+        "\n# Addresses for some users; as many such sections as are wanted. What a pool leaves out is as in [addresses].\n#[pools.office]\n",
+    );
+    for key in POOL_KEYS {
+        text.push_str(&format!("\n# {}.\n#{} = {}\n", key.meaning, key.name, key.example));
+    }
     text
 }
 
-/// `addresses.local`.
-pub(super) fn local(config: &Config) -> String {
-    let local: Vec<Ipv4Addr> = config.slots.iter().map(|(local, _)| *local).collect();
-    match local.split_first() {
-        Some((first, rest)) if rest.iter().all(|address| address == first) => ranges(&[*first]),
-        _ => ranges(&local),
+/// Our addresses in the tunnels: one where it serves all sessions.
+pub(super) fn locals(slots: &[(Ipv4Addr, Ipv4Addr)]) -> String {
+    let local = || slots.iter().map(|(local, _)| *local);
+    match local().next() {
+        Some(first) if local().all(|address| address == first) => ranges([first].into_iter()),
+        _ => ranges(local()),
     }
 }
 
-/// `addresses.remote`.
-pub(super) fn remote(config: &Config) -> String {
-    ranges(&config.slots.iter().map(|(_, remote)| *remote).collect::<Vec<_>>())
+/// Networks as `ADDRESS/BITS`.
+pub(super) fn networks(networks: &[(Ipv4Addr, u8)]) -> String {
+    list(networks.iter().map(|(address, bits)| format!("{address}/{bits}")))
 }
 
 /// Addresses as ranges in the last part.
-fn ranges(addresses: &[Ipv4Addr]) -> String {
+pub(super) fn ranges(addresses: impl Iterator<Item = Ipv4Addr>) -> String {
     let mut ranges: Vec<(Ipv4Addr, u8)> = Vec::new();
     for address in addresses {
         let [a, b, c, d] = address.octets();
@@ -227,7 +252,7 @@ fn ranges(addresses: &[Ipv4Addr]) -> String {
             {
                 *last = d;
             }
-            _ => ranges.push((*address, d)),
+            _ => ranges.push((address, d)),
         }
     }
     list(ranges.into_iter().map(|(first, last)| match first.octets()[3] == last {

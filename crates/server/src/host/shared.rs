@@ -302,7 +302,7 @@ mod tests {
     use sys::namespace;
 
     use super::*;
-    use crate::leases::Slot;
+    use crate::leases::{EVERYBODYS, Slot};
 
     const LAN: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 1);
 
@@ -311,8 +311,12 @@ mod tests {
     }
 
     fn settings(dir: &Path, clients: std::ops::RangeInclusive<u8>) -> Settings {
-        let slots =
-            (0..).zip(clients).map(|(unit, last)| Slot { unit, local: LAN, remote: address(last) });
+        let slots = (0..).zip(clients).map(|(unit, last)| Slot {
+            unit,
+            pool: EVERYBODYS,
+            local: LAN,
+            remote: address(last),
+        });
         Settings {
             proxy_arp: true,
             run_dir: dir.into(),

@@ -11,6 +11,7 @@ use super::{Session, grant};
 use crate::auth::{Rules, Verdict, Welcome, judge, without_domain};
 use crate::event::Event;
 use crate::helper::{Answer, Helper, Login, Order};
+use crate::leases::PoolId;
 use crate::locks::{Gate, Subject};
 use crate::mailbox::Mail;
 use crate::settings::Duplicate;
@@ -108,6 +109,11 @@ impl Session {
 
     fn decide(&mut self, now: Instant, request: Request) {
         let mut verdict = self.judge(&request);
+        match verdict.pool().map_or(Ok(false), |pool| self.move_to_pool(pool)) {
+            Ok(false) => {}
+            Ok(true) => verdict = self.judge(&request),
+            Err(denied) => return self.link.deny(now, request.name(), request.refuse(denied)),
+        }
         if let Verdict::Welcome(welcome) | Verdict::AskPam(welcome, _) = &verdict
             && self.exchange_lease(welcome.address, request.name())
         {
@@ -120,7 +126,7 @@ impl Session {
                 self.let_in(now, &request, welcome);
             }
             Verdict::AskPam(welcome, password) => self.ask_pam(request, welcome, password),
-            Verdict::NoAddress(denied) => {
+            Verdict::NoAddress(denied, _) => {
                 self.source.publish(Event::AddressNotAllowed {
                     name: request.name().to_vec(),
                     address: self.lease.slot().remote,
@@ -237,7 +243,7 @@ impl Session {
     }
 
     fn let_in(&mut self, now: Instant, request: &Request, welcome: Welcome) {
-        let Welcome { authenticated, address, own } = welcome;
+        let Welcome { authenticated, address, own, .. } = welcome;
         self.shared.locks.succeeded(now, *self.source.peer().ip(), counted(request.name()));
         if !self.lease.confirm() {
             let denied = DenyReason::NotAllowed("its address went to a caller who was quicker");
@@ -257,6 +263,17 @@ impl Session {
         self.link.authenticated(now, authenticated, grant);
     }
 
+    /// Exchanges the slot of a caller who has not been let in for one of the user's pool. Whether it did; an `Err` when all of those are users'.
+    fn move_to_pool(&mut self, pool: PoolId) -> Result<bool, DenyReason> {
+        if self.is_authenticated() || self.shared.slots().is_of(self.lease.slot(), pool) {
+            return Ok(false);
+        }
+        let lease = self.shared.take_slot(Some(pool), self.number);
+        self.lease =
+            lease.ok_or(DenyReason::NotAllowed("all addresses of the user's pool are in use"))?;
+        Ok(true)
+    }
+
     /// Exchanges the slot when its address has become another user's since it was taken: an address of that user's own. Whether it did.
     fn exchange_lease(&mut self, address: Ipv4Addr, name: &[u8]) -> bool {
         let name = self.rules().user(name);
@@ -269,7 +286,9 @@ impl Session {
         {
             return false;
         }
-        let Some(lease) = slots.take(self.number) else { return false };
+        let Some(lease) = slots.take(Some(self.lease.slot().pool), self.number) else {
+            return false;
+        };
         self.lease = lease;
         true
     }

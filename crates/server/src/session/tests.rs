@@ -19,7 +19,7 @@ use crate::auth::{AnyAddress, User, Users};
 use crate::event::{Bus, Record, Subscriber};
 use crate::helper::Helper;
 use crate::host::{Host, Wtmp};
-use crate::leases::Slot;
+use crate::leases::{EVERYBODYS, Slot};
 use crate::mailbox::Mailbox;
 use crate::scripts::{ScriptPaths, Scripts};
 use crate::settings::Duplicate;
@@ -35,7 +35,12 @@ struct Everybody;
 impl Users for Everybody {
     fn find(&mut self, _method: Method, _name: &[u8], _remarks: &mut Vec<String>) -> Option<User> {
         let secret = Secret::Password(Password::new(b"secret".to_vec()));
-        Some(User { secret: Some(secret), addresses: Box::new(AnyAddress), own: None })
+        Some(User {
+            secret: Some(secret),
+            addresses: Box::new(AnyAddress),
+            pool: EVERYBODYS,
+            own: None,
+        })
     }
 }
 
@@ -73,8 +78,12 @@ impl Bench {
     fn new(dir: &Path) -> Self {
         let told = Told::default();
         let bus = Bus::new(vec![Box::new(told.clone())]);
-        let slot =
-            Slot { unit: 0, local: Ipv4Addr::new(10, 0, 0, 1), remote: Ipv4Addr::new(10, 0, 0, 2) };
+        let slot = Slot {
+            unit: 0,
+            pool: EVERYBODYS,
+            local: Ipv4Addr::new(10, 0, 0, 1),
+            remote: Ipv4Addr::new(10, 0, 0, 2),
+        };
         let settings = Settings {
             mppe: MppePolicy::OFF,
             ipv6: None,
@@ -125,7 +134,7 @@ impl Bench {
             seed: [2; 32],
             round_trip: Duration::ZERO,
         };
-        let lease = shared.slots().take(1).unwrap();
+        let lease = shared.slots().take(None, 1).unwrap();
         let (figures, registered) = (call.counters.clone(), source.clone());
         let session = Session::new(shared.clone(), source, call, lease, shared.now());
         let mailbox = Mailbox::default();
