@@ -84,9 +84,15 @@ pub(super) struct OfCall {
     pub(super) wire: Option<Box<Wire>>,
     /// Why nobody watched this host's interfaces.
     pub(super) not_watched: Option<String>,
+    /// The ways to log in that we asked for.
+    pub(super) asked_for: Vec<AuthProtocol>,
     /// The way to log in that the client named in place of ours.
     pub(super) wanted: Option<AuthProtocol>,
+    /// The client wants us to log in to it.
+    pub(super) wants_ours: bool,
     pub(super) no_ccp: bool,
+    /// We refused the client's encryption.
+    pub(super) mppe_refused: bool,
     /// The addresses at our end and the client's.
     pub(super) agreed: Option<(Ipv4Addr, Ipv4Addr)>,
     /// The client asked for routes and was told so many.
@@ -242,29 +248,8 @@ impl OfCall {
             Event::LinkUp(_) => self.reached(Stage::Lcp),
             Event::Authenticated { .. } => self.reached(Stage::Login),
             Event::NetworkUp(_) => self.reached(Stage::Network),
-            Event::Negotiation {
-                protocol: Protocol::LCP,
-                from: Party::Peer,
-                code,
-                options,
-                ..
-            } => {
-                if *code == Code::CONFIGURE_NAK {
-                    self.wanted = authentication(options).or(self.wanted);
-                }
-                let is_request = *code == Code::CONFIGURE_REQUEST;
-                self.asked = self.asked.saturating_add(u32::from(is_request));
-                self.answered |= !is_request;
-            }
-            Event::Negotiation {
-                protocol: Protocol::CCP,
-                from: Party::Peer,
-                code: Code::CONFIGURE_REQUEST,
-                options,
-                ..
-            } => self.mppe = mppe(options).or(self.mppe),
-            Event::Negotiation { protocol: Protocol::IPCP, from: Party::Peer, .. } => {
-                self.talked_addresses = true;
+            Event::Negotiation { protocol, from, code, options, .. } => {
+                self.negotiated(*protocol, *from, *code, options);
             }
             Event::ProtocolRejected { protocol: Protocol::CCP } => self.no_ccp = true,
             Event::SharesAddress { sessions } => self.others = *sessions,
@@ -300,6 +285,33 @@ impl OfCall {
             Event::NoProxyArpInterface => self.no_proxy_arp = true,
             Event::ScriptFailed { .. } => self.script_failed = true,
             Event::ScriptFinished { status, .. } => self.script_failed |= !status.success(),
+            _ => {}
+        }
+    }
+
+    fn negotiated(&mut self, protocol: Protocol, from: Party, code: Code, options: &[u8]) {
+        let is_request = code == Code::CONFIGURE_REQUEST;
+        match (protocol, from) {
+            (Protocol::LCP, Party::Peer) => {
+                let named = authentication(options);
+                if code == Code::CONFIGURE_NAK {
+                    self.wanted = named.or(self.wanted);
+                }
+                self.wants_ours |= is_request && named.is_some();
+                self.asked = self.asked.saturating_add(u32::from(is_request));
+                self.answered |= !is_request;
+            }
+            (Protocol::LCP, Party::Us) if is_request => {
+                let asked_for = authentication(options);
+                self.asked_for.extend(asked_for.filter(|way| !self.asked_for.contains(way)));
+            }
+            (Protocol::CCP, Party::Peer) if is_request => {
+                self.mppe = mppe(options).or(self.mppe);
+            }
+            (Protocol::CCP, Party::Us) if code == Code::CONFIGURE_REJECT => {
+                self.mppe_refused |= mppe(options).is_some();
+            }
+            (Protocol::IPCP, Party::Peer) => self.talked_addresses = true,
             _ => {}
         }
     }

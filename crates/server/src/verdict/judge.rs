@@ -37,7 +37,7 @@ impl Evidence {
         let call = self.call.as_ref().map(|call| call.borrow());
         let call = call.as_deref().unwrap_or(&nothing);
         let verdict = match summary.connected {
-            Some(_) => end_of_connected(&connection, call, &summary.cause),
+            Some(up) => end_of_connected(&connection, call, summary, up),
             None => end_of_attempt(&connection, call, summary),
         };
         Judgement {
@@ -93,12 +93,16 @@ fn link_cause(
     cause: &Cause,
 ) -> &'static Verdict {
     match cause {
+        Cause::NotConverging(Protocol::LCP) if call.wants_ours => &login::WANTS_OURS,
         Cause::NotConverging(Protocol::LCP) => &link::NOT_CONVERGING,
         Cause::NotConverging(Protocol::CCP) | Cause::EncryptionRefused => encryption(call),
         Cause::NotConverging(_) if !call.talked_addresses => &link::NO_IPCP,
         Cause::NotConverging(_) => &link::ADDRESSES_NOT_CONVERGING,
-        Cause::NoCommonAuthentication if call.wanted.is_some() => &login::OTHER_METHOD,
-        Cause::NoCommonAuthentication => &login::NO_COMMON_METHOD,
+        // What the client names instead is refused here, or it has refused it itself.
+        Cause::NoCommonAuthentication => match call.wanted {
+            Some(wanted) if !call.asked_for.contains(&wanted) => &login::OTHER_METHOD,
+            _ => &login::NO_COMMON_METHOD,
+        },
         Cause::AuthenticationRejected => &login::WOULD_NOT_LOG_IN,
         Cause::AuthenticationTimeout(_) => &login::NO_ANSWER,
         Cause::AuthenticationFailed => denied(call).unwrap_or(&login::WRONG_PASSWORD),
@@ -128,14 +132,25 @@ fn gave_up(connection: &OfConnection, call: &OfCall, summary: &Summary) -> &'sta
     if let Some(verdict) = gre(call, summary) {
         return verdict;
     }
+    let left = connection.goodbye || is_peers_word(&summary.cause);
     match call.stage {
-        Stage::Login if connection.goodbye || is_peers_word(&summary.cause) => match call.mppe {
+        Stage::Gre | Stage::Lcp if left && call.wants_ours => &login::WANTS_OURS,
+        Stage::Login if left => match call.mppe {
+            Some(_) if call.mppe_refused => &link::OURS_NOT_ENCRYPTED,
             Some(bits) if !bits.contains(MppeBits::BITS_128) => &link::WEAKER_ENCRYPTION,
             _ if call.no_ccp => &link::NO_CCP,
+            _ if runs_nothing(&summary.cause) && !call.talked_addresses => {
+                &link::NO_NETWORK_PROTOCOL
+            }
             _ => &reach::GAVE_UP,
         },
         _ => cut(connection).unwrap_or(&reach::GAVE_UP),
     }
+}
+
+/// Whether the client said goodbye with the words of a pppd that has no network protocol to run.
+fn runs_nothing(cause: &Ended) -> bool {
+    matches!(cause, Ended::Link(Cause::PeerTerminated(text)) if text.starts_with(b"No network protocols"))
 }
 
 /// Whether GRE got through, both ways.
@@ -224,15 +239,36 @@ fn encryption(call: &OfCall) -> &'static Verdict {
 }
 
 /// A session that worked.
-fn end_of_connected(connection: &OfConnection, call: &OfCall, cause: &Ended) -> &'static Verdict {
+fn end_of_connected(
+    connection: &OfConnection,
+    call: &OfCall,
+    summary: &Summary,
+    up: Duration,
+) -> &'static Verdict {
+    let cause = &summary.cause;
     match cause {
+        // IPCP is faster than Windows' decision to leave.
+        _ if call.mppe_refused
+            && connection.is_windows()
+            && up < TELLING
+            && is_peers_word(cause) =>
+        {
+            &link::OURS_NOT_ENCRYPTED
+        }
         _ if call.replaced => replaced(call),
         _ if call.kicked => &session::KICKED,
         _ if call.idle => &session::IDLE,
         _ if call.limit => &session::LIMIT,
         Ended::Link(Cause::EchoTimeout) => &session::VANISHED,
         Ended::Link(Cause::Looped) => &link::LOOPED,
-        Ended::Link(Cause::EncryptionRefused) => encryption(call),
+        // IPv6 can be up while IPv4 does not come to terms.
+        Ended::Link(
+            cause @ (Cause::EncryptionRefused
+            | Cause::NotConverging(_)
+            | Cause::AddressRefused(_)
+            | Cause::LocalAddressRefused
+            | Cause::NoNetworkProtocol),
+        ) => link_cause(connection, call, summary, cause),
         Ended::Link(Cause::Local(_)) if call.host_failed => &host::NO_INTERFACE,
         Ended::Link(Cause::Local(_)) | Ended::Call(CallEnd::DisconnectedByUs { .. }) => {
             &session::STOPPED

@@ -9,6 +9,7 @@ pub(super) const ALL: &[&Verdict] = &[
     &NO_KEYS,
     &WEAKER_ENCRYPTION,
     &NO_CCP,
+    &OURS_NOT_ENCRYPTED,
     &NO_FREE_ADDRESS,
     &ADDRESS_REFUSED,
     &OUR_ADDRESS_REFUSED,
@@ -114,6 +115,22 @@ pub(super) const NO_CCP: Verdict = Verdict {
     ..VERDICT
 };
 
+pub(super) const OURS_NOT_ENCRYPTED: Verdict = Verdict {
+    code: "G-307",
+    title: "This server does not encrypt",
+    sentence: "the client asks for encryption, this server is set up without it, and the client left",
+    meaning: "The client is set up to connect with encryption only, and the server's options leave MPPE out (`nomppe`, or no way to log in that makes keys).",
+    seen: ENCRYPTION_SEEN,
+    evidence: "The client's CCP request named MPPE, we rejected it, and the client ended the attempt.",
+    server: &[
+        "Write `require-mschap-v2` and `require-mppe-128` into the options file and remove `nomppe`; `gretel check` shows which line counts.",
+    ],
+    client: &[
+        "Windows, only on a line that nobody listens to: properties of the connection, Security, Data encryption: \"Optional encryption\". Everything is in clear then.",
+    ],
+    ..VERDICT
+};
+
 pub(super) const NO_FREE_ADDRESS: Verdict = Verdict {
     code: "G-401",
     title: "No free address",
@@ -167,10 +184,11 @@ pub(super) const NO_NETWORK_PROTOCOL: Verdict = Verdict {
     title: "The client wants no IP",
     sentence: "the client refused every network protocol that is offered",
     meaning: "Neither IPv4 nor IPv6 was accepted by the client.",
-    seen: &["Windows: error 720"],
-    evidence: "The client rejected IPCP and IPV6CP.",
+    seen: &["Windows: error 720", "Linux (pppd): \"No network protocols running\""],
+    evidence: "The client rejected IPCP and IPV6CP, or left with the words that it runs no network protocol.",
     client: &[
         "Windows: properties of the connection, Networking: tick \"Internet Protocol Version 4\".",
+        "Linux (pppd): no `noip`.",
     ],
     ..VERDICT
 };

@@ -16,6 +16,7 @@ pub(super) const ALL: &[&Verdict] = &[
     &OTHER_SERVER,
     &NOT_ASCII,
     &OTHER_METHOD,
+    &WANTS_OURS,
 ];
 
 const DENIED_SEEN: &[&str] = &[
@@ -77,7 +78,7 @@ pub(super) const NO_COMMON_METHOD: Verdict = Verdict {
         "Windows: error 732, 734 or 919",
         "Linux (pppd): \"peer refused to authenticate\" on one side, \"No auth is possible\" on the other",
     ],
-    evidence: "The client refused each method asked for, and named none that it would take instead (G-213 is when it did).",
+    evidence: "The client refused each method asked for, and named instead none but those (G-213 is when it wants another one).",
     server: &[
         "A device that knows nothing better than PAP or CHAP: allow it, knowing that it cannot encrypt then: `require-pap`, `nomppe`. `gretel check` tells what that costs.",
     ],
@@ -218,6 +219,21 @@ pub(super) const OTHER_METHOD: Verdict = Verdict {
     client: &[
         "Windows: properties of the connection, Security, \"Allow these protocols\", tick \"Microsoft CHAP Version 2\".",
         "Linux: do not set `refuse-mschap-v2`.",
+    ],
+    ..VERDICT
+};
+
+pub(super) const WANTS_OURS: Verdict = Verdict {
+    code: "G-214",
+    title: "The client wants the server to log in",
+    sentence: "the client demands that this server logs in to it, which no PPTP server does, and left",
+    meaning: "PPP lets either end ask the other for a password. This client is set up as if it were the server: `auth`, or a `require-` option for logins, stands in its options.",
+    seen: &[
+        "Linux (pppd): \"peer refused to authenticate: terminating link\", or \"The remote system is required to authenticate itself\"",
+    ],
+    evidence: "The client's LCP request asked for a login of ours, we rejected that, and it ended the attempt.",
+    client: &[
+        "Linux (pppd): write `noauth` into the peers file, and no `require-mschap-v2`, `require-chap` or `require-pap`. With MS-CHAPv2 the server proves itself all the same.",
     ],
     ..VERDICT
 };

@@ -118,6 +118,10 @@ fn from_peer(protocol: Protocol, code: Code, options: &[u8]) -> Event {
     Event::Negotiation { protocol, from: Party::Peer, code, id: 1, options: options.to_vec() }
 }
 
+fn from_us(protocol: Protocol, code: Code, options: &[u8]) -> Event {
+    Event::Negotiation { protocol, from: Party::Us, code, id: 1, options: options.to_vec() }
+}
+
 fn denied(name: &[u8], reason: DenyReason) -> Event {
     let (method, name) = (Method::MsChapV2, name.to_vec());
     Event::AuthenticationFailed { method, name, reason: Some(reason), retry: false }
@@ -250,6 +254,20 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
             )),
             &["G-213"],
         ),
+        (
+            ended(Cause::NoCommonAuthentication)
+                .saw(from_us(Protocol::LCP, Code::CONFIGURE_REQUEST, &[3, 4, 0xc0, 0x23]))
+                .saw(from_peer(Protocol::LCP, Code::CONFIGURE_NAK, &[3, 4, 0xc0, 0x23])),
+            &["G-204"],
+        ),
+        (
+            ended(Cause::PeerTerminated(Vec::new())).saw(gre()).saw(from_peer(
+                Protocol::LCP,
+                Code::CONFIGURE_REQUEST,
+                &[3, 4, 0xc0, 0x23],
+            )),
+            &["G-214"],
+        ),
         (ended(Cause::AuthenticationRejected), &["G-205"]),
         (ended(Cause::AuthenticationTimeout(Method::MsChapV2)), &["G-206"]),
         (
@@ -274,10 +292,33 @@ fn attempts() -> Vec<(Attempt, &'static [&'static str])> {
         (ended(Cause::NoKeys).let_in(), &["G-304"]),
         (ended(Cause::EncryptionRefused).let_in().saw(offers(&MPPE_40)), &["G-305"]),
         (ended(Cause::PeerTerminated(Vec::new())).let_in().saw(offers(&MPPE_40)), &["G-305"]),
+        (
+            ended(Cause::PeerTerminated(Vec::new())).let_in().saw(offers(&MPPE_128)).saw(from_us(
+                Protocol::CCP,
+                Code::CONFIGURE_REJECT,
+                &MPPE_128,
+            )),
+            &["G-307"],
+        ),
+        (
+            ended(Cause::PeerTerminated(Vec::new()))
+                .worked()
+                .connection_saw(started(b"Microsoft", 0))
+                .saw(offers(&MPPE_128))
+                .saw(from_us(Protocol::CCP, Code::CONFIGURE_REJECT, &MPPE_128))
+                .with(|s| s.connected = Some(Duration::from_secs(1))),
+            &["G-307"],
+        ),
         (ended(Cause::Local("too many callers")).saw(Event::Displaced), &["G-401"]),
         (ended(Cause::AddressRefused(None)).let_in(), &["G-402"]),
+        // IPv6 was up meanwhile.
+        (ended(Cause::AddressRefused(None)).worked(), &["G-402"]),
         (ended(Cause::LocalAddressRefused).let_in(), &["G-403"]),
         (ended(Cause::NoNetworkProtocol).let_in(), &["G-404"]),
+        (
+            ended(Cause::PeerTerminated(b"No network protocols running".to_vec())).let_in(),
+            &["G-404"],
+        ),
         (ended(Cause::NotConverging(Protocol::IPCP)).let_in().saw(ipcp()), &["G-405"]),
         (ended(Cause::NotConverging(Protocol::IPCP)).let_in(), &["G-406"]),
         (ended(Cause::Local("no interface")).let_in().saw(host_failed("set up")), &["G-501"]),
