@@ -5,6 +5,7 @@ pub mod admin;
 mod admission;
 pub mod auth;
 pub mod capture;
+mod clock;
 mod confine;
 pub mod connect;
 mod connection;
@@ -39,6 +40,7 @@ mod timer;
 pub mod trail;
 pub mod verdict;
 
+pub use clock::Jump;
 pub use config::{PacketIo, Packets};
 pub use confine::sandbox;
 pub use crypto::Password;

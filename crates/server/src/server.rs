@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use dataplane::{Dataplane, Notice};
 use sys::sandbox::{Role, Sandbox};
@@ -16,6 +16,7 @@ use tokio::task::LocalSet;
 
 use crate::admin;
 use crate::auth::Users;
+use crate::clock;
 use crate::doctor::Process;
 use crate::event::{Bus, Event};
 use crate::helper::Helper;
@@ -307,13 +308,17 @@ async fn beat(heart: Heartbeat) {
     }
 }
 
-/// Looks at the sessions' figures and at attempts that were left out, again and again.
+/// Looks at the sessions' figures, at attempts that were left out and at the clock, again and again.
 async fn watch(shared: Rc<Shared>) {
+    let mut clock = clock::Watch::new(Instant::now(), SystemTime::now());
     let mut interval = tokio::time::interval(LOOK_INTERVAL);
     loop {
         interval.tick().await;
         shared.look_at_quality();
         shared.bus.tell_untold();
+        if let Some(jump) = clock.look(Instant::now(), SystemTime::now()) {
+            shared.bus.server(Event::ClockJumped(jump));
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use engine::ppp::{Cause, Framing, Ipv4Agreed, Ipv6Agreed, NetworkPermit, Party};
 use wire::ppp::{Code, Protocol};
 
 use crate::capture;
+use crate::clock::Jump;
 use crate::flood::Untold;
 use crate::locks::Subject;
 use crate::look::{Beyond, Wire};
@@ -70,6 +71,8 @@ pub enum Event {
     CaptureEnded { whom: Option<Ipv4Addr>, figures: capture::Figures },
     /// So many attempts are neither in the log nor in the history, as there were too many.
     AttemptsUntold(Untold),
+    /// This host's clock jumped.
+    ClockJumped(Jump),
     /// A control connection began.
     Connected { local: SocketAddr },
     /// Something on the control connection.

@@ -15,6 +15,7 @@ use engine::ppp::Party;
 use tracing::Level;
 use wire::Escaped;
 
+use crate::clock::Jump;
 use crate::event::{Event, Record, Subscriber, link_local};
 use crate::flood::Untold;
 use crate::locks::Subject;
@@ -159,6 +160,7 @@ fn lines(peer: &str, event: &Event) -> Vec<Line> {
             info(PPTPD, format!("Capture of {} ended: {figures}", clients(*whom)))
         }
         Event::AttemptsUntold(untold) => vec![untold_line(untold)],
+        Event::ClockJumped(jump) => vec![clock_line(jump)],
         Event::Connected { .. } => {
             info(PPTPD, format!("CTRL: Client {peer} control connection started"))
         }
@@ -434,6 +436,16 @@ fn untold_line(untold: &Untold) -> Line {
     };
     let text =
         format!("MGR: {attempts} failing attempts are not in the log, as they are too many{most}");
+    line(Level::WARN, PPTPD, text)
+}
+
+fn clock_line(jump: &Jump) -> Line {
+    let way = if jump.forward { "forward" } else { "back" };
+    let (by, verdict) = (summary::duration(jump.by), &crate::verdict::CLOCK_JUMPED);
+    let text = format!(
+        "MGR: This host's clock jumped {way} by {by}. {}: {}",
+        verdict.code, verdict.sentence
+    );
     line(Level::WARN, PPTPD, text)
 }
 

@@ -99,7 +99,8 @@ fn summary_line(peer: &str, summary: &Summary, attempt: &Attempt) -> String {
     text
 }
 
-fn duration(time: Duration) -> String {
+/// As a person says it.
+pub(super) fn duration(time: Duration) -> String {
     match time.as_secs() {
         0..60 => format!("{:.1} s", time.as_secs_f64()),
         60..7200 => format!("{:.1} minutes", time.as_secs_f64() / 60.0),

@@ -12,6 +12,7 @@ pub(super) const ALL: &[&Verdict] = &[
     &NOT_TRANSLATED,
     &ADDRESS_TAKEN,
     &NAME_SERVER_SILENT,
+    &CLOCK_JUMPED,
 ];
 
 pub(super) const NO_INTERFACE: Verdict = Verdict {
@@ -147,6 +148,21 @@ pub(super) const NAME_SERVER_SILENT: Verdict = Verdict {
     evidence: "The client's questions to the server were not answered; this host asked it then, twice within a second, and got no answer either.",
     server: &[
         "Put a name server that answers behind `ms-dns`: try it with `dig @ADDRESS example.com`.",
+    ],
+    ..VERDICT
+};
+
+pub(crate) const CLOCK_JUMPED: Verdict = Verdict {
+    code: "G-510",
+    title: "The clock of this host jumped",
+    sentence: "times in the log and the history before this line do not go with those behind it; sessions, limits and locks go on by a clock that nobody sets",
+    meaning: "Somebody or something set the clock while the server ran: a time service after the start, an administrator, a machine that slept or was moved. No session is harmed by it. \
+              What compares times is: fail2ban and accounts that expire (PAM), and the history, which forgets what is older than `history-days`.",
+    seen: &["Nothing; or, when PAM takes the account for expired: Windows: error 691"],
+    evidence: "The system's clock went another way than the kernel's clock that nobody can set, by a minute or more between two looks.",
+    server: &[
+        "Keep the clock: `timedatectl set-ntp true`, or chrony. `gretel doctor` says whether somebody keeps it.",
+        "A host without a clock that runs on: start the server after the time is known (`After=time-sync.target`).",
     ],
     ..VERDICT
 };

@@ -15,7 +15,7 @@ mod session;
 
 pub(crate) use evidence::SENDING;
 pub use evidence::{Evidence, Stage};
-pub(crate) use host::PORT_TAKEN;
+pub(crate) use host::{CLOCK_JUMPED, PORT_TAKEN};
 pub use judge::Judgement;
 pub(crate) use reach::TOO_MANY;
 pub use remarks::Remark;

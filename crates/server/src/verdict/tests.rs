@@ -527,8 +527,8 @@ fn a_connection_without_a_session_gets_its_verdict() {
 fn every_verdict_of_the_catalogue_can_be_reached() {
     let sessions = attempts().into_iter().flat_map(|(_, codes)| codes.iter().copied());
     let connections = connections().into_iter().filter_map(|(_, code)| code);
-    // These are told without an attempt: a connection that was refused, a server that does not start.
-    let others = [super::TOO_MANY.code, super::PORT_TAKEN.code];
+    // These are told without an attempt: a connection that was refused, a server that does not start, a clock.
+    let others = [super::TOO_MANY.code, super::PORT_TAKEN.code, super::CLOCK_JUMPED.code];
     let reached: Vec<_> = sessions.chain(connections).chain(others).collect();
     for verdict in catalogue() {
         assert!(reached.contains(&verdict.code), "{} is never given", verdict.code);
