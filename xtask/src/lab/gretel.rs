@@ -24,6 +24,8 @@ pub(crate) struct Gretel {
     pub(crate) process: Option<Process>,
     folder: PathBuf,
     starts: usize,
+    /// The starts whose logs have been taken.
+    taken: usize,
     carrying: Carrying,
     /// `gretel.toml`.
     own: &'static str,
@@ -38,13 +40,18 @@ impl Gretel {
             process: None,
             folder,
             starts: 0,
+            taken: 0,
             carrying: Carrying::default(),
             own,
         })
     }
 
     fn log_file(&self) -> PathBuf {
-        self.folder.join(format!("{}.log", self.starts))
+        self.log_of(self.starts)
+    }
+
+    fn log_of(&self, start: usize) -> PathBuf {
+        self.folder.join(format!("{start}.log"))
     }
 }
 
@@ -118,6 +125,16 @@ impl Server for Gretel {
 
     fn log(&mut self) -> Result<String> {
         Ok(String::from_utf8_lossy(&fs::read(self.log_file())?).into_owned())
+    }
+
+    fn take_logs(&mut self) -> Result<String> {
+        let mut logs = String::new();
+        for start in self.taken + 1..=self.starts {
+            let log = fs::read(self.log_of(start)).with_context(|| format!("log {start}"))?;
+            logs.push_str(&String::from_utf8_lossy(&log));
+        }
+        self.taken = self.starts;
+        Ok(logs)
     }
 
     fn sh(&mut self, script: &str) -> Result<String> {

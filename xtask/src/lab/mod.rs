@@ -3,6 +3,7 @@
 //! Everything runs in namespaces of the lab's own (see [`sandbox`]) and in guests (see [`guest`]).
 //! Results and logs lie in `target/lab`.
 
+mod alarms;
 mod boot;
 mod caller;
 mod carrying;
@@ -155,6 +156,7 @@ fn run_once(
     }
     let Some(world) = shared else { return Ok(()) };
     world.carry(carrying.clone());
+    world.make(alarms::codes(scenario.name));
     let result = (scenario.run)(world);
     let noted = world.take_notes();
     if scenario.compared && kind != Kind::Shared {
@@ -163,6 +165,7 @@ fn run_once(
     let log = world.server.log().unwrap_or_default();
     let system_log = if result.is_err() { world.clients_log() } else { String::new() };
     let cleared = world.clear();
+    let alarms = world.ensure_no_false_alarm();
     if result.is_err() {
         // Whatever went wrong must not go on.
         *shared = None;
@@ -173,7 +176,8 @@ fn run_once(
             "the client's system log ends with:\n{system_log}\nthe server's log ends with:\n{log}\n"
         )
     })?;
-    cleared
+    cleared?;
+    alarms
 }
 
 /// The last lines of a log.

@@ -77,6 +77,11 @@ pub(crate) trait Server {
     /// What the server has logged since its start.
     fn log(&mut self) -> Result<String>;
 
+    /// What it has logged in all its starts since this was asked last; nothing where verdicts are not known.
+    fn take_logs(&mut self) -> Result<String> {
+        Ok(String::new())
+    }
+
     /// Runs a shell script beside the server, in its network.
     fn sh(&mut self, script: &str) -> Result<String>;
 

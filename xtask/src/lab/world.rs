@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::{
     Kind,
+    alarms::Reasons,
     carrying::Carrying,
     client::{Call, Client},
     gretel::Gretel,
@@ -26,6 +27,8 @@ pub(crate) struct World {
     client: Option<Client>,
     before: Option<Traces>,
     notes: BTreeMap<String, String>,
+    /// What the server may have verdicts about.
+    reasons: Reasons,
     pub(in crate::lab) carrying: Carrying,
     pub(crate) segment: Segment,
 }
@@ -50,6 +53,7 @@ impl World {
             client: None,
             before: None,
             notes: BTreeMap::new(),
+            reasons: Reasons::default(),
             carrying: Carrying::default(),
             segment,
         })
@@ -80,6 +84,21 @@ impl World {
     pub(crate) fn carry(&mut self, carrying: Carrying) {
         self.server.carry(&carrying);
         self.carrying = carrying;
+    }
+
+    /// The scenario makes what has these codes, so that the server may say so. Every other verdict about a fault is a false alarm.
+    pub(crate) fn make<'a>(&mut self, codes: impl IntoIterator<Item = &'a str>) {
+        self.reasons.made.extend(codes.into_iter().map(str::to_owned));
+    }
+
+    /// What the server says about peers with these addresses, or with addresses that begin so, is not looked at: they do what no client does.
+    pub(crate) fn spare(&mut self, addresses: &[&'static str]) {
+        self.reasons.spared.extend_from_slice(addresses);
+    }
+
+    /// Checks what the server has logged since the last time, and forgets what was made.
+    pub(in crate::lab) fn ensure_no_false_alarm(&mut self) -> Result<()> {
+        std::mem::take(&mut self.reasons).ensure_for(&self.server.take_logs()?)
     }
 
     /// Starts the server and remembers how its network looks without a session.

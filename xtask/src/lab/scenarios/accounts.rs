@@ -80,6 +80,7 @@ const PAP: &str = "refuse-chap refuse-mschap refuse-mschap-v2 refuse-eap";
 const SOON: Duration = Duration::from_secs(5);
 
 fn login(world: &mut World) -> Result<()> {
+    world.make(["G-203", "G-207"]);
     world.call_as("anna", "beige", PAP)?.ensure_refused()?;
     world.call_as("anna", "turquoise", PAP)?.address()?;
     world.client()?.ping_all_sizes(INNER)?;
@@ -87,6 +88,7 @@ fn login(world: &mut World) -> Result<()> {
 }
 
 fn enable_session(world: &mut World) -> Result<()> {
+    world.make(["G-207"]);
     world.call_as("bert", "secret", "require-mppe-128")?.ensure_refused()?;
     if world.server.name() == "gretel" {
         wait_for_log(&mut *world.server, "PAM: Authentication failure", SOON)?;

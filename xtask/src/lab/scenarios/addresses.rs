@@ -68,6 +68,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "a caller whose number is not allowed is turned away",
         compared: true,
         run: |world| {
+            world.make(["G-209"]);
             let options = "require-mschap-v2\nrequire-mppe-128\nallow-number 10.98.*\n";
             world.serve(&Files { options, ..Files::SHIPPED })?;
             world.call("require-mppe-128")?.ensure_refused()?;
@@ -118,6 +119,7 @@ fn own_options(world: &mut World) -> Result<()> {
 }
 
 fn delegate(world: &mut World) -> Result<()> {
+    world.make(["G-207"]);
     let files = Files {
         options: "require-mschap-v2\nrequire-mppe-128\n192.168.77.1:\n",
         secrets: "anna pptpd secret 192.168.77.50\nbert pptpd secret *\n",
@@ -241,6 +243,7 @@ fn numbers(world: &mut World) -> Result<()> {
 }
 
 fn changed_password(world: &mut World) -> Result<()> {
+    world.make(["G-203"]);
     world.serve(&Files::SHIPPED)?;
     world.call("require-mppe-128")?.address()?;
     world.end_and_check()?;

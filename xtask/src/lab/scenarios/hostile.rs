@@ -64,6 +64,7 @@ fn known_attacks(world: &mut World) -> Result<()> {
 /// Sends every input, and has a client call after each.
 fn survive(world: &mut World, inputs: &[Input]) -> Result<()> {
     world.serve(&FILES)?;
+    world.spare(&["10.99.0.66"]);
     let stranger = Stranger::new(world, "stranger", "10.99.0.66")?;
     let caller = Caller::new(world, "caller", "10.99.0.9")?;
     for input in inputs {
@@ -231,6 +232,7 @@ fn echoes(count: usize) -> Vec<u8> {
 /// Asks for something else for as long as the server asks.
 fn endless_lcp(world: &mut World) -> Result<()> {
     world.serve(&FILES)?;
+    world.spare(&["10.99.0.66"]);
     let stranger = Stranger::new(world, "stranger", "10.99.0.66")?;
     stranger.inside(|| {
         let mut call = HandMadeCall::place()?;
@@ -261,6 +263,7 @@ fn endless_lcp(world: &mut World) -> Result<()> {
 /// More connections than one address may have open.
 fn flood(world: &mut World) -> Result<()> {
     world.serve(&FILES)?;
+    world.spare(&["10.99.0.66"]);
     let stranger = Stranger::new(world, "stranger", "10.99.0.66")?;
     let caller = Caller::new(world, "caller", "10.99.0.9")?;
     stranger.inside(|| {

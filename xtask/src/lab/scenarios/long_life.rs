@@ -120,6 +120,7 @@ fn no_files(world: &mut World) -> Result<()> {
 }
 
 fn interface_removed(world: &mut World) -> Result<()> {
+    world.make(["G-501"]);
     world.serve(&Files::SHIPPED)?;
     let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
     caller.connect()?;

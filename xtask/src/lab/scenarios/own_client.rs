@@ -68,6 +68,7 @@ fn check(world: &mut World) -> Result<()> {
 }
 
 fn check_wrong_password(world: &mut World) -> Result<()> {
+    world.make(["G-203"]);
     world.serve(&Files::SHIPPED)?;
     let caller = Caller::new(world, "caller", "10.99.0.9")?;
     let output = caller.command("wrong", &["--check"])?.stdin(Stdio::null()).output()?;

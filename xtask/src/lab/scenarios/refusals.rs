@@ -17,6 +17,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "a wrong password is refused and leaves nothing",
         compared: true,
         run: |world| {
+            world.make(["G-203"]);
             refused(world, "anna", "wrong", "require-mppe-128", "failed CHAP authentication")
         },
     },
@@ -24,6 +25,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "a user who is not in the file is refused and leaves nothing",
         compared: true,
         run: |world| {
+            world.make(["G-201"]);
             refused(
                 world,
                 "nobody",
@@ -37,6 +39,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "a user with another server's name in the second column is refused",
         compared: true,
         run: |world| {
+            world.make(["G-211"]);
             let files =
                 Files { secrets: "anna l2tpd secret *\nbert pptpd other *\n", ..Files::SHIPPED };
             world.serve(&files)?;
@@ -49,12 +52,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a client that refuses MPPE is turned away where it is required",
         compared: true,
-        run: |world| refused(world, "anna", "secret", "nomppe", "MPPE required but peer"),
+        run: |world| {
+            world.make(["G-303"]);
+            refused(world, "anna", "secret", "nomppe", "MPPE required but peer")
+        },
     },
     Scenario {
         name: "a client that knows only PAP is turned away where MS-CHAPv2 is required",
         compared: true,
         run: |world| {
+            world.make(["G-213"]);
             world.serve(&Files::SHIPPED)?;
             let call = world.call("refuse-chap refuse-mschap refuse-mschap-v2 refuse-eap")?;
             call.ensure_refused()?;
@@ -92,6 +99,7 @@ fn refused(
 }
 
 fn address_not_allowed(world: &mut World) -> Result<()> {
+    world.make(["G-402"]);
     let files = Files { secrets: "anna pptpd secret 192.168.77.50\n", ..Files::SHIPPED };
     world.serve(&files)?;
     let call = world.call("require-mppe-128 192.168.77.66:")?;
@@ -101,6 +109,7 @@ fn address_not_allowed(world: &mut World) -> Result<()> {
 }
 
 fn no_free_address(world: &mut World) -> Result<()> {
+    world.make(["G-401"]);
     let files = Files { addresses: "192.168.77.100", ..Files::SHIPPED };
     world.serve(&files)?;
     world.call("require-mppe-128")?.address()?;
