@@ -8,7 +8,8 @@
 //! * `fuzz --hours NUMBER`: the fuzzers for a long time.
 //! * `coverage`: how much of the readers and the engine tests and corpora run through, with a floor.
 //! * `deb`: the Debian package.
-//! * `bench [crypto | tunnel | peers | scale]`: set-up rate, throughput and memory of a running server; sealing and opening of packets; a tunnel;
+//! * `bench [crypto | tunnel | events | peers | scale]`: set-up rate, throughput and memory of a running server; sealing and opening of packets; a tunnel;
+//!   what events cost;
 //!   Gretel beside other servers.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a command line tool prints its results")]
@@ -63,6 +64,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         lab::INSIDE => lab::run_inside(rest),
         bench::INSIDE => bench::run_inside(),
         bench::TUNNEL_INSIDE => bench::run_tunnel_inside(),
+        bench::EVENTS_INSIDE => bench::run_events_inside(),
         bench::PEERS_INSIDE => bench::run_peers_inside(),
         bench::SCALE_INSIDE => bench::run_scale_inside(),
         bench::storm::INSIDE => bench::storm::run_inside(),
@@ -88,6 +90,7 @@ cargo xtask attacks [FILTER]  a live session's throughput before and under each 
 cargo xtask bench          set-up rate, throughput, memory
 cargo xtask bench crypto   sealing and opening of packets
 cargo xtask bench tunnel   throughput, processor time and delay of a tunnel
+cargo xtask bench events   what events cost while packets flow
 cargo xtask bench peers    Gretel beside pptpd and the kernel's PPTP, each in a guest
 cargo xtask bench pictures the pictures of docs/performance.md, from its tables
 cargo xtask bench scale    ten thousand sessions: set-up rate, memory, idle cost, stop; and pptpd's beside Gretel's, each in a guest

@@ -19,6 +19,7 @@ pub(crate) use peers::{INSIDE as PEERS_INSIDE, run_inside as run_peers_inside};
 pub(crate) use scale::{INSIDE as SCALE_INSIDE, run_inside as run_scale_inside, storm};
 pub(crate) use server::{INSIDE, run_inside};
 pub(crate) use tunnel::used;
+pub(crate) use tunnel::{EVENTS_INSIDE, run_events_inside};
 pub(crate) use tunnel::{INSIDE as TUNNEL_INSIDE, run_inside as run_tunnel_inside};
 
 /// Measures what is named; without a name, a running server.
@@ -27,11 +28,12 @@ pub(crate) fn run(what: &[String]) -> Result<bool> {
         [] => server::run(),
         [one] if one == "crypto" => crypto::run(),
         [one] if one == "tunnel" => tunnel::run(),
+        [one] if one == "events" => tunnel::run_events(),
         [one] if one == "peers" => peers::run(),
         [one] if one == "pictures" => performance::draw_pictures().map(|()| true),
         [one] if one == "scale" => scale::run(),
         _ => bail!(
-            "nothing to measure is called {what:?}: there are `cargo xtask bench` and, behind that, `crypto`, `tunnel`, `peers`, `scale` and `pictures`"
+            "nothing to measure is called {what:?}: there are `cargo xtask bench` and, behind that, `crypto`, `tunnel`, `events`, `peers`, `scale` and `pictures`"
         ),
     }
 }

@@ -152,6 +152,10 @@ impl Tunnel {
         Ok([used(self.client.pid())?, used(self.server.pid())?])
     }
 
+    pub(super) fn server_pid(&self) -> u32 {
+        self.server.pid()
+    }
+
     /// Ends all three.
     pub(super) fn end(mut self) -> Result<()> {
         self.client.signal("INT")?;

@@ -1,9 +1,11 @@
 //! Throughput, processor time and delay of a tunnel between two namespaces, against other ways on the same cable.
 
 mod bed;
+mod events;
 mod measure;
 
 pub(crate) use bed::used;
+pub(crate) use events::{INSIDE as EVENTS_INSIDE, run_events, run_events_inside};
 
 use std::{fs, process::Command};
 
