@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::workspace::{as_root, run};
 
 /// What the lab runs: real clients and servers, a kernel for guests, and tools to watch them.
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 16] = [
     "ethtool",
     "fail2ban",
     "iperf3",
@@ -21,6 +21,7 @@ const PACKAGES: [&str; 15] = [
     "procps",
     "systemd",
     "tcpdump",
+    "tshark",
     "user-mode-linux",
     "util-linux",
 ];

@@ -1,6 +1,6 @@
 //! `gretel capture`, on the server's host.
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{fs, path::Path, process::Command, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use pcap_file::pcapng::{Block, PcapNgReader, blocks::enhanced_packet::EnhancedPacketOption};
@@ -48,6 +48,7 @@ fn capture(world: &mut World) -> Result<()> {
     other.disconnect()?;
     world.server.sh(&format!("kill -TERM {process}"))?;
     wait_for(&log, "0 lost")?;
+    read_by_wireshark(&file)?;
     let packets = read(&file)?;
     let has = |what: &str, wanted: &dyn Fn(&Packet) -> bool| {
         ensure!(packets.iter().any(wanted), "{what} is not among {} packets", packets.len());
@@ -74,6 +75,26 @@ fn capture(world: &mut World) -> Result<()> {
         ensure!(!is_others && packet.bytes.len() != 928, "a packet of the other client is there");
     }
     world.end_and_check()
+}
+
+/// Wireshark's own reader, which has no keys: it knows the three interfaces and what is in each, and finds nothing malformed.
+fn read_by_wireshark(file: &Path) -> Result<()> {
+    let shown = |arguments: &[&str]| {
+        workspace::output(Command::new("tshark").arg("-n").arg("-r").arg(file).args(arguments))
+    };
+    for filter in [
+        "frame.interface_id == 0 && pptp && frame.comment",
+        "frame.interface_id == 0 && gre.key.call_id",
+        "frame.interface_id == 1 && lcp",
+        "frame.interface_id == 1 && ppp.protocol == 0x00fd",
+        "frame.interface_id == 2 && icmp.type == 8 && frame.packet_flags_direction == 1",
+        "frame.interface_id == 2 && icmp.type == 0 && frame.packet_flags_direction == 2",
+    ] {
+        ensure!(!shown(&["-Y", filter])?.is_empty(), "Wireshark finds nothing for {filter}");
+    }
+    let malformed = shown(&["-Y", "_ws.malformed || _ws.short"])?;
+    ensure!(malformed.is_empty(), "Wireshark cannot read\n{malformed}");
+    Ok(())
 }
 
 /// Starts a capture that names this client; gives its process.
