@@ -12,7 +12,12 @@ use anyhow::{Result, bail, ensure};
 
 use super::{Scenario, faults::attempt};
 use crate::{
-    lab::{caller::Caller, server::Files, server::wait_for_log, world::World},
+    lab::{
+        caller::Caller,
+        server::{Files, wait_for_log},
+        stranger::{Stranger, connect},
+        world::World,
+    },
     workspace::{self, output},
 };
 
@@ -26,6 +31,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "who guesses passwords is locked out, gretel locks shows it and gretel unlock lifts it",
         compared: false,
         run: locks,
+    },
+    Scenario {
+        name: "three thousand failing attempts fill neither log nor history, and their number is told",
+        compared: false,
+        run: flood,
     },
     Scenario {
         name: "gretel trail shows attempts step by step, from the history and while they happen",
@@ -83,6 +93,7 @@ fn who_and_kick(world: &mut World) -> Result<()> {
 
 /// The lock is the address's; another address goes on.
 fn locks(world: &mut World) -> Result<()> {
+    world.make(["G-203", "G-210"]);
     let toml = world.segment.folder.join("gretel/gretel.toml");
     fs::write(&toml, "[limits]\nlogin-failures = 3\n")?;
     let served = world.serve(&Files::SHIPPED);
@@ -109,7 +120,48 @@ fn locks(world: &mut World) -> Result<()> {
     world.end_and_check()
 }
 
+/// Attempts of one address that come to nothing.
+const FLOOD: usize = 3000;
+/// What they may add to the log in bytes, and to the history in rows: some twenty are told, and who connects is told always.
+const MOST_LOG: usize = 32 << 10;
+const MOST_ROWS: usize = 25;
+/// By how many bytes the files of the history may grow.
+const MOST_HISTORY: u64 = 512 << 10;
+
+fn flood(world: &mut World) -> Result<()> {
+    world.spare(&["10.99.0.66"]);
+    let history = |world: &World| -> Result<u64> {
+        let mut count = Command::new("sh");
+        count.args(["-c", "cat \"$1\"/history* | wc -c", "sh"]).arg(state_dir(world));
+        Ok(output(&mut count)?.trim().parse()?)
+    };
+    world.serve(&Files::SHIPPED)?;
+    let log_before = world.server.log()?.len();
+    let rows_before = gretel(world, &["history", "10.99.0.66"])?.lines().count();
+    let bytes_before = history(world)?;
+    let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
+    Stranger::new(world, "stranger", "10.99.0.66")?.inside(|| {
+        for _ in 0..FLOOD {
+            drop(connect()?);
+        }
+        Ok(())
+    })?;
+    caller.connect()?;
+    caller.disconnect()?;
+    let untold = "failing attempts are not in the log, as they are too many";
+    wait_for_log(&mut *world.server, untold, Duration::from_secs(15))?;
+    let log = world.server.log()?.len() - log_before;
+    let rows = gretel(world, &["history", "10.99.0.66"])?.lines().count() - rows_before;
+    let bytes = history(world)?.saturating_sub(bytes_before);
+    println!("     {FLOOD} attempts: {log} bytes of log, {rows} rows and {bytes} bytes of history");
+    ensure!(log <= MOST_LOG && rows <= MOST_ROWS && bytes <= MOST_HISTORY, "that is too much");
+    let shown = gretel(world, &["history", "anna"])?;
+    ensure!(shown.contains("10.99.0.9"), "who got through is missing in\n{shown}");
+    world.end_and_check()
+}
+
 fn trail(world: &mut World) -> Result<()> {
+    world.make(["G-203"]);
     world.serve(&Files::SHIPPED)?;
     let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
     let show = |arguments: &[&str]| -> Result<(Option<i32>, String)> {
