@@ -21,6 +21,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: troubles,
     },
     Scenario {
+        name: "gretel doctor HOST tells the server's own firewall from one here",
+        compared: false,
+        run: servers_firewall,
+    },
+    Scenario {
+        name: "gretel doctor --fix shows and makes what is safe, and --unfix takes it back",
+        compared: false,
+        run: fix_and_unfix,
+    },
+    Scenario {
         name: "gretel doctor finds the server listening and reachable",
         compared: false,
         run: on_the_server,
@@ -68,7 +78,12 @@ fn examine(caller: &Caller, password: Option<&str>) -> Result<Answers> {
     Answers::of(command.args(["-c", &script, "sh"]))
 }
 
+/// What a call gets that is placed to look at the server, and given up then.
+const LOOKING: [&str; 1] = ["G-111"];
+
 fn nothing_wrong(world: &mut World) -> Result<()> {
+    world.make(LOOKING);
+    world.make(["G-203"]);
     world.serve(&Files::SHIPPED)?;
     let caller = Caller::new(world, "caller", "10.99.0.9")?;
     let answers = examine(&caller, Some("secret"))?;
@@ -94,6 +109,8 @@ fn nothing_wrong(world: &mut World) -> Result<()> {
 }
 
 fn troubles(world: &mut World) -> Result<()> {
+    world.make(LOOKING);
+    world.make(["G-101", "G-102"]);
     world.serve(&Files::SHIPPED)?;
     let caller = Caller::new(world, "caller", "10.99.0.9")?;
     // On the way: what the switch drops.
@@ -124,19 +141,76 @@ fn troubles(world: &mut World) -> Result<()> {
     world.check_released_without_server()
 }
 
-fn on_the_server(world: &mut World) -> Result<()> {
+/// From a client's place the server's firewall looks like one on the way; one of this host's own is named.
+fn servers_firewall(world: &mut World) -> Result<()> {
+    world.make(LOOKING);
+    world.make(["G-105", "G-115"]);
     world.serve(&Files::SHIPPED)?;
+    let caller = Caller::new(world, "caller", "10.99.0.9")?;
+    for (hook, id) in [("input", "lcp"), ("output", "gre")] {
+        world.server.sh(&format!(
+            "nft 'table ip wall {{ chain f {{ type filter hook {hook} priority 0; ip protocol gre drop; }}; }}'"
+        ))?;
+        let answers = examine(&caller, None);
+        world.server.sh("nft delete table ip wall")?;
+        answers?.check(id, "trouble", "on the way, or the server's firewall")?;
+    }
+    examine(&caller, None)?.check("lcp", "fine", "MRU")?;
+    world.end_and_check()
+}
+
+/// A host that passes nothing on, whose reverse path filter is strict though it has two ways out, and where nothing translates the clients' addresses.
+const UNFIT: &str = "ip route add default via 10.99.0.254 dev eth1
+    ip route add default via 192.168.77.9 dev eth0 metric 100
+    echo 0 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv4/conf/eth1/rp_filter";
+/// What `--fix` changes of that.
+const STATE: &str =
+    "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/eth1/rp_filter; nft list tables";
+
+fn fix_and_unfix(world: &mut World) -> Result<()> {
+    world.serve(&Files { addresses: "172.31.9.100-103", ..Files::SHIPPED })?;
+    world.server.sh(UNFIT)?;
+    let before = world.server.sh(STATE)?;
+    let result = (|| {
+        let said = world.server.sh(&doctor(world, "--fix 2>&1"))?;
+        for shown in ["fix: ", "ip_forward", "rp_filter", "gretel_doctor", "--unfix"] {
+            ensure!(said.contains(shown), "no {shown:?} in\n{said}");
+        }
+        let after = world.server.sh(STATE)?;
+        ensure!(after == "1\n2\ntable ip gretel_doctor\n", "{after}\n{said}");
+        // It has examined the host once more.
+        ensure!(said.contains("ok       this host passes packets on"), "{said}");
+        let said = world.server.sh(&doctor(world, "--unfix 2>&1"))?;
+        ensure!(said.matches("unfix: took back").count() == 3, "{said}");
+        let after = world.server.sh(STATE)?;
+        ensure!(after == before, "--unfix left {after}");
+        Ok(())
+    })();
+    world.server.sh(
+        "ip route del default metric 100; ip route del default; nft delete table ip gretel_doctor 2>/dev/null
+         echo 1 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv4/conf/eth1/rp_filter",
+    )?;
+    result?;
+    world.end_and_check()
+}
+
+/// A command that examines the server's host, whatever comes out.
+fn doctor(world: &World, arguments: &str) -> String {
     let folder = world.segment.folder.join("gretel");
     let file = |name: &str| folder.join(name).display().to_string();
-    let script = format!(
-        "{} doctor --pptpd-conf {} --ppp-options {} --chap-secrets {} --state-dir {} --json || true",
+    format!(
+        "{} doctor --pptpd-conf {} --ppp-options {} --chap-secrets {} --state-dir {} {arguments} || true",
         workspace::gretel().display(),
         file("pptpd.conf"),
         file("ppp-options"),
         file("secrets"),
         file("doctor"),
-    );
-    let text = world.server.sh(&script)?;
+    )
+}
+
+fn on_the_server(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let text = world.server.sh(&doctor(world, "--json"))?;
     let Ok(answers) = serde_json::from_str(&text) else { bail!("this is no JSON: {text}") };
     let answers = Answers(answers);
     for (id, words) in [
