@@ -89,14 +89,20 @@ impl Caller {
         arguments: &[&str],
         inner: &str,
     ) -> Result<()> {
-        let mut command = self.command_as(user, password, arguments)?;
+        self.start(user, password, arguments)?;
         let log = self.folder.join("connect.log");
-        self.process = Some(self.namespace.spawn(&mut command, &log)?);
         let deadline = Instant::now() + Duration::from_secs(10);
         while self.ping(inner, 56, 1).is_err() {
             ensure!(Instant::now() < deadline, "no tunnel:\n{}", text_of(&log));
             thread::sleep(Duration::from_millis(20));
         }
+        Ok(())
+    }
+
+    /// Starts to connect, and waits for nothing.
+    pub(crate) fn start(&mut self, user: &str, password: &str, arguments: &[&str]) -> Result<()> {
+        let mut command = self.command_as(user, password, arguments)?;
+        self.process = Some(self.namespace.spawn(&mut command, &self.folder.join("connect.log"))?);
         Ok(())
     }
 

@@ -21,6 +21,8 @@ use super::{
 const PACKET_LEN: usize = 4096;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a call that goes on is looked at.
+const GLANCE: Duration = Duration::from_millis(200);
 /// Our call id, as in the collected inputs.
 const CALL_ID: u16 = 7;
 
@@ -68,6 +70,15 @@ pub(crate) fn start_request() -> Vec<u8> {
     message
 }
 
+/// As Windows sends it: framing 1, bearer 1, no channels, no host name, "Microsoft" for a vendor.
+pub(crate) fn windows_start_request() -> Vec<u8> {
+    let mut message = start_request();
+    message[16..28].copy_from_slice(&[0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0]);
+    message[28..33].fill(0);
+    message[92..101].copy_from_slice(b"Microsoft");
+    message
+}
+
 /// Outgoing-Call-Request (RFC 2637 §2.7) with call id 7, as pptp-linux sends it.
 pub(crate) fn call_request() -> Vec<u8> {
     let mut message = vec![0, 168, 0, 1, 0x1a, 0x2b, 0x3c, 0x4d, 0, 7, 0, 0, 0, 7, 0, 0];
@@ -92,9 +103,14 @@ pub(crate) struct HandMadeCall {
 impl HandMadeCall {
     /// Start-Control-Connection-Request and Outgoing-Call-Request, and their answers.
     pub(crate) fn place() -> Result<Self> {
+        Self::place_with(&start_request())
+    }
+
+    /// As [`place`](Self::place), with another Start-Control-Connection-Request.
+    pub(crate) fn place_with(start: &[u8]) -> Result<Self> {
         let gre = GreSocket::open().context("raw GRE socket")?;
         let mut control = connect()?;
-        control.write_all(&start_request())?;
+        control.write_all(start)?;
         control.read_exact(&mut [0; 156]).context("no Start-Control-Connection-Reply")?;
         control.write_all(&call_request())?;
         let mut reply = [0; 32];
@@ -145,14 +161,51 @@ impl HandMadeCall {
         Ok(if self.waiting.is_empty() { None } else { Some(self.waiting.remove(0)) })
     }
 
-    /// Whether the server has ended it.
+    /// Whether the server has ended it: by Call-Disconnect-Notify (RFC 2637 §2.13), or with its connection.
     pub(crate) fn is_over(&mut self) -> bool {
         // It fails only for a socket that is gone.
         let _ = self.control.set_nonblocking(true);
-        match self.control.read(&mut [0; 512]) {
-            Ok(read) => read == 0,
+        let mut messages = [0; 512];
+        match self.control.read(&mut messages) {
+            Ok(read) => read == 0 || messages[8..10] == [0, 13],
             Err(error) => error.kind() != ErrorKind::WouldBlock,
         }
+    }
+
+    /// Answers Echo-Requests (RFC 1661 §5.8) and has `other` look at all other frames, until the call is over or the time is up.
+    pub(crate) fn keep_up(
+        &mut self,
+        limit: Duration,
+        mut other: impl FnMut(&mut Self, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline && !self.is_over() {
+            match self.receive(GLANCE)?.as_deref() {
+                Some([0xc0, 0x21, 9, id, ..]) => {
+                    // A magic number of 0 is none.
+                    self.send_frame(&[0xff, 0x03, 0xc0, 0x21, 10, *id, 0, 8, 0, 0, 0, 0])?;
+                }
+                Some(frame) => other(self, frame)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a packet of a control protocol (RFC 1661 §5).
+    pub(crate) fn send_packet(
+        &mut self,
+        protocol: u16,
+        code: u8,
+        id: u8,
+        data: &[u8],
+    ) -> Result<()> {
+        let mut frame = vec![0xff, 0x03];
+        frame.extend(protocol.to_be_bytes());
+        frame.extend([code, id]);
+        frame.extend(u16::try_from(data.len() + 4)?.to_be_bytes());
+        frame.extend(data);
+        self.send_frame(&frame)
     }
 
     /// Negotiates LCP to its end, agreeing to everything.

@@ -63,15 +63,34 @@ mod tests {
         let laboratory = laboratory();
         let mut page = String::from(
             "# Verdicts\n\nEach attempt to connect ends with a line in the log that has one of these codes; `gretel explain CODE` prints its page. A verdict marked \
-             *made* has a scenario of the laboratory in which the fault is really made and a real client tries.\n\n| code | | proof |\n|---|---|---|\n",
+             *made* has a scenario of the laboratory in which the fault is really made and a real client tries; where no client that can be had does it, \
+             one is *played*, packet by packet.\n\n| code | | proof |\n|---|---|---|\n",
         );
         for verdict in catalogue() {
             let (code, title) = (verdict.code, verdict.title);
-            let proof =
-                if laboratory.contains(&format!("| [{code}]")) { "made" } else { "by its events" };
+            let proof = proof(&laboratory, code);
             let _ = writeln!(page, "| [{code}]({code}.md) | {title} | {proof} |");
         }
         page + &laboratory
+    }
+
+    /// How the laboratory makes what has this code: by its rows.
+    fn proof(laboratory: &str, code: &str) -> &'static str {
+        let row = format!("| [{code}]");
+        let rows = || laboratory.lines().filter(|line| line.starts_with(&row));
+        match rows().count() {
+            0 => "by its events",
+            _ if rows().all(|line| line.contains("| a played client")) => "played",
+            _ => "made",
+        }
+    }
+
+    #[test]
+    fn every_verdict_is_made_or_played_in_the_laboratory() {
+        let laboratory = laboratory();
+        for verdict in catalogue() {
+            assert_ne!(proof(&laboratory, verdict.code), "by its events", "{}", verdict.code);
+        }
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::{fs, process::Command};
 
 use anyhow::{Result, ensure};
 
-use super::{ADDRESS, SOON, attempt, caller, fault, serve, stock, told};
+use super::{ADDRESS, SOON, attempt, caller, fault, serve, stock, stock_on, told};
 use crate::{
     lab::{
         caller::Caller,
         scenarios::Scenario,
-        server::Files,
+        server::{Files, wait_for_log},
         stranger::{HandMadeCall, Stranger},
         world::World,
     },
@@ -45,7 +45,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     fault("fault G-205: the client refuses every way to log in", |world| {
         stock(world, "refuse-pap refuse-chap refuse-mschap refuse-mschap-v2 refuse-eap", "G-205")
     }),
-    fault("fault G-206: the client does not answer the challenge", |world| {
+    fault("fault G-206: a played client does not answer the challenge", |world| {
         let options = "require-mppe-128\nchap-restart 1\nchap-max-challenge 2\n";
         serve(world, &Files { options, ..Files::SHIPPED })?;
         let stranger = Stranger::new(world, "caller", ADDRESS)?;
@@ -62,6 +62,31 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Files { options: "require-mppe-128\nallow-number 10.99.0.77\n", ..Files::SHIPPED };
         login(world, &files, "anna", "secret", "G-209")
     }),
+    fault("fault G-208: the secret is a hash, and the client logs in by CHAP-MD5", |world| {
+        let files = Files {
+            options: "refuse-pap\nrequire-chap\nrefuse-mschap\nrefuse-mschap-v2\nnomppe\n",
+            secrets: "anna pptpd {nt}8846F7EAEE8FB117AD06BDD830B7586C *\n",
+            ..Files::SHIPPED
+        };
+        stock_on(world, &files, "", "G-208")
+    }),
+    fault("fault G-210: too many logins from one address have failed", |world| {
+        world.make(["G-203"]);
+        let toml = world.segment.folder.join("gretel/gretel.toml");
+        fs::write(&toml, "[limits]\nlogin-failures = 1\n")?;
+        let served = serve(world, &Files::SHIPPED);
+        // Other scenarios do without it.
+        fs::remove_file(&toml)?;
+        served?;
+        let guesser = Caller::new(world, "guesser", "10.99.0.66")?;
+        attempt(&guesser, "anna", "wrong")?;
+        attempt(&guesser, "anna", "secret")?;
+        wait_for_log(&mut *world.server, "G-210: ", SOON)?;
+        world.end_and_check()
+    }),
+    fault("fault G-214: the client demands a login of the server", |world| {
+        stock(world, "require-mschap-v2 remotename anna", "G-214")
+    }),
     fault("fault G-302: what the server sends comes back to it", |world| {
         serve(world, &Files::SHIPPED)?;
         let stranger = Stranger::new(world, "caller", ADDRESS)?;
@@ -75,10 +100,32 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         told(world, ADDRESS, "G-302")
     }),
     fault("fault G-303: the client refuses encryption", |world| stock(world, "nomppe", "G-303")),
+    fault("fault G-304: the client logs in by CHAP-MD5 where encryption is required", |world| {
+        let options = "require-chap\nrequire-mschap-v2\nrequire-mppe-128\n";
+        let files = Files { options, ..Files::SHIPPED };
+        stock_on(world, &files, "refuse-mschap refuse-mschap-v2", "G-304")
+    }),
     fault("fault G-305: the client encrypts with 40 bits only", |world| {
         stock(world, "require-mppe-40 nomppe-128", "G-305")
     }),
     fault("fault G-306: the client knows no CCP", |world| stock(world, "noccp", "G-306")),
+    fault("fault G-307: the client requires encryption, and the server has none", |world| {
+        let files = Files { options: "require-mschap-v2\nnomppe\n", ..Files::SHIPPED };
+        stock_on(world, &files, "require-mppe-128", "G-307")
+    }),
+    fault("fault G-402: the client insists on an address of its own", |world| {
+        stock(world, "require-mppe-128 192.168.5.5:", "G-402")
+    }),
+    fault("fault G-403: the client insists on another address for the server", |world| {
+        stock(world, "require-mppe-128 :10.9.9.9", "G-403")
+    }),
+    fault("fault G-404: the client runs no network protocol", |world| {
+        stock(world, "require-mppe-128 noip noipv6", "G-404")
+    }),
+    fault("fault G-404: the client runs none, and no encryption that would hold it up", |world| {
+        let files = Files { options: "require-mschap-v2\nnomppe\n", ..Files::SHIPPED };
+        stock_on(world, &files, "noip noipv6", "G-404")
+    }),
     fault("fault G-401: every address is taken", |world| {
         serve(world, &Files { addresses: "192.168.77.100", ..Files::SHIPPED })?;
         let mut first = caller(world)?;
@@ -104,6 +151,7 @@ fn login(world: &mut World, files: &Files, user: &str, password: &str, code: &st
 
 /// A user's name can look like the line that the filter waits for.
 fn fail2ban(world: &mut World) -> Result<()> {
+    world.make(["G-201", "G-203"]);
     serve(world, &Files::SHIPPED)?;
     let mut caller = caller(world)?;
     attempt(&caller, "anna", "wrong")?;

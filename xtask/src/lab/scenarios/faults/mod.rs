@@ -2,7 +2,9 @@
 //!
 //! A scenario is named `fault CODE: what is made`. Each makes its fault with what a real one is made of, lets a client try, and waits for the code in the server's log.
 
+mod endings;
 mod login;
+mod played;
 mod reach;
 pub(crate) mod table;
 mod tunnel;
@@ -20,7 +22,9 @@ use crate::lab::{
 
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    [reach::SCENARIOS, login::SCENARIOS, tunnel::SCENARIOS].into_iter().flatten()
+    [reach::SCENARIOS, login::SCENARIOS, played::SCENARIOS, tunnel::SCENARIOS, endings::SCENARIOS]
+        .into_iter()
+        .flatten()
 }
 
 /// Where the clients call from.
@@ -81,7 +85,12 @@ pub(super) fn attempt(caller: &Caller, user: &str, password: &str) -> Result<()>
 
 /// pppd and pptp of Debian, in a guest.
 fn stock(world: &mut World, options: &str, code: &str) -> Result<()> {
-    serve(world, &Files::SHIPPED)?;
+    stock_on(world, &Files::SHIPPED, options, code)
+}
+
+/// As [`stock`], on a server with other files.
+fn stock_on(world: &mut World, files: &Files, options: &str, code: &str) -> Result<()> {
+    serve(world, files)?;
     let call = world.call(options)?;
     call.ensure_refused()?;
     wait_for_log(&mut *world.server, &format!("{code}: "), SOON)?;

@@ -24,6 +24,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         let caller = caller(world)?;
         ends_with(world, &caller, "G-115")
     }),
+    fault("fault G-115: only answers are let in, and nothing ties GRE to its call", |world| {
+        serve(world, &Files::SHIPPED)?;
+        // A usual firewall, in whose kernel no helper for PPTP follows calls.
+        world.server.sh(
+            "nft 'table ip wall { chain here { type filter hook input priority 0; policy drop; \
+                 ct state established,related accept; iif lo accept; tcp dport 1723 accept; icmp type echo-request accept; }; }'",
+        )?;
+        let caller = caller(world)?;
+        ends_with(world, &caller, "G-115")
+    }),
     fault("fault G-116: GRE comes by an interface whose reverse path filter is strict", |world| {
         second_line(world, "1", "", "G-116")
     }),
