@@ -1,6 +1,8 @@
 //! The table of options beside Debian's pppd, where that is installed: it reads a file of each option and says which it knows.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -50,6 +52,37 @@ fn pppd_knows_the_options_of_the_table_with_the_arguments_that_it_says() {
         known += 1;
     }
     assert!(known > 200, "{known} options are known to pppd; not {unknown:?}");
+}
+
+/// Texts of the program that could be an option's name, as they lie there.
+fn words_of_the_program() -> BTreeSet<String> {
+    let program = fs::read(PPPD).unwrap();
+    let fits =
+        |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-+".contains(byte);
+    program
+        .split(|byte| *byte == 0)
+        .filter(|word| (1..=28).contains(&word.len()) && word.iter().all(fits))
+        .filter(|word| word.iter().any(u8::is_ascii_lowercase))
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect()
+}
+
+#[test]
+fn the_table_has_every_option_that_pppd_knows() {
+    if !Path::new(PPPD).exists() {
+        return eprintln!("skipped: {PPPD} is not installed");
+    }
+    let table: BTreeSet<&str> = config::option_names().map(|(name, _)| name).collect();
+    let words = words_of_the_program();
+    assert!(words.contains("lcp-echo-interval") && words.contains("chapms-strip-domain"));
+    for word in words.iter().filter(|word| !table.contains(word.as_str())) {
+        // The name of a device is taken too.
+        if Path::new("/dev").join(word).exists() {
+            continue;
+        }
+        let (_, said) = takes(&format!("{word} 9\nlock\n"));
+        assert!(said.contains(&format!("unrecognized option '{word}'")), "{word}: {said}");
+    }
 }
 
 fn sample(name: &str, what: &str) -> &'static str {
