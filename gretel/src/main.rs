@@ -92,7 +92,7 @@ fn called_as_pptpd() -> bool {
 
 fn main() -> ExitCode {
     let command = if called_as_pptpd() {
-        Command::Pptpd(pptpd::Arguments::parse())
+        Command::Pptpd(pptpd::arguments())
     } else {
         Arguments::parse().command
     };

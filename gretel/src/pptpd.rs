@@ -66,11 +66,26 @@ pub(crate) struct Arguments {
     /// Print the version.
     #[arg(short, long, action = clap::ArgAction::Version)]
     version: Option<bool>,
+    /// Words that belong to no option.
+    #[arg(hide = true)]
+    rest: Vec<String>,
+}
+
+/// Reads this process's command line. One that is wrong ends it with status 1, as pptpd's does; clap's would be 2.
+pub(crate) fn arguments() -> Arguments {
+    <Arguments as clap::Parser>::try_parse().unwrap_or_else(|error| {
+        // There is nobody else to tell.
+        let _ = error.print();
+        std::process::exit(i32::from(error.use_stderr()))
+    })
 }
 
 /// Serves, in the foreground or as a daemon.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let is_daemon = std::env::var_os(DAEMON).is_some();
+    if let (false, [first, ..]) = (is_daemon, arguments.rest.as_slice()) {
+        eprintln!("pptpd: {first:?} belongs to no option and is passed over, as pptpd does");
+    }
     if !arguments.fg && !is_daemon {
         return start_daemon();
     }
@@ -195,5 +210,13 @@ mod tests {
         let none = Arguments::try_parse_from(["pptpd"]).unwrap();
         assert!(none.keywords().is_empty());
         assert_eq!(none.conf, PathBuf::from("/etc/pptpd.conf"));
+    }
+
+    #[test]
+    fn words_that_belong_to_no_option_are_passed_over_as_pptpd_does() {
+        let words = Arguments::try_parse_from(["pptpd", "restart", "-d", "now"]).unwrap();
+        assert!(words.debug && words.rest == ["restart", "now"]);
+        assert!(Arguments::try_parse_from(["pptpd", "--nosuch"]).unwrap_err().use_stderr());
+        assert!(!Arguments::try_parse_from(["pptpd", "--help"]).unwrap_err().use_stderr());
     }
 }
