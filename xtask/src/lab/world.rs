@@ -29,6 +29,8 @@ pub(crate) struct World {
     notes: BTreeMap<String, String>,
     /// What the server may have verdicts about.
     reasons: Reasons,
+    /// Logs of servers that are not [`server`](Self::server).
+    logs: String,
     pub(in crate::lab) carrying: Carrying,
     pub(crate) segment: Segment,
 }
@@ -54,6 +56,7 @@ impl World {
             before: None,
             notes: BTreeMap::new(),
             reasons: Reasons::default(),
+            logs: String::new(),
             carrying: Carrying::default(),
             segment,
         })
@@ -96,9 +99,16 @@ impl World {
         self.reasons.spared.extend_from_slice(addresses);
     }
 
+    /// Takes the log of another server than [`server`](Self::server) in among what may have no false alarm.
+    pub(crate) fn logged(&mut self, log: &str) {
+        self.logs.push_str(log);
+        self.logs.push('\n');
+    }
+
     /// Checks what the server has logged since the last time, and forgets what was made.
     pub(in crate::lab) fn ensure_no_false_alarm(&mut self) -> Result<()> {
-        std::mem::take(&mut self.reasons).ensure_for(&self.server.take_logs()?)
+        let logs = std::mem::take(&mut self.logs) + &self.server.take_logs()?;
+        std::mem::take(&mut self.reasons).ensure_for(&logs)
     }
 
     /// Starts the server and remembers how its network looks without a session.

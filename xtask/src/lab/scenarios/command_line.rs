@@ -126,6 +126,7 @@ fn quickstart_in(world: &mut World) -> Result<()> {
     server.process.signal("TERM")?;
     let (success, text) = server.end()?;
     ensure!(success, "{text}");
+    world.logged(&text);
     ensure!(world.server.sh(STATE)? == before, "left behind: {}", world.server.sh(STATE)?);
 
     // Killed, it can undo nothing; the next start does.

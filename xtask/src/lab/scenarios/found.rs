@@ -115,6 +115,9 @@ fn outcome(world: &mut World, guest: &mut Pptpd, folder: &Path, server: &str) ->
          kill -0 $process 2>/dev/null && echo lives || echo ended",
     )?;
     let log = guest.log()?;
+    if tunnel.is_some() {
+        world.logged(&log);
+    }
     // What ended in this very second is still running to `last`.
     let record = inside(guest, "sleep 1.1; last -w -f /var/log/wtmp | head -n 1")?;
     // A client whom nobody knows is refused by pppd before it is asked who it is, and by gretel after.

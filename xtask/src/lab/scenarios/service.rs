@@ -58,6 +58,7 @@ fn serve(world: &mut World, guest: &mut Guest) -> Result<()> {
     is_gretel(guest).map_err(|error| error.context(said))?;
     ensure!(call(world)? == before, "the client has another address than with pptpd");
     let journal = guest.sh(60, "journalctl -u gretel -o short --no-pager")?;
+    world.logged(&journal);
     for words in [
         " pptpd[",
         " pppd[",
