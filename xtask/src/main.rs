@@ -65,7 +65,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         bench::INSIDE => bench::run_inside(),
         bench::TUNNEL_INSIDE => bench::run_tunnel_inside(),
         bench::EVENTS_INSIDE => bench::run_events_inside(),
-        bench::PEERS_INSIDE => bench::run_peers_inside(),
+        bench::PEERS_INSIDE => bench::run_peers_inside(rest),
         bench::SCALE_INSIDE => bench::run_scale_inside(),
         bench::storm::INSIDE => bench::storm::run_inside(),
         bench::storm::SOAK_INSIDE => bench::storm::run_soak_inside(),
@@ -91,7 +91,8 @@ cargo xtask bench          set-up rate, throughput, memory
 cargo xtask bench crypto   sealing and opening of packets
 cargo xtask bench tunnel   throughput, processor time and delay of a tunnel
 cargo xtask bench events   what events cost while packets flow
-cargo xtask bench peers    Gretel beside pptpd and the kernel's PPTP, each in a guest
+cargo xtask bench peers [SERVER…] [--load WORDS] [--rounds NUMBER] [--seconds NUMBER]
+                           Gretel beside pptpd and the kernel's PPTP, each in a guest; only the whole is kept
 cargo xtask bench pictures the pictures of docs/performance.md, from its tables
 cargo xtask bench scale    ten thousand sessions: set-up rate, memory, idle cost, stop; and pptpd's beside Gretel's, each in a guest
 cargo xtask storm          ten thousand customers come back at once, while others work

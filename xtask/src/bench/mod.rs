@@ -29,7 +29,7 @@ pub(crate) fn run(what: &[String]) -> Result<bool> {
         [one] if one == "crypto" => crypto::run(),
         [one] if one == "tunnel" => tunnel::run(),
         [one] if one == "events" => tunnel::run_events(),
-        [one] if one == "peers" => peers::run(),
+        [one, choice @ ..] if one == "peers" => peers::run(choice),
         [one] if one == "pictures" => performance::draw_pictures().map(|()| true),
         [one] if one == "scale" => scale::run(),
         _ => bail!(
@@ -38,10 +38,12 @@ pub(crate) fn run(what: &[String]) -> Result<bool> {
     }
 }
 
-/// Builds gretel, and runs this program's command `inside` in the lab's namespaces.
-fn run_in_sandbox(inside: &str) -> Result<bool> {
+/// Builds gretel, and runs this program's command `inside` with these arguments in the lab's namespaces.
+fn run_in_sandbox(inside: &str, arguments: &[String]) -> Result<bool> {
     packages::install_missing()?;
     workspace::build_gretel()?;
     fs::create_dir_all(workspace::lab_directory())?;
-    lab::run_sandbox(&[inside.to_owned()])
+    let mut command = vec![inside.to_owned()];
+    command.extend_from_slice(arguments);
+    lab::run_sandbox(&command)
 }

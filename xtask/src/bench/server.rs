@@ -30,7 +30,7 @@ const STAYING: usize = 60;
 
 /// Builds gretel and measures; the table is printed and written to `target/lab/bench.md`.
 pub(crate) fn run() -> Result<bool> {
-    super::run_in_sandbox(INSIDE)
+    super::run_in_sandbox(INSIDE, &[])
 }
 
 /// The part of [`run`] that happens inside the lab's namespaces.

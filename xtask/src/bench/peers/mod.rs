@@ -1,8 +1,9 @@
 //! The same client and the same traffic against three servers, each in a guest of its own: what a server costs, beside its peers.
 
+mod choice;
 mod server;
 
-use std::fs;
+use std::{fs, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -14,18 +15,18 @@ use crate::{
     lab::{self, Caller, INNER, NEIGHBOUR, Segment},
     workspace,
 };
+use choice::Choice;
 pub(super) use server::{Peer, Server};
 
 /// How the measurement names itself inside the lab's namespaces.
 pub(crate) const INSIDE: &str = "bench-peers-inside";
 
-/// How often every server has its turn, and how long each load runs, in seconds.
-const ROUNDS: usize = 3;
-const SECONDS: u32 = 5;
 const GIB: f64 = (1_u64 << 30) as f64;
 
 /// What is sent, to which address, and by which options of iperf3.
-const LOADS: [(&str, &str, &str); 4] = [
+type Load = (&'static str, &'static str, &'static str);
+
+const LOADS: [Load; 4] = [
     ("to a machine behind the server", NEIGHBOUR, ""),
     ("from a machine behind the server", NEIGHBOUR, "--reverse"),
     ("to the server itself", INNER, ""),
@@ -45,42 +46,49 @@ struct Figures {
     processor: f64,
 }
 
-/// Builds gretel and measures.
-pub(crate) fn run() -> Result<bool> {
-    super::run_in_sandbox(INSIDE)
+/// Builds gretel and measures what the arguments choose.
+pub(crate) fn run(arguments: &[String]) -> Result<bool> {
+    Choice::parse(arguments)?;
+    super::run_in_sandbox(INSIDE, arguments)
 }
 
 /// The part of [`run`] that happens inside the lab's namespaces.
-pub(crate) fn run_inside() -> Result<bool> {
+pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
+    let choice = Choice::parse(arguments)?;
     lab::furnish()?;
+    // What else this machine does disturbs less.
+    let this = std::process::id().to_string();
+    workspace::output(Command::new("renice").args(["-n", "-15", "-p", &this]))?;
     let folder = workspace::lab_directory().join("bench-peers");
     fs::create_dir_all(&folder)?;
     let segment = Segment::new(folder)?;
     segment.neighbour.sh(&format!("ip route add {} via {INNER}", server::CLIENT_INNER))?;
     let mut caller = Caller::on(&segment, "caller", "10.99.0.9")?;
-    let mut rounds: [Vec<[Figures; LOADS.len()]>; 3] = Default::default();
-    for round in 1..=ROUNDS {
-        for (peer, figures) in Peer::ALL.iter().zip(&mut rounds) {
-            eprintln!("round {round} of {ROUNDS}: {}", peer.name());
-            let measured = turn(*peer, &segment, &mut caller);
+    let mut rounds: Vec<Vec<Vec<Figures>>> = choice.peers.iter().map(|_| Vec::new()).collect();
+    for round in 1..=choice.rounds {
+        for (peer, figures) in choice.peers.iter().zip(&mut rounds) {
+            eprintln!("round {round} of {}: {}", choice.rounds, peer.name());
+            let measured = turn(*peer, &choice, &segment, &mut caller);
             figures.push(measured.with_context(|| peer.name())?);
         }
     }
-    let medians = rounds.each_ref().map(|rounds| medians(rounds));
-    let table = table(&medians);
+    let medians: Vec<Vec<Figures>> = rounds.iter().map(|rounds| medians(rounds)).collect();
+    let table = table(&choice, &medians);
     println!("\n{table}");
-    Section {
-        name: "Peers",
-        command: "cargo xtask bench peers",
-        explanation: EXPLANATION,
-        table: &table,
+    if choice == Choice::default() {
+        let (name, command) = ("Peers", "cargo xtask bench peers");
+        Section { name, command, explanation: EXPLANATION, table: &table }.keep()?;
     }
-    .keep()?;
     Ok(true)
 }
 
-/// All loads against one server.
-fn turn(peer: Peer, segment: &Segment, caller: &mut Caller) -> Result<[Figures; LOADS.len()]> {
+/// The chosen loads against one server.
+fn turn(
+    peer: Peer,
+    choice: &Choice,
+    segment: &Segment,
+    caller: &mut Caller,
+) -> Result<Vec<Figures>> {
     let mut server = Server::start(peer, segment)?;
     for host in [&caller.namespace, &segment.neighbour] {
         // The guest before had the same addresses, but other Ethernet addresses.
@@ -89,9 +97,9 @@ fn turn(peer: Peer, segment: &Segment, caller: &mut Caller) -> Result<[Figures; 
     segment.measure()?;
     caller.connect().with_context(|| server.log())?;
     let mut figures = Vec::new();
-    for (what, address, options) in LOADS {
+    for (what, address, options) in &choice.loads {
         let before = server.processor_time()?;
-        let result = iperf::run(&caller.namespace, address, SECONDS, options)
+        let result = iperf::run(&caller.namespace, address, choice.seconds, options)
             .with_context(|| format!("{what}; the server says:\n{}", server.log()))?;
         let used = (server.processor_time()? - before).as_secs_f64();
         let throughput = iperf::megabits(&result, "sum_received")?;
@@ -101,41 +109,50 @@ fn turn(peer: Peer, segment: &Segment, caller: &mut Caller) -> Result<[Figures; 
         figures.push(one);
     }
     caller.disconnect()?;
-    figures.try_into().ok().context("a load is missing")
+    Ok(figures)
 }
 
-fn medians(rounds: &[[Figures; LOADS.len()]]) -> [Figures; LOADS.len()] {
-    std::array::from_fn(|load| {
-        let of = |figure: fn(&Figures) -> f64| {
-            median(rounds.iter().map(|round| figure(&round[load])).collect()).unwrap_or(f64::NAN)
-        };
-        Figures { throughput: of(|one| one.throughput), processor: of(|one| one.processor) }
-    })
+/// Of each load, over all rounds.
+fn medians(rounds: &[Vec<Figures>]) -> Vec<Figures> {
+    let loads = rounds.first().map_or(0, Vec::len);
+    let of = |load: usize, figure: fn(&Figures) -> f64| {
+        median(rounds.iter().map(|round| figure(&round[load])).collect()).unwrap_or(f64::NAN)
+    };
+    let both = |load| Figures {
+        throughput: of(load, |one| one.throughput),
+        processor: of(load, |one| one.processor),
+    };
+    (0..loads).map(both).collect()
 }
 
-fn table(peers: &[[Figures; LOADS.len()]; 3]) -> String {
-    let names: Vec<&str> = Peer::ALL.iter().map(|peer| peer.name()).collect();
-    let mut table = format!(
-        "| TCP, 1 stream | in | {} | times pptpd | times kernel |\n|---|---|---|---|---|---|---|",
-        names.join(" | ")
-    );
-    for (load, (what, ..)) in LOADS.iter().enumerate() {
-        let [pptpd, kernel, gretel] = peers.each_ref().map(|loads| loads[load].throughput);
-        let times = [gretel / pptpd, gretel / kernel];
-        table.push_str(&row(what, "Mbit/s", [pptpd, kernel, gretel], times));
+/// `peers`: the figures of each peer, those of each load.
+fn table(choice: &Choice, peers: &[Vec<Figures>]) -> String {
+    let gretel = choice.peers.iter().position(|peer| *peer == Peer::Gretel);
+    let others = |gretel: usize| (0..peers.len()).filter(move |peer| *peer != gretel);
+    let name = |peer: usize| choice.peers[peer].name();
+    let mut table = "| TCP, 1 stream | in |".to_owned();
+    (0..peers.len()).for_each(|peer| table += &format!(" {} |", name(peer)));
+    let ratios: Vec<usize> = gretel.map(|gretel| others(gretel).collect()).unwrap_or_default();
+    ratios.iter().for_each(|other| table += &format!(" times {} |", name(*other)));
+    table += &format!("\n|{}", "---|".repeat(2 + peers.len() + ratios.len()));
+    let mut row = |what: &str, unit: &str, figures: Vec<f64>, ratio: fn(f64, f64) -> f64| {
+        table += &format!("\n| {what} | {unit} |");
+        figures.iter().for_each(|figure| table += &format!(" {} |", shown(*figure)));
+        for other in &ratios {
+            let ratio = gretel.map_or(f64::NAN, |gretel| ratio(figures[gretel], figures[*other]));
+            table += &format!(" {ratio:.2} |");
+        }
+    };
+    for (load, (what, ..)) in choice.loads.iter().enumerate() {
+        let figures = peers.iter().map(|loads| loads[load].throughput).collect();
+        row(what, "Mbit/s", figures, |gretel, other| gretel / other);
     }
-    for (load, (what, ..)) in LOADS.iter().enumerate() {
-        let [pptpd, kernel, gretel] = peers.each_ref().map(|loads| loads[load].processor);
-        let times = [pptpd / gretel, kernel / gretel];
+    for (load, (what, ..)) in choice.loads.iter().enumerate() {
+        let figures = peers.iter().map(|loads| loads[load].processor).collect();
         let what = format!("{what}: the guest's processor");
-        table.push_str(&row(&what, "s/GiB", [pptpd, kernel, gretel], times));
+        row(&what, "s/GiB", figures, |gretel, other| other / gretel);
     }
     table
-}
-
-fn row(what: &str, unit: &str, figures: [f64; 3], times: [f64; 2]) -> String {
-    let figures = figures.map(shown).join(" | ");
-    format!("\n| {what} | {unit} | {figures} | {:.2} | {:.2} |", times[0], times[1])
 }
 
 #[cfg(test)]
@@ -144,12 +161,28 @@ mod tests {
 
     #[test]
     fn ratios_are_greater_where_gretel_is_better() {
-        let all = |throughput, processor| [Figures { throughput, processor }; LOADS.len()];
-        let table = table(&[all(50.0, 80.0), all(200.0, 10.0), all(400.0, 8.0)]);
+        let all = |throughput, processor| vec![Figures { throughput, processor }; LOADS.len()];
+        let figures = [all(50.0, 80.0), all(200.0, 10.0), all(400.0, 8.0)];
+        let table = table(&Choice::default(), &figures);
         assert!(
             table.contains("| to the server itself | Mbit/s | 50.0 | 200 | 400 | 8.00 | 2.00 |")
         );
         let processor = "| to the server itself: the guest's processor | s/GiB | 80.0 | 10.0 | 8.00 | 10.00 | 1.25 |";
         assert!(table.contains(processor), "{table}");
+    }
+
+    #[test]
+    fn a_part_has_the_columns_and_rows_of_what_was_chosen() {
+        let choice = Choice::parse(&["gretel", "kernel", "--load", "from the"].map(str::to_owned));
+        let figures = [(300.0, 8.0), (200.0, 10.0)];
+        let figures =
+            figures.map(|(throughput, processor)| vec![Figures { throughput, processor }]);
+        let table = table(&choice.expect("a choice"), &figures);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[0], "| TCP, 1 stream | in | Gretel | kernel | times kernel |");
+        assert_eq!(lines[2], "| from the server itself | Mbit/s | 300 | 200 | 1.50 |");
+        let processor =
+            "| from the server itself: the guest's processor | s/GiB | 8.00 | 10.0 | 1.25 |";
+        assert_eq!(lines[3..], [processor]);
     }
 }

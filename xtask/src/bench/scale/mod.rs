@@ -40,7 +40,7 @@ const EXPLANATION: &str = "One `gretel serve` and `gretel load` in namespaces of
 
 /// Builds gretel and measures.
 pub(crate) fn run() -> Result<bool> {
-    super::run_in_sandbox(INSIDE)
+    super::run_in_sandbox(INSIDE, &[])
 }
 
 /// The part of [`run`] that happens inside the lab's namespaces.

@@ -35,8 +35,8 @@ const SOAK: &str = "Sessions come up, stay for a moment and go, 500 at a time, 4
 /// Builds gretel and lets the storm loose; or, with `soak`, the long one.
 pub(crate) fn run(what: &[String]) -> Result<bool> {
     match what {
-        [] => super::super::run_in_sandbox(INSIDE),
-        [one] if one == "soak" => super::super::run_in_sandbox(SOAK_INSIDE),
+        [] => super::super::run_in_sandbox(INSIDE, &[]),
+        [one] if one == "soak" => super::super::run_in_sandbox(SOAK_INSIDE, &[]),
         _ => bail!("there are `cargo xtask storm` and `cargo xtask storm soak`"),
     }
 }

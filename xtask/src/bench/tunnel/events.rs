@@ -37,7 +37,7 @@ const EXPLANATION: &str = "The threads of `gretel serve` with two sessions, one 
 
 /// Builds gretel and measures.
 pub(crate) fn run_events() -> Result<bool> {
-    crate::bench::run_in_sandbox(INSIDE)
+    crate::bench::run_in_sandbox(INSIDE, &[])
 }
 
 /// The part of [`run_events`] that happens inside the lab's namespaces.

@@ -69,7 +69,7 @@ const EXPLANATION: &str = "`gretel serve` and two `gretel connect` in three name
 
 /// Builds gretel and measures.
 pub(crate) fn run() -> Result<bool> {
-    super::run_in_sandbox(INSIDE)
+    super::run_in_sandbox(INSIDE, &[])
 }
 
 /// The part of [`run`] that happens inside the lab's namespaces.
