@@ -70,6 +70,28 @@ pub(crate) fn with_cable(test: impl FnOnce(&Cable) + Send) {
 }
 
 impl Cable {
+    /// A second cable, from this one's end 1 on. Its own end 0 is there too, and its addresses are `beyond`.
+    pub(crate) fn lengthened(&self, beyond: [Ipv4Addr; 2]) -> Self {
+        let middle = self.at(1, || namespace::current().unwrap());
+        let far = self.at(1, || {
+            namespace::enter_new().unwrap();
+            let far = namespace::current().unwrap();
+            let mut netlink = Netlink::open().unwrap();
+            netlink.create_veth("eth0", "eth1", Some(middle.as_fd())).unwrap();
+            far
+        });
+        let cable = Self { namespaces: [middle, far] };
+        for (end, name) in [(0, "eth1"), (1, "eth0")] {
+            cable.at(end, || {
+                let mut netlink = Netlink::open().unwrap();
+                let interface = netlink.index_of(name).unwrap();
+                netlink.add_address(interface, beyond[end].into(), 24).unwrap();
+                netlink.set_up(interface, true).unwrap();
+            });
+        }
+        cable
+    }
+
     /// Does something at one end of the cable.
     pub(crate) fn at<T>(&self, end: usize, work: impl FnOnce() -> T) -> T {
         let before = namespace::current().unwrap();
