@@ -9,7 +9,15 @@ pub(crate) struct Carrying {
     workers: Option<String>,
 }
 
+/// The ways of GRE packets.
+const WAYS: [&str; 3] = ["raw", "packet", "xdp"];
+
 impl Carrying {
+    /// By each way, with one worker and with two.
+    pub(crate) fn every() -> impl Iterator<Item = Self> {
+        WAYS.into_iter().flat_map(|io| [1, 2].map(|workers| Self::by(io, workers)))
+    }
+
     pub(crate) fn by(io: &str, workers: usize) -> Self {
         Self { io: Some(io.to_owned()), workers: Some(workers.to_string()) }
     }
@@ -31,10 +39,17 @@ impl Carrying {
                 _ => others.push(argument.clone()),
             }
         }
-        let ways = ["raw", "packet", "xdp"];
-        let is_way = carrying.io.as_deref().is_none_or(|io| ways.contains(&io));
-        ensure!(is_way, "--io is one of {}", ways.join(", "));
+        let is_way = carrying.io.as_deref().is_none_or(|io| WAYS.contains(&io));
+        ensure!(is_way, "--io is one of {}", WAYS.join(", "));
         Ok((carrying, others))
+    }
+
+    /// What is to be added to a scenario's title; nothing when all is as usual.
+    pub(super) fn title(&self) -> String {
+        let Self { io, workers } = self;
+        let workers = workers.as_ref().map(|number| format!("workers: {number}"));
+        let parts: Vec<_> = io.clone().into_iter().chain(workers).collect();
+        if parts.is_empty() { String::new() } else { format!(" [{}]", parts.join(", ")) }
     }
 
     /// More arguments for `gretel serve`, whose clients come by this interface.
@@ -63,6 +78,9 @@ mod tests {
         let server = ["--workers", "2", "--io", "xdp", "--io-interface", "eth1"];
         assert_eq!(carrying.of_server("eth1"), server);
         assert_eq!(carrying.of_client(), ["--io", "xdp"]);
+        assert_eq!(carrying.title(), " [xdp, workers: 2]");
+        assert_eq!(Carrying::default().title(), "");
+        assert_eq!(Carrying::every().count(), 6);
         assert!(parsed("ten --io").is_err());
         assert!(parsed("--io pigeon").is_err());
     }

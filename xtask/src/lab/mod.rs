@@ -44,6 +44,8 @@ pub(crate) use world::World;
 
 /// How the lab names itself inside its namespaces.
 pub(crate) const INSIDE: &str = "lab-inside";
+/// The option that has the main scenarios run with packets carried by each way, with one worker and with two.
+const EVERY_WAY: &str = "--every-way";
 /// How the lab names the system log of its guests.
 pub(crate) const SYSLOG: &str = "syslog-to";
 
@@ -66,7 +68,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     }
     packages::install_missing()?;
     let (_, words) = Carrying::parse(arguments)?;
-    let filter = words.first().map_or("", String::as_str);
+    let filter = filter(&words);
     let chosen = |title: &str| title.contains(filter);
     if scenarios::all().any(|(kind, one)| kind != Kind::Pptpd && chosen(&one.title(kind))) {
         workspace::build_gretel()?;
@@ -99,16 +101,26 @@ pub(crate) fn run_faults(arguments: &[String]) -> Result<bool> {
 pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
     sandbox::furnish()?;
     let (carrying, words) = Carrying::parse(arguments)?;
-    let filter = words.first().map_or("", String::as_str);
+    let filter = filter(&words);
+    let is_every_way = words.iter().any(|word| word == EVERY_WAY);
     let mut report = Report::default();
     let mut differences = Differences::default();
-    for kind in [Kind::Gretel, Kind::Shared, Kind::Pptpd] {
-        let chosen: Vec<&Scenario> = scenarios::all()
-            .filter(|(of, scenario)| *of == kind && scenario.title(kind).contains(filter))
-            .map(|(_, scenario)| scenario)
-            .collect();
-        if !chosen.is_empty() {
-            run_against(kind, &carrying, &chosen, &mut report, &mut differences);
+    let carryings = if is_every_way { Carrying::every().collect() } else { vec![carrying] };
+    for carrying in &carryings {
+        let label = if is_every_way { carrying.title() } else { String::new() };
+        for kind in [Kind::Gretel, Kind::Shared, Kind::Pptpd] {
+            let all: Vec<_> = match is_every_way {
+                true => scenarios::main().collect(),
+                false => scenarios::all().collect(),
+            };
+            let chosen: Vec<&Scenario> = all
+                .into_iter()
+                .filter(|(of, scenario)| *of == kind && scenario.title(kind).contains(filter))
+                .map(|(_, scenario)| scenario)
+                .collect();
+            if !chosen.is_empty() {
+                run_against(kind, (carrying, &label), &chosen, &mut report, &mut differences);
+            }
         }
     }
     if let Some(table) = differences.table() {
@@ -116,21 +128,28 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
         fs::write(&file, &table).with_context(|| file.display().to_string())?;
         println!("\n{table}\nThis table is in {}", file.display());
     }
-    faults::table::keep(&report, filter)?;
+    if !is_every_way {
+        faults::table::keep(&report, filter)?;
+    }
     Ok(report.close())
 }
 
-/// Runs scenarios against one server, in a world that they share. Gretel has to pass; what `pptpd` does not do is a difference.
+/// The part of scenarios' names that is wanted.
+fn filter(words: &[String]) -> &str {
+    words.iter().find(|word| *word != EVERY_WAY).map_or("", String::as_str)
+}
+
+/// Runs scenarios against one server, in a world that they share, with packets carried so; the label is put behind their titles. Gretel has to pass; what `pptpd` does not do is a difference.
 fn run_against(
     kind: Kind,
-    carrying: &Carrying,
+    (carrying, label): (&Carrying, &str),
     scenarios: &[&Scenario],
     report: &mut Report,
     differences: &mut Differences,
 ) {
     let mut world = None;
     for scenario in scenarios {
-        let title = scenario.title(kind);
+        let title = scenario.title(kind) + label;
         let mut once = || run_once(kind, carrying, scenario, &mut world, differences);
         match kind {
             Kind::Pptpd => report.observe(&title, once),

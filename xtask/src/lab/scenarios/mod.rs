@@ -58,6 +58,24 @@ pub(crate) fn package() -> impl Iterator<Item = &'static Scenario> {
         .chain(pages::SCENARIOS)
 }
 
+/// Those in which packets pass, and do so whatever way they take: they are to hold by each.
+pub(crate) fn main() -> impl Iterator<Item = (Kind, &'static Scenario)> {
+    let lists = [
+        own_client::SCENARIOS,
+        sizes::SCENARIOS,
+        tunnels::SCENARIOS,
+        addresses::SCENARIOS,
+        bad_lines::SCENARIOS,
+        vanishing::SCENARIOS,
+    ];
+    let names: Vec<&str> = lists.into_iter().flatten().map(|scenario| scenario.name).collect();
+    all().filter(move |(kind, scenario)| match kind {
+        Kind::Gretel => names.contains(&scenario.name),
+        Kind::Shared => true,
+        Kind::Pptpd => false,
+    })
+}
+
 /// Every scenario with every server it runs against.
 pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
     let lists = [
