@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use engine::data::Config;
 use engine::data::filter::Filters;
+use engine::data::{Config, FAR_PER_SECOND};
 use engine::ppp::{Framing, Keys, NetworkPermit};
 use sys::tun::Tun;
 
@@ -56,6 +56,21 @@ impl FragmentPolicy {
     }
 }
 
+/// What one call may cost in a second; of either a burst is allowed besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Control frames that are passed on to the control plane.
+    pub control_frames: u32,
+    /// Encrypted packets that are tried though they claim to be hundreds of keys ahead.
+    pub far_packets: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { control_frames: 100, far_packets: FAR_PER_SECOND }
+    }
+}
+
 /// A call that has been connected: GRE packets flow from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewCall {
@@ -72,6 +87,8 @@ pub struct NewCall {
     pub tos: TosPolicy,
     /// Whether they may be fragmented on their way.
     pub fragments: FragmentPolicy,
+    /// What it may cost.
+    pub bounds: Bounds,
     /// Whether the control plane hears of each packet from the peer ([`Notice::Packet`](crate::Notice::Packet)).
     pub trace: bool,
 }

@@ -20,7 +20,7 @@ mod oversize;
 mod reaper;
 mod worker;
 
-pub use command::{Command, FragmentPolicy, NewCall, TosPolicy};
+pub use command::{Bounds, Command, FragmentPolicy, NewCall, TosPolicy};
 pub use counters::{Counters, Snapshot, Totals};
 pub use dataplane::{Dataplane, IoMode, Settings};
 pub use gre_path::{GrePath, Opened};

@@ -22,4 +22,5 @@ mod rate;
 mod time;
 
 pub use random::Random;
+pub use rate::TokenBucket;
 pub use time::Instant;

@@ -6,7 +6,7 @@ use crate::Instant;
 
 /// Holds at most `burst` tokens and gains so many a second.
 #[derive(Clone, Debug)]
-pub(crate) struct TokenBucket {
+pub struct TokenBucket {
     /// When it will be full again: the farther ahead, the emptier it is.
     full_at: Instant,
     burst: u32,
@@ -16,12 +16,13 @@ pub(crate) struct TokenBucket {
 
 impl TokenBucket {
     /// A full one.
-    pub(crate) fn new(burst: u32, per_second: u32, now: Instant) -> Self {
+    #[must_use]
+    pub fn new(burst: u32, per_second: u32, now: Instant) -> Self {
         Self { full_at: now, burst: burst.max(1), interval: 1_000_000_000 / per_second.max(1) }
     }
 
     /// Takes one token; false when there is none.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
+    pub fn take(&mut self, now: Instant) -> bool {
         let interval = Duration::from_nanos(self.interval.into());
         let start = self.full_at.max(now);
         if start - now > interval * (self.burst - 1) {

@@ -392,6 +392,7 @@ impl Task {
             path: data::Config { our_call_id, peer_call_id, check_source: true, clamp_mss: true },
             tos: packet_path::tos(&self.shared.settings().packets),
             fragments: packet_path::fragments(&self.shared.settings().packets),
+            bounds: self.shared.settings().limits.call,
             trace: self.shared.settings().debug,
         });
         let round_trip = sys::round_trip(&self.stream);

@@ -254,6 +254,12 @@ fn limits(limits: &config::Limits) -> Limits {
             .unfinished_per_address
             .unwrap_or(defaults.unfinished_per_address),
         unfinished: limits.unfinished.unwrap_or(defaults.unfinished),
+        time_to_log_in: limits.time_to_log_in.unwrap_or(defaults.time_to_log_in),
+        control_messages: limits.control_messages.unwrap_or(defaults.control_messages),
+        call: dataplane::Bounds {
+            control_frames: limits.control_frames.unwrap_or(defaults.call.control_frames),
+            far_packets: limits.far_packets.unwrap_or(defaults.call.far_packets),
+        },
         set_ups: limits.set_ups.unwrap_or(defaults.set_ups),
         sessions_per_user: limits.sessions_per_user.filter(|number| *number > 0),
         duplicate: match limits.denies_duplicates {

@@ -23,8 +23,6 @@ const BACKLOG: u32 = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// That is told at most this often while it goes on.
 const ACCEPT_TOLD: Duration = Duration::from_secs(10);
-/// An unfinished connection that is younger does not give way: where thousands log in at once they would all push each other out.
-const TIME_TO_LOG_IN: Duration = Duration::from_secs(3);
 /// Refused connections are told at most this often.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -155,10 +153,11 @@ impl Census {
         {
             return Err("too many unfinished connections from this address");
         }
-        // Whoever says nothing must not keep out who would: a login takes a fraction of the time in which a flood gets round.
+        // Whoever says nothing must not keep out who would: a login takes a fraction of the time in which a flood gets round. A younger one
+        // does not give way: where thousands log in at once they would all push each other out.
         if counts.unfinished.len() >= limits.unfinished {
             let oldest = counts.unfinished.first_key_value();
-            let slow = oldest.filter(|(_, oldest)| now - oldest.since >= TIME_TO_LOG_IN);
+            let slow = oldest.filter(|(_, oldest)| now - oldest.since >= limits.time_to_log_in);
             let Some((number, _)) = slow else { return Err("too many unfinished connections") };
             let number = *number;
             counts.finish(number).inspect(|leave| leave.notify_one());
@@ -248,9 +247,9 @@ mod tests {
         finished.finished();
         let oldest = census.enter(client(2), &limits, Instant::ZERO).unwrap();
         let newer = census.enter(client(3), &limits, Instant::ZERO).unwrap();
-        let early = Instant::ZERO + TIME_TO_LOG_IN / 2;
+        let early = Instant::ZERO + limits.time_to_log_in / 2;
         assert!(census.enter(client(4), &limits, early).is_err(), "they may log in yet");
-        let later = Instant::ZERO + TIME_TO_LOG_IN;
+        let later = Instant::ZERO + limits.time_to_log_in;
         let newest = census.enter(client(4), &limits, later).unwrap();
         let rang = |ticket: &Ticket| {
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());

@@ -143,6 +143,12 @@ pub struct Limits {
     pub unfinished_per_address: usize,
     /// Control connections without an authenticated session in all.
     pub unfinished: usize,
+    /// How long they may take to log in before the oldest of them gives way to the next.
+    pub time_to_log_in: Duration,
+    /// Control messages that a connection may send in a second for good, and five times as many at once.
+    pub control_messages: u32,
+    /// What a call may cost its worker and the control plane.
+    pub call: dataplane::Bounds,
     /// Set-ups that are carried on at once; further calls wait for their turn.
     pub set_ups: usize,
     /// Sessions that a user may have at once; `None`: any number.
@@ -181,6 +187,10 @@ impl Default for Limits {
             connections: 16_384,
             unfinished_per_address: 64,
             unfinished: 16_384,
+            // A login takes a fraction of this, also on a bad line.
+            time_to_log_in: Duration::from_secs(3),
+            control_messages: engine::control::Config::default().messages_per_second,
+            call: dataplane::Bounds::default(),
             set_ups: 256,
             sessions_per_user: None,
             duplicate: Duplicate::Replace,

@@ -33,6 +33,9 @@ const CALL_ID_QUARANTINE: time::Duration = time::Duration::from_secs(300);
 /// About how many logins PAM is asked at once; each takes a thread, and seconds after a wrong password.
 const MOST_PAM: usize = 16;
 
+/// So many seconds' control messages may come at once.
+const MESSAGE_BURST: u32 = 5;
+
 /// Control connections that begin between two looks of whoever waits for one; of more the oldest are missed.
 const MOST_NEWCOMERS: usize = 64;
 
@@ -87,7 +90,13 @@ impl Ongoing {
 
 fn control_config(settings: &Settings) -> Arc<control::Config> {
     let defaults = control::Config::default();
-    Arc::new(control::Config { setup_timeout: settings.setup_timeout, ..defaults })
+    let messages_per_second = settings.limits.control_messages;
+    Arc::new(control::Config {
+        setup_timeout: settings.setup_timeout,
+        message_burst: messages_per_second.saturating_mul(MESSAGE_BURST),
+        messages_per_second,
+        ..defaults
+    })
 }
 
 pub(crate) struct Shared {

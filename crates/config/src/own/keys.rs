@@ -530,6 +530,51 @@ pub(super) const KEYS: &[Key] = &[
         get: |config| config.limits.unfinished_per_address.map(|number| number.to_string()),
     },
     Key {
+        path: "limits.time-to-log-in",
+        default: "3",
+        meaning: "seconds that a client has to log in before the oldest unfinished connection gives way to a new one, when all are taken",
+        names: &[],
+        set: |own, _, item, _| {
+            own.limits.time_to_log_in =
+                Some(Duration::from_secs(u64::from(number(item, 1, 3600)?)));
+            Ok(())
+        },
+        get: |config| config.limits.time_to_log_in.map(|time| time.as_secs().to_string()),
+    },
+    Key {
+        path: "limits.control-messages",
+        default: "20",
+        meaning: "control messages that a connection may send in a second, and five times as many at once; more end it",
+        names: &[],
+        set: |own, _, item, _| {
+            own.limits.control_messages = Some(number(item, 1, 10_000)?);
+            Ok(())
+        },
+        get: |config| config.limits.control_messages.map(|number| number.to_string()),
+    },
+    Key {
+        path: "limits.control-frames",
+        default: "100",
+        meaning: "PPP control frames of a call that are taken in a second, and 64 at once; more are dropped",
+        names: &[],
+        set: |own, _, item, _| {
+            own.limits.control_frames = Some(number(item, 1, 10_000)?);
+            Ok(())
+        },
+        get: |config| config.limits.control_frames.map(|number| number.to_string()),
+    },
+    Key {
+        path: "limits.far-packets",
+        default: "20",
+        meaning: "encrypted packets of a session, as after a loss of hundreds, that are tried in a second, and 16 at once; more are dropped, as each costs up to a millisecond",
+        names: &[],
+        set: |own, _, item, _| {
+            own.limits.far_packets = Some(number(item, 1, 10_000)?);
+            Ok(())
+        },
+        get: |config| config.limits.far_packets.map(|number| number.to_string()),
+    },
+    Key {
         path: "limits.unsent",
         default: "16384",
         meaning: "bytes waiting for a client that does not read its control connection",

@@ -42,6 +42,14 @@ pub struct Limits {
     pub unfinished_per_address: Option<usize>,
     /// Control connections without an authenticated session in all.
     pub unfinished: Option<usize>,
+    /// How long they may take to log in before the oldest of them gives way.
+    pub time_to_log_in: Option<Duration>,
+    /// Control messages that a connection may send in a second.
+    pub control_messages: Option<u32>,
+    /// Control frames of a call that are taken in a second.
+    pub control_frames: Option<u32>,
+    /// Encrypted packets of a session that are tried in a second though they claim to be hundreds of keys ahead.
+    pub far_packets: Option<u32>,
     /// Set-ups that are carried on at once.
     pub set_ups: Option<usize>,
     /// Sessions that a user may have at once; 0: any number.

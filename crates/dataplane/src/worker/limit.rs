@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::Instant;
+use engine::{Instant, TokenBucket};
 
 /// Lets one through each second, and counts the rest.
 #[derive(Debug, Default)]
@@ -23,45 +23,26 @@ impl OncePerSecond {
     }
 }
 
-/// Lets a burst through, and after it one each interval (a token bucket).
-#[derive(Debug)]
-pub(super) struct Bucket {
-    /// When the bucket will be full again: the further ahead, the emptier it is.
-    full_at: Instant,
-}
-
 /// How many control frames of one call pass at once. A whole negotiation is some thirty.
-const BURST: u32 = 64;
-/// Time after which one more passes.
-const INTERVAL: Duration = Duration::from_millis(10);
+pub(super) const BURST: u32 = 64;
+/// Packets that are told about in a second, of each kind that has no bound of its own.
+const TOLD_PER_SECOND: u32 = 100;
 
-impl Bucket {
-    /// A full one.
-    pub(super) fn new() -> Self {
-        Self { full_at: Instant::ZERO }
-    }
-
-    /// Takes one, if there is one.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        let start = self.full_at.max(now);
-        if start - now > INTERVAL * (BURST - 1) {
-            return false;
-        }
-        self.full_at = start + INTERVAL;
-        true
-    }
+/// Bounds what is told about.
+pub(super) fn told() -> TokenBucket {
+    TokenBucket::new(BURST, TOLD_PER_SECOND, Instant::ZERO)
 }
 
-/// Which packets of a traced call are told about: as many as a [`Bucket`] has; the rest are counted.
+/// Which packets of a traced call are told about: as many as [`told`] allows; the rest are counted.
 #[derive(Debug)]
 pub(super) struct Trace {
-    bucket: Bucket,
+    bucket: TokenBucket,
     suppressed: u64,
 }
 
 impl Trace {
     pub(super) fn new() -> Self {
-        Self { bucket: Bucket::new(), suppressed: 0 }
+        Self { bucket: told(), suppressed: 0 }
     }
 
     /// Whether this one may be told about, and then how many before it were not.
@@ -88,14 +69,5 @@ mod tests {
             assert_eq!(limit.allow(START + Duration::from_millis(999)), None);
         }
         assert_eq!(limit.allow(START + Duration::from_secs(1)), Some(5));
-    }
-
-    #[test]
-    fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let mut bucket = Bucket::new();
-        let taken = |bucket: &mut Bucket, now| (0..1000).filter(|_| bucket.take(now)).count();
-        assert_eq!(taken(&mut bucket, START), BURST as usize);
-        assert_eq!(taken(&mut bucket, START + INTERVAL * 10), 10);
-        assert_eq!(taken(&mut bucket, START + Duration::from_secs(60)), BURST as usize);
     }
 }

@@ -7,13 +7,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::Instant;
 use engine::data::{DataPath, DropReason, HEADROOM, Inbound, Outbound, Plan};
+use engine::{Instant, TokenBucket};
 use sys::tun::{self, OFFLOAD_HEADER_LEN, OffloadHeader, Offloads, Tun};
 use wire::gre;
 
 use super::Io;
-use super::limit::{Bucket, OncePerSecond, Trace};
+use super::limit::{BURST, OncePerSecond, Trace};
 use super::outbox::{Marks, Route};
 use crate::hops::{Ends, Way};
 use crate::offload::{Header, Split};
@@ -43,7 +43,7 @@ pub(super) struct Session {
     pub(super) counters: Arc<Counters>,
     /// Whole GRE packets that came too early, and when.
     early: VecDeque<(Instant, Vec<u8>)>,
-    control_frames: Bucket,
+    control_frames: TokenBucket,
     dhcp: OncePerSecond,
     trace: Option<Trace>,
     /// The deadline that is set in the worker's timers.
@@ -61,17 +61,19 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(call: NewCall, counters: Arc<Counters>) -> Self {
+        let mut path = DataPath::new(call.path);
+        path.set_far_per_second(call.bounds.far_packets);
         Self {
             call: call.path.our_call_id,
             generation: call.generation,
             route: Route::new(Ends { peer: call.peer, local: call.local }, call.path.our_call_id),
             tos: call.tos,
             fragments: call.fragments,
-            path: DataPath::new(call.path),
+            path,
             tun: None,
             counters,
             early: VecDeque::new(),
-            control_frames: Bucket::new(),
+            control_frames: TokenBucket::new(BURST, call.bounds.control_frames, Instant::ZERO),
             dhcp: OncePerSecond::default(),
             trace: call.trace.then(Trace::new),
             armed: None,
@@ -490,13 +492,15 @@ mod tests {
     use engine::ppp::{DirectionKeys, Keys};
 
     use super::*;
+    use crate::Bounds;
 
     #[test]
     fn an_idle_call_holds_no_keys_ahead() {
         let path = Config { our_call_id: 1, peer_call_id: 2, check_source: true, clamp_mss: true };
         let (peer, local) = ([10, 9, 0, 2].into(), [10, 9, 0, 1].into());
         let (tos, fragments, trace) = (TosPolicy::Clear, FragmentPolicy::Allow, false);
-        let call = NewCall { generation: 1, peer, local, path, tos, fragments, trace };
+        let bounds = Bounds::default();
+        let call = NewCall { generation: 1, peer, local, path, tos, fragments, bounds, trace };
         let mut session = Session::new(call, Arc::default());
         let keys = DirectionKeys {
             start: StartKey::from_bytes([7; 16]),

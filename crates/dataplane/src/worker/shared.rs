@@ -4,11 +4,12 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 
+use engine::TokenBucket;
 use sys::event::Epoll;
 use sys::tun::{self, OFFLOAD_HEADER_LEN, OffloadHeader, Tun};
 
 use super::directory::Directory;
-use super::limit::Bucket;
+use super::limit;
 use super::{HANDED_OVER, INTERFACE_BYTES, INTERFACE_READS, SHARED, Worker};
 use crate::counters::count;
 use crate::hand_over::{HandOver, Handed};
@@ -24,7 +25,7 @@ pub(super) struct Shared {
     /// Room for what the others hand over.
     handed: Handed,
     /// How many senders may be told that their packets are too long for a session.
-    pub(super) too_big: Bucket,
+    pub(super) too_big: TokenBucket,
 }
 
 impl Shared {
@@ -44,7 +45,7 @@ impl Shared {
         let own = ways.get(index).ok_or(io::ErrorKind::InvalidInput)?;
         epoll.add(&own.bell, HANDED_OVER)?;
         let (directory, handed) = (Directory::default(), Handed::new());
-        Ok(Self { tun, directory, ways, handed, too_big: Bucket::new() })
+        Ok(Self { tun, directory, ways, handed, too_big: limit::told() })
     }
 }
 

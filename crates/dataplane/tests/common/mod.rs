@@ -9,7 +9,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use crypto::mppe::{Mode, StartKey, Strength};
-use dataplane::{Dataplane, FragmentPolicy, GrePath, IoMode, NewCall, Notice, Settings, TosPolicy};
+use dataplane::{
+    Bounds, Dataplane, FragmentPolicy, GrePath, IoMode, NewCall, Notice, Settings, TosPolicy,
+};
 use engine::data::Config;
 use engine::ppp::{DirectionKeys, Ipv4Agreed, Keys, NetworkPermit};
 use sys::event::Epoll;
@@ -198,6 +200,7 @@ pub(crate) fn call(end: usize) -> NewCall {
         },
         tos: TosPolicy::Clear,
         fragments: FragmentPolicy::Allow,
+        bounds: Bounds::default(),
         trace: false,
     }
 }

@@ -46,9 +46,10 @@ const KEYS_SLACK: u32 = 64;
 /// packets nearer than this are made once, in stateless mode; in stateful mode the tries are few.
 const FAR: u32 = 256;
 const FAR_STATEFUL: u32 = 16;
-/// So many of those are tried at once, and so many a second: the first genuine one brings the two ends together.
+/// So many of those are tried at once: the first genuine one brings the two ends together.
 const FAR_AT_ONCE: u32 = 16;
-const FAR_PER_SECOND: u32 = 20;
+/// And so many a second, unless the caller chooses otherwise.
+pub const FAR_PER_SECOND: u32 = 20;
 
 /// What a [`DataPath`] is told before it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,8 @@ pub struct DataPath {
     permit: Option<NetworkPermit>,
     sealer: Option<Sealer>,
     opener: Option<Receiver>,
+    /// Encrypted packets far ahead that are tried in a second.
+    far_per_second: u32,
     /// Whether the cipher of the next packet to the peer is ready.
     is_prepared: bool,
     /// The ECN field of the IP packet around the one that is taken.
@@ -162,6 +165,7 @@ impl DataPath {
             permit: None,
             sealer: None,
             opener: None,
+            far_per_second: FAR_PER_SECOND,
             is_prepared: false,
             outer_ecn: 0,
             filters: None,
@@ -176,6 +180,12 @@ impl DataPath {
         self.framing = framing;
     }
 
+    /// From the next keys on so many encrypted packets a second, and sixteen at once, may claim to be hundreds of keys ahead: each costs up to
+    /// a millisecond. [`FAR_PER_SECOND`] is a good choice.
+    pub fn set_far_per_second(&mut self, packets: u32) {
+        self.far_per_second = packets;
+    }
+
     /// CCP is open: encrypt and decrypt with these keys, from coherency count 0.
     pub fn install_keys(&mut self, keys: &Keys) {
         self.is_prepared = false;
@@ -185,7 +195,7 @@ impl DataPath {
         self.opener = Some(Receiver {
             opener: Opener::new(receive.start.clone(), receive.strength, receive.mode),
             newest: self.sequencer.newest().unwrap_or(0).wrapping_sub(KEYS_SLACK),
-            far: TokenBucket::new(FAR_AT_ONCE, FAR_PER_SECOND, Instant::ZERO),
+            far: TokenBucket::new(FAR_AT_ONCE, self.far_per_second, Instant::ZERO),
             stateful: (receive.mode == Mode::Stateful).then(Stateful::default),
         });
     }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time;
 
-use dataplane::{Command, Dataplane, First, NewCall, Notice, TosPolicy};
+use dataplane::{Bounds, Command, Dataplane, First, NewCall, Notice, TosPolicy};
 use engine::Instant;
 use engine::control::{self, Connection, Role};
 use engine::data;
@@ -328,6 +328,7 @@ impl Client<'_> {
             },
             tos: TosPolicy::default(),
             fragments: packet_path::fragments(&self.options.packets),
+            bounds: Bounds::default(),
             trace: false,
         });
         let config = LinkConfig {

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crypto::{Password, Secret};
-use dataplane::{Dataplane, FragmentPolicy, GrePath, IoMode, NewCall, TosPolicy};
+use dataplane::{Bounds, Dataplane, FragmentPolicy, GrePath, IoMode, NewCall, TosPolicy};
 use engine::auth::Method;
 use engine::ppp::{ClientConfig, LcpConfig, LinkConfig, MppePolicy, Side, Timers};
 use sys::raw::{GreSocket, RecvBatch};
@@ -123,6 +123,7 @@ impl Bench {
             path,
             tos: TosPolicy::default(),
             fragments: FragmentPolicy::default(),
+            bounds: Bounds::default(),
             trace: false,
         };
         let counters = shared.dataplane.add(call);
