@@ -11,34 +11,53 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::{Attack, STRIKE};
+use crate::bench::performance::median;
 use crate::lab::{Caller, Files, NEIGHBOUR, Stranger, World};
 
 /// What the session moves each way, in Mbit/s.
 const LOAD: u32 = 80;
+/// The least that it moves in all where nothing disturbs it.
+const LEAST_LOAD: f64 = 2.0 * LOAD as f64 * LEAST_KEPT;
 /// Before the measurement begins the attack has had this long.
 const WARM_UP: Duration = Duration::from_millis(700);
 /// What the attacker goes on beyond that.
 const SLACK: Duration = Duration::from_secs(4);
 /// The least of its throughput that the session must keep.
 const LEAST_KEPT: f64 = 0.9;
+/// Windows that may be thrown away for each that counts, as the machine did other things.
+const PATIENCE: usize = 3;
 /// The most by which the server may grow, in KiB.
 const MOST_GROWTH: u64 = 64 * 1024;
 /// The longest that somebody new may take to get in.
 const MOST_WAIT: Duration = Duration::from_secs(5);
 
-/// What an attack did.
+/// Mbit/s through the session, both ways together, and how many processors the server used meanwhile.
+type Throughput = (f64, f64);
+
+/// What an attack did: medians of its windows.
 #[derive(Debug)]
 pub(crate) struct Figures {
-    /// Mbit/s of the session, both ways together.
+    /// Mbit/s of the session, both ways together, on average of the calm before and after.
     before: f64,
     during: f64,
-    /// How long somebody new took to get in meanwhile; `None`: not at all.
+    /// `during` as a part of `before`.
+    kept: f64,
+    /// How long somebody new took to get in meanwhile, the longest; `None`: not at all.
     newcomer: Option<Duration>,
-    /// By how much the server grew, in KiB.
+    /// By how much the server grew in all, in KiB.
     growth: u64,
     /// Processors that the server used, before and during.
     used: [f64; 2],
     /// What the attacker sent, a second.
+    sent: f64,
+}
+
+/// One window: an attack between two calm times.
+struct Window {
+    before: f64,
+    during: f64,
+    newcomer: Option<Duration>,
+    used: [f64; 2],
     sent: f64,
 }
 
@@ -56,7 +75,7 @@ impl Figures {
             self.sent,
             self.before,
             self.during,
-            self.kept() * 100.0,
+            self.kept * 100.0,
             self.growth,
             self.used[0],
             self.used[1],
@@ -64,14 +83,27 @@ impl Figures {
         )
     }
 
-    fn kept(&self) -> f64 {
-        self.during / self.before
+    fn of(windows: &[Window], growth: u64) -> Option<Self> {
+        let middle = |of: fn(&Window) -> f64| median(windows.iter().map(of).collect());
+        // Each window has its own yardstick: what the machine gives changes from one to the next.
+        Some(Self {
+            before: middle(|window| window.before)?,
+            during: middle(|window| window.during)?,
+            kept: middle(|window| window.during / window.before)?,
+            newcomer: windows
+                .iter()
+                .map(|window| window.newcomer)
+                .try_fold(Duration::ZERO, |longest, newcomer| Some(longest.max(newcomer?))),
+            growth,
+            used: [middle(|window| window.used[0])?, middle(|window| window.used[1])?],
+            sent: middle(|window| window.sent)?,
+        })
     }
 
     /// What is wrong, if something is.
     pub(crate) fn trouble(&self) -> Option<&'static str> {
         match self {
-            _ if self.kept() < LEAST_KEPT => Some("the session lost throughput"),
+            _ if self.kept < LEAST_KEPT => Some("the session lost throughput"),
             _ if self.growth > MOST_GROWTH => Some("the server grew"),
             Self { newcomer: Some(time), .. } if *time <= MOST_WAIT => None,
             _ => Some("nobody new got in"),
@@ -123,10 +155,35 @@ impl<'a> Bed<'a> {
         self.caller.disconnect()
     }
 
-    /// Measures the session, and again for this time while it is attacked.
-    pub(crate) fn under(&self, attack: &Attack, time: Duration) -> Result<Figures> {
-        let (before, used_before) = self.throughput(time / 2)?;
+    /// Attacks the server in so many windows of this time, and measures the session in them and in between. A window counts only where the
+    /// session had its whole load before and after it: otherwise the machine was busy with something else, and the window is made again.
+    pub(crate) fn under(&self, attack: &Attack, time: Duration, windows: usize) -> Result<Figures> {
         let grown_from = resident(self.world)?;
+        let mut counted = Vec::new();
+        let mut before = self.throughput(time)?;
+        for _ in 0..windows * PATIENCE {
+            let (during, newcomer, sent) = self.attacked(attack, time)?;
+            let after = self.throughput(time)?;
+            if before.0.min(after.0) >= LEAST_LOAD {
+                let used = [(before.1 + after.1) / 2.0, during.1];
+                let (before, during) = ((before.0 + after.0) / 2.0, during.0);
+                counted.push(Window { before, during, newcomer, used, sent });
+            }
+            if counted.len() == windows {
+                let growth = resident(self.world)?.saturating_sub(grown_from);
+                return Figures::of(&counted, growth).context("no window");
+            }
+            before = after;
+        }
+        bail!("without an attack the session does not have its load: is the machine busy?")
+    }
+
+    /// The session's throughput under an attack, when somebody new was let in meanwhile, and what the attacker sent a second.
+    fn attacked(
+        &self,
+        attack: &Attack,
+        time: Duration,
+    ) -> Result<(Throughput, Option<Duration>, f64)> {
         let mut strike = self.strike(attack, WARM_UP + time + MOST_WAIT + SLACK)?;
         thread::sleep(WARM_UP);
         let newcomer = &self.newcomer;
@@ -135,22 +192,15 @@ impl<'a> Bed<'a> {
             let measured = self.throughput(time);
             (measured, entering.join())
         });
-        let grown_to = resident(self.world);
         let still = strike.try_wait()?;
         strike.kill()?;
         let output = strike.wait_with_output()?;
-        let (during, used_during) = measured.context("the session did not survive")?;
+        let during = measured.context("the session did not survive")?;
         if let Some(status) = still {
             bail!("the attacker gave up: {status}\n{}", String::from_utf8_lossy(&output.stderr));
         }
-        Ok(Figures {
-            before,
-            during,
-            newcomer: entered.unwrap_or_default(),
-            growth: grown_to?.saturating_sub(grown_from),
-            used: [used_before, used_during],
-            sent: rate(&String::from_utf8_lossy(&output.stdout)).context("nothing was sent")?,
-        })
+        let sent = rate(&String::from_utf8_lossy(&output.stdout)).context("nothing was sent")?;
+        Ok((during, entered.unwrap_or_default(), sent))
     }
 
     /// The attacker's process.
@@ -167,8 +217,7 @@ impl<'a> Bed<'a> {
         strike.spawn().context("the attacker")
     }
 
-    /// Mbit/s through the session, both ways together, and how many processors the server used meanwhile.
-    fn throughput(&self, time: Duration) -> Result<(f64, f64)> {
+    fn throughput(&self, time: Duration) -> Result<Throughput> {
         let (begun, used) = (Instant::now(), used(self.world)?);
         let seconds = time.as_secs().max(1);
         let script = format!(
@@ -217,4 +266,33 @@ fn resident(world: &World) -> Result<u64> {
 /// The processor time that it has used.
 fn used(world: &World) -> Result<Duration> {
     crate::bench::used(pid(world)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(before: f64, during: f64, newcomer: Option<Duration>) -> Window {
+        Window { before, during, newcomer, used: [0.5, 0.6], sent: 1000.0 }
+    }
+
+    #[test]
+    fn one_window_that_others_disturbed_decides_nothing_and_two_do() {
+        let soon = Some(Duration::from_millis(50));
+        let good = || window(160.0, 158.0, soon);
+        let bad = || window(160.0, 120.0, soon);
+        let trouble = |windows: [Window; 3]| Figures::of(&windows, 0).unwrap().trouble();
+        assert_eq!(trouble([good(), bad(), good()]), None);
+        assert_eq!(trouble([bad(), bad(), good()]), Some("the session lost throughput"));
+    }
+
+    #[test]
+    fn a_newcomer_who_was_once_kept_out_and_a_server_that_grew_are_told() {
+        let soon = Some(Duration::from_millis(50));
+        let windows = [window(160.0, 160.0, soon), window(160.0, 160.0, None)];
+        assert_eq!(Figures::of(&windows, 0).unwrap().trouble(), Some("nobody new got in"));
+        let grown = Figures::of(&windows[..1], MOST_GROWTH + 1).unwrap();
+        assert_eq!(grown.trouble(), Some("the server grew"));
+        assert!(Figures::of(&[], 0).is_none());
+    }
 }

@@ -3,7 +3,7 @@
 mod crypto;
 mod iperf;
 mod peers;
-mod performance;
+pub(crate) mod performance;
 mod picture;
 mod scale;
 mod server;

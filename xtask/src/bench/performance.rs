@@ -62,7 +62,7 @@ pub(super) fn draw_pictures() -> Result<()> {
 }
 
 /// What else the machine did, as a sentence.
-pub(super) fn load_average() -> Result<String> {
+pub(crate) fn load_average() -> Result<String> {
     let text = fs::read_to_string("/proc/loadavg")?;
     let averages: Vec<&str> = text.split_whitespace().take(3).collect();
     Ok(format!("The machine's load average at the end was {}.", averages.join(", ")))
@@ -78,7 +78,7 @@ pub(super) fn shown(value: f64) -> String {
 }
 
 /// The middle one; `None` of none.
-pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }
