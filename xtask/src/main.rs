@@ -1,7 +1,7 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 //!
 //! * `test`: everything that must hold, with one closing line `N passed, N failed`.
-//! * `lab [FILTER] [--io WAY] [--workers NUMBER] [--every-way]`: `gretel` and the real `pptpd` against real clients, in namespaces and guests.
+//! * `lab [FILTER] [--io WAY] [--workers NUMBER] [--every-way | --interface shared]`: `gretel` and the real `pptpd` against real clients, in namespaces and guests.
 //! * `faults [FILTER]`: those of the lab's scenarios in which a fault is really made; the results go into `docs/verdicts/README.md`.
 //! * `attacks [FILTER]`: what attacks do to a server and to a session that is live meanwhile.
 //! * `storm [soak]`: ten thousand customers at once; tens of thousands one after the other.
@@ -87,6 +87,8 @@ cargo xtask lab [FILTER] --io raw|packet|xdp --workers NUMBER
                            the same, with packets carried so
 cargo xtask lab [FILTER] --every-way
                            the main ones, with packets carried by each way, with one worker and with two
+cargo xtask lab [FILTER] --interface shared
+                           every scenario to which that applies, with one interface for all sessions
 cargo xtask faults [CODE]  the scenarios in which a fault is really made, with the verdict it must get
 cargo xtask attacks [FILTER]  a live session's throughput before and under each attack, the server's growth
 cargo xtask bench          set-up rate, throughput, memory

@@ -27,7 +27,7 @@ pub(crate) struct Gretel {
     /// The starts whose logs have been taken.
     taken: usize,
     carrying: Carrying,
-    /// `gretel.toml`.
+    /// The first lines of `gretel.toml`; a scenario's own follow them.
     own: &'static str,
 }
 
@@ -69,7 +69,10 @@ impl Server for Gretel {
         fs::write(path("ppp-options"), "")?;
         fs::write(path("secrets"), files.secrets)?;
         if !self.own.is_empty() {
-            fs::write(path("gretel.toml"), self.own)?;
+            let toml = path("gretel.toml");
+            let theirs = fs::read_to_string(&toml).unwrap_or_default();
+            let theirs = theirs.strip_prefix(self.own).unwrap_or(&theirs);
+            fs::write(&toml, format!("{}{theirs}", self.own))?;
         }
         let mut command = match files.within {
             [] => self.namespace.command(workspace::gretel()),

@@ -23,7 +23,7 @@ mod world;
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::{deb, packages, report::Report, workspace};
 use carrying::Carrying;
@@ -58,22 +58,64 @@ pub(crate) enum Kind {
     Shared,
 }
 
+/// What is run, as the arguments say it.
+#[derive(Debug)]
+struct Choice {
+    /// A part of the scenarios' titles, or `--list`.
+    filter: String,
+    carrying: Carrying,
+    /// [`EVERY_WAY`].
+    every_way: bool,
+    /// `--interface shared`: every scenario to which that applies, with one interface for all sessions.
+    shared: bool,
+}
+
+impl Choice {
+    fn parse(arguments: &[String]) -> Result<Self> {
+        let (carrying, mut words) = Carrying::parse(arguments)?;
+        let at = words.iter().position(|word| word == "--interface");
+        let shared = at.is_some();
+        if let Some(at) = at {
+            let mode: Vec<String> = words.drain(at..words.len().min(at + 2)).skip(1).collect();
+            ensure!(mode == ["shared"], "--interface is shared, or not said");
+        }
+        let every_way = words.iter().any(|word| word == EVERY_WAY);
+        words.retain(|word| word != EVERY_WAY);
+        ensure!(!(shared && every_way), "{EVERY_WAY} has scenarios of both kinds of interface");
+        ensure!(words.len() <= 1, "one part of a scenario's name, in quotes");
+        let filter = words.pop().unwrap_or_default();
+        Ok(Self { filter, carrying, every_way, shared })
+    }
+
+    fn all(&self) -> Box<dyn Iterator<Item = (Kind, &'static Scenario)>> {
+        match self {
+            Self { shared: true, .. } => Box::new(scenarios::shared()),
+            Self { every_way: true, .. } => Box::new(scenarios::main()),
+            _ => Box::new(scenarios::all()),
+        }
+    }
+
+    fn carryings(&self) -> Vec<Carrying> {
+        if self.every_way { Carrying::every().collect() } else { vec![self.carrying.clone()] }
+    }
+}
+
 /// Builds what is tested and runs the scenarios whose names contain the first argument.
 pub(crate) fn run(arguments: &[String]) -> Result<bool> {
-    if arguments.first().is_some_and(|argument| argument == "--list") {
-        for (kind, scenario) in scenarios::all() {
+    let choice = Choice::parse(arguments)?;
+    if choice.filter == "--list" {
+        for (kind, scenario) in choice.all() {
             println!("{}", scenario.title(kind));
         }
         return Ok(true);
     }
     packages::install_missing()?;
-    let (_, words) = Carrying::parse(arguments)?;
-    let filter = filter(&words);
-    let chosen = |title: &str| title.contains(filter);
-    if scenarios::all().any(|(kind, one)| kind != Kind::Pptpd && chosen(&one.title(kind))) {
+    let filter = &choice.filter;
+    let chosen = |title: &str| title.contains(filter.as_str());
+    if choice.all().any(|(kind, one)| kind != Kind::Pptpd && chosen(&one.title(kind))) {
         workspace::build_gretel()?;
     }
-    if scenarios::package().any(|one| chosen(&one.title(Kind::Gretel))) {
+    if !choice.shared && scenarios::package().any(|one| chosen(&one.title(Kind::Gretel))) {
         deb::build()?;
     }
     let folder = workspace::lab_directory();
@@ -100,22 +142,17 @@ pub(crate) fn run_faults(arguments: &[String]) -> Result<bool> {
 /// The part of [`run`] that happens inside the lab's namespaces.
 pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
     sandbox::furnish()?;
-    let (carrying, words) = Carrying::parse(arguments)?;
-    let filter = filter(&words);
-    let is_every_way = words.iter().any(|word| word == EVERY_WAY);
+    let choice = Choice::parse(arguments)?;
+    let filter = &choice.filter;
     let mut report = Report::default();
     let mut differences = Differences::default();
-    let carryings = if is_every_way { Carrying::every().collect() } else { vec![carrying] };
-    for carrying in &carryings {
-        let label = if is_every_way { carrying.title() } else { String::new() };
+    for carrying in &choice.carryings() {
+        let label = if choice.every_way { carrying.title() } else { String::new() };
         for kind in [Kind::Gretel, Kind::Shared, Kind::Pptpd] {
-            let all: Vec<_> = match is_every_way {
-                true => scenarios::main().collect(),
-                false => scenarios::all().collect(),
-            };
-            let chosen: Vec<&Scenario> = all
-                .into_iter()
-                .filter(|(of, scenario)| *of == kind && scenario.title(kind).contains(filter))
+            let is_meant = |scenario: &Scenario| scenario.title(kind).contains(filter.as_str());
+            let chosen: Vec<&Scenario> = choice
+                .all()
+                .filter(|(of, scenario)| *of == kind && is_meant(scenario))
                 .map(|(_, scenario)| scenario)
                 .collect();
             if !chosen.is_empty() {
@@ -128,15 +165,10 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
         fs::write(&file, &table).with_context(|| file.display().to_string())?;
         println!("\n{table}\nThis table is in {}", file.display());
     }
-    if !is_every_way {
+    if !choice.every_way && !choice.shared {
         faults::table::keep(&report, filter)?;
     }
     Ok(report.close())
-}
-
-/// The part of scenarios' names that is wanted.
-fn filter(words: &[String]) -> &str {
-    words.iter().find(|word| *word != EVERY_WAY).map_or("", String::as_str)
 }
 
 /// Runs scenarios against one server, in a world that they share, with packets carried so; the label is put behind their titles. Gretel has to pass; what `pptpd` does not do is a difference.
@@ -203,4 +235,22 @@ fn run_once(
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(25)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_choice_is_read_in_any_order_and_nonsense_is_refused() {
+        let parsed =
+            |text: &str| Choice::parse(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let choice = parsed("--interface shared ten --workers 2").expect("arguments");
+        assert!(choice.shared && choice.filter == "ten");
+        assert_eq!(choice.carrying, Carrying::default().with_workers(2));
+        assert!(!parsed("ten").expect("arguments").shared);
+        assert!(parsed("ten --interface").is_err());
+        assert!(parsed("--interface own").is_err());
+        assert!(parsed("ten clients").is_err());
+    }
 }

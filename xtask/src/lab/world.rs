@@ -47,7 +47,7 @@ impl World {
         let segment = Segment::new(folder)?;
         let server: Box<dyn Server> = match kind {
             Kind::Gretel => Box::new(Gretel::new(&segment, "")?),
-            Kind::Shared => Box::new(Gretel::new(&segment, "[interface]\nmode = \"shared\"\n")?),
+            Kind::Shared => Box::new(Gretel::new(&segment, "interface.mode = \"shared\"\n")?),
             Kind::Pptpd => Box::new(Pptpd::new(&segment)?),
         };
         Ok(Self {

@@ -76,6 +76,17 @@ pub(crate) fn main() -> impl Iterator<Item = (Kind, &'static Scenario)> {
     })
 }
 
+/// Every scenario to which a shared interface applies, with it.
+pub(crate) fn shared() -> impl Iterator<Item = (Kind, &'static Scenario)> {
+    let of_gretel = all().filter(|(kind, scenario)| {
+        let is_packaged = || package().any(|one| one.name == scenario.name);
+        *kind == Kind::Gretel && !shared::applies_not(scenario.name) && !is_packaged()
+    });
+    of_gretel
+        .map(|(_, scenario)| (Kind::Shared, scenario))
+        .chain(shared::SCENARIOS.iter().map(|scenario| (Kind::Shared, scenario)))
+}
+
 /// Every scenario with every server it runs against.
 pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
     let lists = [

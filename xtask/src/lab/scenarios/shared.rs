@@ -13,7 +13,7 @@ use crate::lab::{
     world::World,
 };
 
-/// Scenarios of other lists that hold with a shared interface too.
+/// Scenarios of other lists that every run of the lab has with a shared interface too.
 pub(super) const ALSO: &[&str] = &[
     "gretel connect moves traffic both ways in whole packets of every size",
     "ten clients of one server reach it at the same time",
@@ -24,6 +24,37 @@ pub(super) const ALSO: &[&str] = &[
     "a server that was killed clears up at its next start and serves again",
     "gretel capture of one client has its packets outside and inside, and nobody else's",
 ];
+
+/// Scenarios to which a shared interface does not apply, and why. Those of the package are left out beside these: they bring a whole host's files.
+const APPLIES_NOT: &[(&str, &str)] = &[
+    ("IPv6 link-local addresses reach each other through the tunnel", "IPv6 is not negotiated"),
+    (
+        "unit, allow-ip and ipv6 give a session its number and addresses",
+        "a session has no interface to number",
+    ),
+    ("fault G-501: the session's interface cannot be made", "a session makes none"),
+    (
+        "an interface that somebody removes ends its session and no other",
+        "it is everybody's: the server ends, which has a scenario of its own",
+    ),
+    (
+        "last shows the user with the client's address, and files the process",
+        "lines of wtmp have the client's address where they have an interface otherwise",
+    ),
+    (
+        "when the clock jumps sessions, locks and the lengths of things stay as they are",
+        "the guest's server has files of its own",
+    ),
+    ("serve --quickstart needs no file, reaches the lan and undoes what it changed", OWN_FILES),
+    ("called as pptpd it is a daemon with pptpd's command line and files", OWN_FILES),
+    ("a server with broken files does not start, and says where they are broken", OWN_FILES),
+];
+const OWN_FILES: &str = "it is about a server with files of its own";
+
+/// Whether the scenario of this name has nothing to say about a shared interface.
+pub(super) fn applies_not(name: &str) -> bool {
+    APPLIES_NOT.iter().any(|(other, _)| *other == name)
+}
 
 /// Those that are about it.
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -41,6 +72,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             let files = Files { within, ..Files::SHIPPED };
             two_clients(world, &files, "hand packets over: no steering program")
         },
+    },
+    Scenario {
+        name: "when somebody removes the interface the server ends, and the next one serves again",
+        compared: false,
+        run: removed,
     },
     Scenario {
         name: "a client that comes back meanwhile has its own address again",
@@ -82,6 +118,21 @@ fn two_clients(world: &mut World, files: &Files, said: &str) -> Result<()> {
     world.end_and_check()
 }
 
+fn removed(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
+    caller.connect()?;
+    world.server.sh("ip link del ppp0")?;
+    // The service manager's part.
+    let ended = world.server.stop().err().context("the server does not end with an error")?;
+    ensure!(!ended.to_string().contains("does not end"), "{ended}");
+    caller.kill();
+    world.serve(&Files::SHIPPED)?;
+    caller.connect()?;
+    caller.disconnect()?;
+    world.end_and_check()
+}
+
 fn coming_back(world: &mut World) -> Result<()> {
     let secrets = "anna pptpd secret 192.168.77.50\nbert pptpd secret *\n";
     world.serve(&Files { secrets, ..Files::SHIPPED })?;
@@ -109,7 +160,7 @@ fn coming_back(world: &mut World) -> Result<()> {
 mod tests {
     use crate::lab::{Kind, scenarios};
 
-    use super::ALSO;
+    use super::{ALSO, APPLIES_NOT};
 
     #[test]
     fn the_scenarios_that_hold_too_are_there() {
@@ -118,6 +169,10 @@ mod tests {
         };
         for name in ALSO {
             assert!(shared(name), "{name:?} is the name of no scenario");
+        }
+        for (name, why) in APPLIES_NOT {
+            let is_there = scenarios::all().any(|(_, one)| one.name == *name);
+            assert!(is_there, "{name:?} is the name of no scenario ({why})");
         }
     }
 }
