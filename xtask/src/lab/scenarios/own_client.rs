@@ -1,16 +1,20 @@
 //! `gretel connect` against the server, without a guest.
 
-use std::process::Stdio;
+use std::{fs, process::Stdio};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use super::Scenario;
-use crate::lab::{
-    caller::Caller,
-    client::megabits,
-    segment::{INNER, NEIGHBOUR},
-    server::Files,
-    world::World,
+use crate::{
+    lab::{
+        caller::Caller,
+        client::megabits,
+        segment::{INNER, NEIGHBOUR, SERVER},
+        server::Files,
+        world::World,
+    },
+    workspace,
 };
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -28,6 +32,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "gretel connect --check fails with a wrong password and says so",
         compared: true,
         run: check_wrong_password,
+    },
+    Scenario {
+        name: "gretel load has sessions come, stay and go, and its figures say so",
+        compared: true,
+        run: load,
     },
     Scenario {
         name: "ten clients of one server reach it at the same time",
@@ -64,6 +73,35 @@ fn check(world: &mut World) -> Result<()> {
     ensure!(output.status.success(), "{}: {text}", output.status);
     world.note("stages", text.lines().count().to_string().as_str());
     ensure!(text.lines().count() >= 4, "too few stages:\n{text}");
+    world.end_and_check()
+}
+
+/// Users of a list, in turn, at a rate that rises; six sessions, three at a time.
+fn load(world: &mut World) -> Result<()> {
+    let secrets = "anna pptpd secret *\nbert pptpd other *\n";
+    world.serve(&Files { secrets, ..Files::SHIPPED })?;
+    let caller = Caller::new(world, "caller", "10.99.0.9")?;
+    let users = caller.folder().join("users");
+    fs::write(&users, secrets)?;
+    let mut load = caller.namespace.command(workspace::gretel());
+    load.args(["load", SERVER, "--users"]).arg(&users).args(
+        "--sessions 3 --total 6 --rate 5 --ramp 1 --hold 2 --traffic ping:100 --echo 1 --flavour linux --timeout 30 --tries 3 --quiet --json"
+            .split(' '),
+    );
+    let output = load.stdin(Stdio::null()).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let figures: Value = serde_json::from_str(&text).with_context(|| format!("{text}{said}"))?;
+    let figure = |path: &str| figures.pointer(path).and_then(Value::as_u64);
+    ensure!(output.status.success(), "{}: {text}{said}", output.status);
+    ensure!(figure("/came_up") == Some(6) && figure("/lost") == Some(0), "{text}");
+    ensure!(
+        figure("/ping/count").is_some_and(|answered| answered > 0),
+        "no ping came back: {text}"
+    );
+    let median =
+        figures.pointer("/set_up/p50").and_then(Value::as_f64).context("no set-up time")?;
+    world.note("ms of a set-up by gretel load, median", &format!("{median:.0}"));
     world.end_and_check()
 }
 
