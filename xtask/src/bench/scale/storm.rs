@@ -20,8 +20,12 @@ const STALE: u64 = 5_000;
 /// Sessions that must not notice.
 const WATCHED: u64 = 20;
 /// Set-ups of the soak, in rounds, and sessions at a time.
-const ROUNDS: u32 = 5;
+const ROUNDS: usize = 15;
 const ROUND: u32 = 8_000;
+/// After so many rounds all that has a bound has reached it: 65,535 call ids rest, and the history has its 20,000 attempts.
+const SETTLED: usize = 10;
+/// The most that may be left of each set-up from then on, in bytes: less than anything that is kept of one.
+const MOST_LEFT: f64 = 8.0;
 const AT_A_TIME: u32 = 500;
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -29,8 +33,8 @@ const EXPLANATION: &str = "10,000 customers come to a server at once, of whom 5,
     a neighbour, which ping through their tunnels every 20 ms, are watched before and during the storm. Server, customers and neighbour share the machine's processors. Customers that do not come \
     up try again after a second, five times; `failed tries` counts those.";
 
-const SOAK: &str = "Sessions come up, stay for a moment and go, 500 at a time, 40,000 in all, in five rounds: whatever is not given back shows as growth between the second \
-    round and the last.";
+const SOAK: &str = "Sessions come up, stay for a moment and go, 500 at a time, 120,000 in all, in fifteen rounds. What the server keeps of sessions that have ended is bounded: call ids that rest, \
+    the history and its cache, known addresses. After ten rounds all of that is full, and whatever is not given back shows as growth in the last five.";
 
 /// Builds gretel and lets the storm loose; or, with `soak`, the long one.
 pub(crate) fn run(what: &[String]) -> Result<bool> {
@@ -147,9 +151,13 @@ pub(crate) fn run_soak_inside() -> Result<bool> {
         ));
     }
     keep("Soak", "cargo xtask storm soak", SOAK, &table, &json!(rounds), "soak.json")?;
+    let resident = |round: usize| rounds[round - 1]["resident_kib"].as_f64().context("resident");
+    let growth = (resident(ROUNDS)? - resident(SETTLED)?) * 1024.0;
+    let left = growth / (f64::from(ROUND) * (ROUNDS - SETTLED) as f64);
+    println!("{left:.1} bytes are left of each set-up in the last rounds; at most {MOST_LEFT}");
     let all_up = rounds.iter().all(|round| round["came_up"] == ROUND && round["lost"] == 0);
-    let files = rounds[1]["open_files"] == rounds[rounds.len() - 1]["open_files"];
-    Ok(all_up && files)
+    let files = rounds[1]["open_files"] == rounds[ROUNDS - 1]["open_files"];
+    Ok(all_up && files && left <= MOST_LEFT)
 }
 
 fn keep(
