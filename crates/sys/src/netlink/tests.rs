@@ -229,3 +229,31 @@ fn the_next_hop_is_the_peer_or_its_gateway_and_changes_are_told() {
         assert!(!has_ipsec_policies().unwrap());
     });
 }
+
+/// Messages that netlink sockets of this namespace have lost.
+fn lost_messages() -> u64 {
+    let table = std::fs::read_to_string("/proc/thread-self/net/netlink").unwrap();
+    let column = table.lines().next().unwrap().split_whitespace().position(|name| name == "Drops");
+    let lost = |line: &str| line.split_whitespace().nth(column.unwrap()).unwrap().parse::<u64>();
+    table.lines().skip(1).map(|line| lost(line).unwrap()).sum()
+}
+
+#[test]
+fn news_that_the_kernel_dropped_count_as_news_and_later_ones_come_again() {
+    isolated(|mut netlink| {
+        netlink.create_veth("eth0", "eth1", None).unwrap();
+        let interface = netlink.index_of("eth0").unwrap();
+        let changes = Changes::open().unwrap();
+        let before = lost_messages();
+        // Nobody reads: the socket's queue overruns (ENOBUFS).
+        for _ in 0..5000 {
+            netlink.add_peer_address(interface, LOCAL, REMOTE).unwrap();
+            netlink.delete_peer_address(interface, LOCAL, REMOTE).unwrap();
+        }
+        assert!(lost_messages() > before, "nothing was lost");
+        assert!(changes.take(), "what was lost is not told");
+        assert!(!changes.take());
+        netlink.add_peer_address(interface, LOCAL, REMOTE).unwrap();
+        assert!(changes.take(), "nothing is told any more");
+    });
+}

@@ -8,16 +8,19 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
-use super::Scenario;
+use super::{Scenario, package::with_guest_of};
 use crate::{
     lab::{
+        boot::System,
         caller::Caller,
-        segment::INNER,
+        guest::Guest,
+        segment::{INNER, SERVER_GUEST, Segment},
         server::{Files, wait_for_log},
         world::World,
     },
-    workspace::output,
+    workspace::{self, output},
 };
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -26,6 +29,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "without files to open live sessions go on, and new ones come when there are some again",
         compared: false,
         run: no_files,
+    },
+    Scenario {
+        name: "when the clock jumps sessions, locks and the lengths of things stay as they are",
+        compared: false,
+        run: |world| with_guest_of(world, start_guest, clock_jumps),
     },
     Scenario {
         name: "an interface that somebody removes ends its session and no other",
@@ -134,4 +142,65 @@ fn interface_removed(world: &mut World) -> Result<()> {
     caller.disconnect()?;
     other.disconnect()?;
     world.end_and_check()
+}
+
+/// A server in a guest: the clock is a whole machine's.
+fn start_guest(segment: &Segment) -> Result<Guest> {
+    let mut guest =
+        Guest::start("clock", &segment.folder, &segment.switch, &SERVER_GUEST, System::Shell)?;
+    let (folder, files) = (segment.folder.join("clock"), Files::SHIPPED);
+    fs::write(folder.join("pptpd.conf"), files.pptpd_conf("/mnt/options"))?;
+    fs::write(folder.join("options"), files.options())?;
+    fs::write(folder.join("secrets"), files.secrets)?;
+    fs::write(folder.join("gretel.toml"), "[limits]\nlogin-failures = 3\n")?;
+    guest.sh(
+        20,
+        &format!(
+            "insmod /usr/lib/uml/modules/$(uname -r)/kernel/drivers/net/tun.ko
+             echo 1 >/proc/sys/net/ipv4/ip_forward
+             : >/etc/ppp/options
+             setsid {} serve --pptpd-conf /mnt/pptpd.conf --chap-secrets /mnt/secrets --gretel-toml /mnt/gretel.toml \
+                 --state-dir /run/gretel >/run/server.log 2>&1 &
+             for try in $(seq 200); do ss -Hltn | grep -q :1723 && exit 0; sleep 0.05; done
+             cat /run/server.log; exit 1",
+            workspace::gretel().display()
+        ),
+    )?;
+    Ok(guest)
+}
+
+fn clock_jumps(world: &mut World, guest: &mut Guest) -> Result<()> {
+    let gretel = workspace::gretel().display().to_string();
+    let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
+    caller.connect()?;
+    let guesser = Caller::new(world, "guesser", "10.99.0.66")?;
+    for _ in 0..3 {
+        super::faults::attempt(&guesser, "anna", "guess")?;
+    }
+    let begun = Instant::now();
+    for jump in ["+2 years", "-5 years"] {
+        guest.sh(5, &format!("date -s '{jump}'"))?;
+        // LCP echoes are due meanwhile.
+        thread::sleep(Duration::from_secs(3));
+        caller.ping(INNER, 56, 20).with_context(|| format!("{jump} ended the session"))?;
+        let locks = guest.sh(5, &format!("{gretel} locks --state-dir /run/gretel"))?;
+        ensure!(locks.contains("address 10.99.0.66"), "{jump} lifted the lock:\n{locks}");
+        let who = guest.sh(5, &format!("{gretel} who --json --state-dir /run/gretel"))?;
+        let who: Value = serde_json::from_str(&who)?;
+        let up = who["sessions"][0]["uptime"].as_u64().context("no session")?;
+        ensure!(up <= begun.elapsed().as_secs() + 60, "{jump} made the session {up} s old");
+    }
+    caller.disconnect()?;
+    caller.connect().context("nobody gets in any more")?;
+    caller.disconnect()?;
+    let history = guest.sh(5, &format!("{gretel} history anna --json --state-dir /run/gretel"))?;
+    let history: Value = serde_json::from_str(&history)?;
+    let kept = history["attempts"].as_array().context("no history")?;
+    let millis: Vec<u64> = kept.iter().filter_map(|one| one["connected"].as_u64()).collect();
+    let longest = begun.elapsed() + Duration::from_secs(60);
+    ensure!(
+        millis.len() == 2 && millis.iter().all(|millis| u128::from(*millis) < longest.as_millis()),
+        "the history has other sessions: {history}"
+    );
+    Ok(())
 }

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::{Scenario, own_client};
 use crate::lab::{
+    caller::Caller,
     carrying::Carrying,
     server::{Files, wait_for_log},
     world::World,
@@ -34,6 +35,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "the kernel takes the XDP program away when the server is killed, and the next one has it again",
         compared: false,
         run: killed,
+    },
+    Scenario {
+        name: "without memory for the buffers of AF_XDP packets go by raw sockets, and a line says so",
+        compared: false,
+        run: no_buffers,
     },
     Scenario {
         name: "what a way past the kernel would pass by keeps packets on raw sockets, and a line says so",
@@ -69,6 +75,22 @@ fn killed(world: &mut World) -> Result<()> {
         ensure!(!has_program(world)?, "the XDP program stays");
     }
     traffic(world, Carrying::by("xdp", 1), "AF_XDP on eth1")
+}
+
+/// The kernel counts those buffers as locked memory.
+fn no_buffers(world: &mut World) -> Result<()> {
+    let within = &["prlimit", "--memlock=65536", "setpriv", "--bounding-set", "-ipc_lock"];
+    world.carry(Carrying::by("xdp", 1));
+    world.serve(&Files { within, ..Files::SHIPPED })?;
+    let said = "GRE packets go by raw sockets, not by AF_XDP: ";
+    wait_for_log(&mut *world.server, said, Duration::from_secs(5))?;
+    let log = world.server.log()?;
+    let line = log.lines().find(|line| line.contains(said)).unwrap_or_default();
+    ensure!(line.contains("No buffer space") || line.contains("allocate memory"), "{line}");
+    let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
+    caller.connect()?;
+    caller.disconnect()?;
+    world.end_and_check()
 }
 
 fn obstacles(world: &mut World) -> Result<()> {
