@@ -24,8 +24,8 @@ const ROUNDS: usize = 15;
 const ROUND: u32 = 8_000;
 /// After so many rounds all that has a bound has reached it: 65,535 call ids rest, and the history has its 20,000 attempts.
 const SETTLED: usize = 10;
-/// The most that may be left of each set-up from then on, in bytes: less than anything that is kept of one.
-const MOST_LEFT: f64 = 8.0;
+/// The most that may be left of each set-up from then on, in bytes: half of what the smallest allocation takes. The heap's own steps are less.
+const MOST_LEFT: f64 = 16.0;
 const AT_A_TIME: u32 = 500;
 const PATIENCE: Duration = Duration::from_secs(300);
 
