@@ -241,7 +241,6 @@ fn settings(side: Side, choice: u8) -> LinkConfig {
         ipv6: (choice & 8 == 0).then(InterfaceIds::default),
         network_timers: Timers::default(),
 ipv6cp_timers: Timers::default(),
-        round_trip: Duration::ZERO,
     }
 }
 

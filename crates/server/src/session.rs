@@ -28,7 +28,7 @@ pub(crate) use authentication::PamAnswer;
 use authentication::{Asking, Delayed, PamSession};
 use looking::Looking;
 
-/// A session.
+/// A session. What most sessions have none of, or for a moment only, is in boxes: ten thousand are mostly idle.
 pub(crate) struct Session {
     shared: Rc<Shared>,
     settings: Rc<Settings>,
@@ -45,20 +45,20 @@ pub(crate) struct Session {
     /// A login that waits for its judgement, as earlier ones failed.
     delayed: Option<Box<Delayed>>,
     /// A login that PAM is asked about.
-    asking: Option<Asking>,
+    asking: Option<Box<Asking>>,
     /// The user's session with PAM.
     pam: Option<PamSession>,
     interface: Option<Interface>,
     /// What broadcasts know the client by.
     relayed: Option<Client>,
     /// The interface's packets, until the worker carries them.
-    tun: Option<Tun>,
+    tun: Option<Box<Tun>>,
     /// `ip-pre-up` runs: IPv4 waits for its end.
     preparing: bool,
     /// An interface has been made for it, or the shared one is its.
     has_interface: bool,
     /// Where this host has any.
-    scripts: Option<SessionScripts>,
+    scripts: Option<Box<SessionScripts>>,
     counters: Arc<Counters>,
     started: Instant,
     connected: Option<Instant>,
@@ -96,7 +96,12 @@ impl Session {
         let slot = lease.slot();
         let number = source.session().unwrap_or_default();
         let grant = grant(&settings, slot.local, slot.remote);
-        let link = Link::new(settings.link(grant, call.round_trip), call.seed, now);
+        let config = match settings.methods.is_empty() {
+            true => settings.link(Some(grant)).into(),
+            false => shared.link_config(),
+        };
+        let mut link = Link::new(config, call.seed, now);
+        link.expect_round_trip(call.round_trip);
         Self {
             shared,
             settings,
@@ -453,14 +458,11 @@ impl Session {
             address: address.filter(|_| tun.is_none()),
         };
         self.interface = Some(interface);
-        self.tun = tun;
+        self.tun = tun.map(Box::new);
         self.scripts = self.settings.scripts.is_any_there().then(|| {
-            SessionScripts::begin(
-                self.shared.scripts.clone(),
-                self.settings.clone(),
-                self.source.clone(),
-                &identity,
-            )
+            let scripts = self.shared.scripts.clone();
+            let (settings, source) = (self.settings.clone(), self.source.clone());
+            Box::new(SessionScripts::begin(scripts, settings, source, &identity))
         });
     }
 
@@ -485,7 +487,7 @@ impl Session {
             let user = self.user.as_deref().unwrap_or_default();
             interface.record_login(wtmp, user, *self.source.peer().ip(), &self.source);
         }
-        let tun = self.tun.take();
+        let tun = self.tun.take().map(|tun| *tun);
         if let Some(filters) = self.settings.filters.clone() {
             self.command(Command::Filters(filters));
         }

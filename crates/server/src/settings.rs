@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use engine::auth::Method;
 use engine::data::filter::Filters;
-use engine::ppp::{InterfaceIds, LcpConfig, LinkConfig, MppePolicy, ServerConfig, Side, Timers};
+use engine::ppp::{
+    Grant, InterfaceIds, LcpConfig, LinkConfig, MppePolicy, ServerConfig, Side, Timers,
+};
 
 use crate::auth::Pam;
 use crate::host::Wtmp;
@@ -300,8 +302,8 @@ impl Settings {
         }
     }
 
-    /// The settings of one link over a line with this round-trip time. `anonymous` is what a peer gets where authentication is waived.
-    pub(crate) fn link(&self, anonymous: engine::ppp::Grant, round_trip: Duration) -> LinkConfig {
+    /// The settings of links. `anonymous` is what a peer gets where authentication is waived.
+    pub(crate) fn link(&self, anonymous: Option<Grant>) -> LinkConfig {
         let defaults = ServerConfig::default();
         LinkConfig {
             side: Side::Server(ServerConfig {
@@ -311,7 +313,7 @@ impl Settings {
                 challenge_interval: self.challenges.interval,
                 rechallenge: self.challenges.again,
                 pap_timeout: self.pap_timeout,
-                anonymous: self.methods.is_empty().then_some(anonymous),
+                anonymous,
                 ..defaults
             }),
             lcp: self.lcp,
@@ -319,7 +321,6 @@ impl Settings {
             ipv6: self.ipv6,
             network_timers: self.network_timers,
             ipv6cp_timers: self.ipv6cp_timers,
-            round_trip,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time;
 
 use dataplane::{Counters, Dataplane, Notice, Snapshot};
 use engine::control::{self, CallIds};
+use engine::ppp::LinkConfig;
 use engine::{Instant, Random};
 use tokio::sync::{Semaphore, broadcast};
 
@@ -116,13 +117,15 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     settings: RefCell<Rc<Settings>>,
     control: RefCell<Arc<control::Config>>,
+    /// That of links whose peers have to authenticate.
+    link: RefCell<Arc<LinkConfig>>,
     users: RefCell<Box<dyn Users>>,
     slots: Slots,
     call_ids: RefCell<CallIds>,
     /// Which task carries a call, by our call id.
     routes: RefCell<HashMap<u16, Mailbox>>,
     /// Sessions by their number.
-    sessions: RefCell<HashMap<u64, Entry>>,
+    sessions: RefCell<HashMap<u64, Box<Entry>>>,
     /// Control connections that have had no call yet.
     calling: RefCell<HashMap<SocketAddrV4, Source>>,
     /// Control connections as they begin, for whoever waits for one.
@@ -159,6 +162,7 @@ impl Shared {
             past: None,
             admission: Admission::default(),
             control: RefCell::new(control_config(&settings)),
+            link: RefCell::new(Arc::new(settings.link(None))),
             settings: RefCell::new(Rc::new(settings)),
             users: RefCell::new(users),
             slots,
@@ -200,6 +204,7 @@ impl Shared {
             self.slots.replace(settings.slots.iter().copied());
         }
         *self.control.borrow_mut() = control_config(&settings);
+        *self.link.borrow_mut() = Arc::new(settings.link(None));
         *self.settings.borrow_mut() = Rc::new(settings);
         *self.users.borrow_mut() = users;
         self.count_sessions_of_users();
@@ -222,6 +227,11 @@ impl Shared {
     /// What new control connections are told.
     pub(crate) fn control_config(&self) -> Arc<control::Config> {
         self.control.borrow().clone()
+    }
+
+    /// What the links of new sessions are told, where their peers have to authenticate.
+    pub(crate) fn link_config(&self) -> Arc<LinkConfig> {
+        self.link.borrow().clone()
     }
 
     pub(crate) fn users(&self) -> RefMut<'_, Box<dyn Users>> {
@@ -270,7 +280,7 @@ impl Shared {
     ) {
         self.routes.borrow_mut().insert(call, mailbox.clone());
         self.calling.borrow_mut().remove(&source.peer());
-        let entry = Entry {
+        let entry = Box::new(Entry {
             mailbox,
             call,
             source: source.clone(),
@@ -280,7 +290,7 @@ impl Shared {
             address: None,
             user: None,
             told: Told::default(),
-        };
+        });
         self.sessions.borrow_mut().insert(source.session().unwrap_or_default(), entry);
     }
 
@@ -388,7 +398,7 @@ impl Shared {
             address: entry.address,
         };
         let (sessions, calling) = (self.sessions.borrow(), self.calling.borrow());
-        let sessions = sessions.values().map(of_session);
+        let sessions = sessions.values().map(|entry| of_session(entry));
         let ongoing = sessions.chain(calling.values().map(Ongoing::of_connection));
         let mut ongoing: Vec<Ongoing> = ongoing.filter(is_meant).collect();
         ongoing.sort_by_key(|ongoing| {

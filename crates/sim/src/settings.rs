@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
-use core::time::Duration;
 
 use crypto::{Password, Secret};
 use engine::auth::Method;
@@ -76,7 +75,6 @@ fn link(side: Side, mppe: MppePolicy) -> LinkConfig {
         ipv6: Some(InterfaceIds::default()),
         network_timers: Timers::default(),
         ipv6cp_timers: Timers::default(),
-        round_trip: Duration::ZERO,
     }
 }
 

@@ -55,7 +55,6 @@ impl<'a> Call<'a> {
             ipv6: None,
             network_timers: Timers::default(),
             ipv6cp_timers: Timers::default(),
-            round_trip: std::time::Duration::ZERO,
         };
         let link = Link::new(config, sys::random_bytes()?, now);
         Ok(Self { account, link, unit, channel, encrypts: false, network: false, ended: false })

@@ -36,11 +36,10 @@ pub(crate) enum Step {
     TimedOut(Method),
 }
 
-/// Authenticates one peer, and again when configured to.
+/// Authenticates one peer, and again when configured to. Methods that take a configuration want that of [`start`](Self::start) again.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
     method: Method,
-    config: ServerConfig,
     id: u8,
     challenge: [u8; 16],
     attempts_left: u8,
@@ -67,7 +66,7 @@ impl Authenticator {
     /// Starts; a CHAP method sends its Challenge at once, and does not repeat it before `first_wait` is over.
     pub(crate) fn start(
         method: Method,
-        config: ServerConfig,
+        config: &ServerConfig,
         first_wait: Duration,
         now: Instant,
         random: &mut Random,
@@ -76,7 +75,6 @@ impl Authenticator {
         let mut authenticator = Self {
             method,
             attempts_left: config.attempts.max(1),
-            config,
             first_interval: FIRST_INTERVAL.max(first_wait),
             id: random.u16() as u8,
             challenge: [0; 16],
@@ -85,7 +83,7 @@ impl Authenticator {
             deadline: None,
             stage: Stage::Waiting { retry: false },
         };
-        authenticator.challenge_anew(now, random, steps);
+        authenticator.challenge_anew(config, now, random, steps);
         authenticator
     }
 
@@ -149,6 +147,7 @@ impl Authenticator {
     /// The judge is content. `false` when the verdict belongs to an older request.
     pub(crate) fn accept(
         &mut self,
+        config: &ServerConfig,
         now: Instant,
         verdict: &Authenticated,
         steps: &mut Vec<Step>,
@@ -157,13 +156,13 @@ impl Authenticator {
         if verdict.ticket() != ticket {
             return false;
         }
-        self.attempts_left = self.config.attempts.max(1);
+        self.attempts_left = config.attempts.max(1);
         let reply = self.reply(id, true, verdict.success_message());
         steps.push(Step::Send(self.protocol(), reply.clone()));
         self.stage = Stage::Done { id, reply };
         self.deadline = match self.method {
             Method::Pap => None,
-            _ => self.config.rechallenge.map(|interval| now + interval),
+            _ => config.rechallenge.map(|interval| now + interval),
         };
         true
     }
@@ -208,6 +207,7 @@ impl Authenticator {
 
     pub(crate) fn handle_timeout(
         &mut self,
+        config: &ServerConfig,
         now: Instant,
         random: &mut Random,
         steps: &mut Vec<Step>,
@@ -219,45 +219,51 @@ impl Authenticator {
         match self.stage {
             Stage::Waiting { retry: true } => steps.push(Step::TimedOut(self.method)),
             Stage::Waiting { retry: false }
-                if self.method == Method::Pap || self.sent >= self.config.max_challenges =>
+                if self.method == Method::Pap || self.sent >= config.max_challenges =>
             {
                 steps.push(Step::TimedOut(self.method));
             }
-            Stage::Waiting { retry: false } => self.send_challenge(now, steps),
+            Stage::Waiting { retry: false } => self.send_challenge(config, now, steps),
             Stage::Done { .. } => {
                 self.stage = Stage::Waiting { retry: false };
-                self.challenge_anew(now, random, steps);
+                self.challenge_anew(config, now, random, steps);
             }
             Stage::Judging { .. } | Stage::Refused => {}
         }
     }
 
-    fn challenge_anew(&mut self, now: Instant, random: &mut Random, steps: &mut Vec<Step>) {
+    fn challenge_anew(
+        &mut self,
+        config: &ServerConfig,
+        now: Instant,
+        random: &mut Random,
+        steps: &mut Vec<Step>,
+    ) {
         self.sent = 0;
-        self.interval = self.config.challenge_interval.unwrap_or(self.first_interval);
+        self.interval = config.challenge_interval.unwrap_or(self.first_interval);
         if self.method == Method::Pap {
-            self.deadline = Some(now + self.config.pap_timeout);
+            self.deadline = Some(now + config.pap_timeout);
             return;
         }
         self.id = self.id.wrapping_add(1);
         random.fill(&mut self.challenge);
-        self.send_challenge(now, steps);
+        self.send_challenge(config, now, steps);
     }
 
-    fn send_challenge(&mut self, now: Instant, steps: &mut Vec<Step>) {
+    fn send_challenge(&mut self, config: &ServerConfig, now: Instant, steps: &mut Vec<Step>) {
         let length = if self.method == Method::MsChapV1 { 8 } else { 16 };
         let mut packet = Vec::new();
         chap::Challenge {
             id: self.id,
             value: &self.challenge[..length],
-            name: &self.config.name[..self.config.name.len().min(MAX_NAME)],
+            name: &config.name[..config.name.len().min(MAX_NAME)],
         }
         .emit(&mut packet);
         steps.push(Step::Challenged(self.method));
         steps.push(Step::Send(Protocol::CHAP, packet));
         self.sent += 1;
         self.deadline = Some(now + self.interval);
-        if self.config.challenge_interval.is_none() {
+        if config.challenge_interval.is_none() {
             self.interval = (self.interval * 2).min(LAST_INTERVAL.max(self.first_interval));
         }
     }

@@ -100,6 +100,11 @@ impl Authenticated {
         self.keys.as_ref()
     }
 
+    /// As [`keys`](Self::keys), for who needs nothing else any more.
+    pub(crate) fn into_keys(self) -> Option<MasterKeys> {
+        self.keys
+    }
+
     /// The text that tells the peer (CHAP Success, PAP Ack).
     pub(crate) fn success_message(&self) -> &[u8] {
         &self.success

@@ -24,9 +24,6 @@ pub struct LinkConfig {
     pub network_timers: Timers,
     /// Retransmission of IPV6CP's requests.
     pub ipv6cp_timers: Timers,
-    /// How long a packet and its answer take, as known before PPP begins (from TCP); zero when it is not known. Requests are not
-    /// repeated before an answer could have come: that would end calls with pppd at the far end of a slow line.
-    pub round_trip: Duration,
 }
 
 /// The interface identifiers that IPV6CP begins with (RFC 5072 §4.1). What is `None` is made up.
@@ -43,11 +40,9 @@ const FIRST_RESTART: Duration = Duration::from_millis(250);
 /// And on any line: a round-trip time beyond that is a mistake, or a line that carries no tunnel.
 const SLOWEST_RESTART: Duration = Duration::from_secs(6);
 
-impl LinkConfig {
-    /// How long the first transmission of a request waits for its answer.
-    pub(super) fn first_wait(&self) -> Duration {
-        self.round_trip.saturating_mul(2).clamp(FIRST_RESTART, SLOWEST_RESTART)
-    }
+/// How long the first transmission of a request waits for its answer.
+pub(super) fn first_wait(round_trip: Duration) -> Duration {
+    round_trip.saturating_mul(2).clamp(FIRST_RESTART, SLOWEST_RESTART)
 }
 
 /// Which end of the call a link is.

@@ -1,9 +1,11 @@
 //! One control protocol at work: the [automaton](super::automaton) with its timer, identifiers and retransmission,
 //! over the options of one [`Negotiation`].
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use sha1::{Digest, Sha1};
 use wire::ppp::{Code, Packet, Protocol};
 
 use super::automaton::{Action, Input, State, transition};
@@ -13,11 +15,11 @@ use crate::{Instant, Random};
 /// Where doubling the wait for an answer ends, unless it began higher: the RFC's and pppd's interval.
 const LAST_RESTART: Duration = Duration::from_secs(3);
 /// Configure-Requests of one negotiation before it is called hopeless. Honest ones need fewer than ten.
-const MAX_ROUNDS: u32 = 40;
+const MAX_ROUNDS: u8 = 40;
 /// How long after opening a repeated Configure-Request is taken for a retransmission.
 const REPEAT_WINDOW: Duration = Duration::from_secs(10);
 /// How many such repetitions are answered before the protocol is negotiated anew.
-const MAX_REPEATS: u32 = 5;
+const MAX_REPEATS: u8 = 5;
 /// An open layer that lived this long has a clean record.
 const FORGIVE_AFTER: Duration = Duration::from_secs(60);
 
@@ -80,33 +82,66 @@ pub(crate) enum Finish {
     Rejected,
 }
 
-/// One control protocol of one link.
+/// One control protocol of one link. Open, as it nearly always is, it keeps no [`Exchange`].
 #[derive(Debug)]
 pub(crate) struct ControlProtocol<N> {
     pub(crate) negotiation: N,
+    pace: Pace,
     state: State,
-    timers: Timers,
+    next_id: u8,
+    request_id: u8,
+    repeats: u8,
+    rounds: u8,
+    opened_at: Instant,
+    /// A digest of the options that we acknowledged last: they are only ever compared.
+    acknowledged: u64,
+    exchange: Option<Box<Exchange>>,
+}
+
+/// How long is waited for answers, and how often.
+#[derive(Debug)]
+struct Pace {
     /// The first wait for an answer.
     first_wait: Duration,
+    /// Further waits are longer.
+    doubles: bool,
+    max_configure: u32,
+    max_terminate: u32,
+    max_failure: u32,
+}
+
+/// What is needed while requests are under way.
+#[derive(Debug)]
+struct Exchange {
     transmissions_left: u32,
     interval: Duration,
     deadline: Option<Instant>,
-    next_id: u8,
-    request_id: u8,
     request: Vec<u8>,
     /// An answer to `request` is still welcome. Cleared by the first, so that a duplicate of it is not taken for a
     /// second one, which would reopen the negotiation (RFC 1661 §4.1, "crossed connection").
     unanswered: bool,
     /// The peer answered `request` with Terminate-Ack: it was not ready then, and will not answer it any more.
     unheard: bool,
-    rounds: u32,
     naks_sent: u32,
-    acknowledged: Vec<u8>,
-    repeats: u32,
-    opened_at: Instant,
     finish: Finish,
     /// The reason sent in our Terminate-Request.
     goodbye: &'static str,
+}
+
+impl Exchange {
+    fn new(pace: &Pace) -> Self {
+        Self {
+            transmissions_left: pace.max_configure,
+            interval: pace.first_wait,
+            deadline: None,
+            request: Vec::new(),
+            unanswered: false,
+            unheard: false,
+            naks_sent: 0,
+            finish: Finish::Closed,
+            goodbye: "",
+        }
+    }
 }
 
 /// A received packet's reply, prepared before the automaton decides whether to send it.
@@ -122,28 +157,39 @@ struct Reply<'a> {
 impl<N: Negotiation> ControlProtocol<N> {
     /// `first_wait` is how long the first transmission of a request waits for its answer when `timers` set no interval.
     pub(crate) fn new(negotiation: N, timers: Timers, first_wait: Duration) -> Self {
-        let first_wait = timers.restart.unwrap_or(first_wait);
         Self {
             negotiation,
+            pace: Pace {
+                first_wait: timers.restart.unwrap_or(first_wait),
+                doubles: timers.restart.is_none(),
+                max_configure: timers.max_configure,
+                max_terminate: timers.max_terminate,
+                max_failure: timers.max_failure,
+            },
             state: State::Initial,
-            timers,
-            first_wait,
-            transmissions_left: 0,
-            interval: first_wait,
-            deadline: None,
             next_id: 1,
             request_id: 0,
-            request: Vec::new(),
-            unanswered: false,
-            unheard: false,
-            rounds: 0,
-            naks_sent: 0,
-            acknowledged: Vec::new(),
             repeats: 0,
+            rounds: 0,
             opened_at: Instant::ZERO,
-            finish: Finish::Closed,
-            goodbye: "",
+            acknowledged: 0,
+            exchange: None,
         }
+    }
+
+    /// Another first wait, unless an interval is set. For before the first request.
+    pub(crate) fn set_first_wait(&mut self, first_wait: Duration) {
+        if self.pace.doubles {
+            self.pace.first_wait = first_wait;
+        }
+    }
+
+    fn exchange(&mut self) -> &mut Exchange {
+        self.exchange.get_or_insert_with(|| Box::new(Exchange::new(&self.pace)))
+    }
+
+    fn is_unanswered(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.unanswered)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -159,7 +205,7 @@ impl<N: Negotiation> ControlProtocol<N> {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.exchange.as_ref()?.deadline
     }
 
     /// An identifier for a packet outside the automaton (Echo-Request, Protocol-Reject, …).
@@ -182,22 +228,23 @@ impl<N: Negotiation> ControlProtocol<N> {
 
     /// Closes the protocol, telling the peer `why`.
     pub(crate) fn close(&mut self, now: Instant, why: &'static str, steps: &mut Vec<Step>) {
-        self.goodbye = why;
-        self.finish = Finish::Closed;
+        let exchange = self.exchange();
+        exchange.goodbye = why;
+        exchange.finish = Finish::Closed;
         self.apply(now, Input::Close, Reply::default(), steps);
     }
 
     /// The peer does not know this protocol (Protocol-Reject, RFC 1661 §5.7).
     pub(crate) fn protocol_rejected(&mut self, now: Instant, steps: &mut Vec<Step>) {
-        self.finish = Finish::Rejected;
+        self.exchange().finish = Finish::Rejected;
         self.apply(now, Input::RejectFatal, Reply::default(), steps);
     }
 
     /// The peer shows that it is open, so that it has acknowledged our request, though we did not hear it say so. Only for requests
     /// that the peer could acknowledge in one way alone.
     pub(crate) fn assume_acknowledged(&mut self, now: Instant, steps: &mut Vec<Step>) {
-        if self.state == State::AckSent && self.unanswered {
-            self.unanswered = false;
+        if self.state == State::AckSent && self.is_unanswered() {
+            self.exchange().unanswered = false;
             self.negotiation.acknowledged();
             self.apply(now, Input::Ack, Reply::default(), steps);
         }
@@ -205,16 +252,18 @@ impl<N: Negotiation> ControlProtocol<N> {
 
     /// Runs the restart timer. Does nothing before its time.
     pub(crate) fn handle_timeout(&mut self, now: Instant, steps: &mut Vec<Step>) {
-        if self.deadline.is_none_or(|deadline| now < deadline) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
-        self.deadline = None;
+        let ends = matches!(self.state, State::Closing | State::Stopping);
+        let exchange = self.exchange();
+        exchange.deadline = None;
         let retransmission = Reply { retransmission: true, ..Reply::default() };
-        if self.transmissions_left > 0 {
+        if exchange.transmissions_left > 0 {
             self.apply(now, Input::TimeoutLeft, retransmission, steps);
         } else {
-            if !matches!(self.state, State::Closing | State::Stopping) {
-                self.finish = Finish::TimedOut;
+            if !ends {
+                exchange.finish = Finish::TimedOut;
             }
             self.apply(now, Input::TimeoutLast, retransmission, steps);
         }
@@ -234,35 +283,37 @@ impl<N: Negotiation> ControlProtocol<N> {
         match packet.code {
             Code::CONFIGURE_REQUEST => self.handle_request(now, packet, random, steps),
             Code::CONFIGURE_ACK => {
-                if self.is_answer(packet) && packet.data == self.request {
-                    self.unanswered = false;
+                if self.is_answer(packet) && packet.data == self.exchange().request {
+                    self.exchange().unanswered = false;
                     self.negotiation.acknowledged();
                     self.apply(now, Input::Ack, plain, steps);
                 }
             }
             Code::CONFIGURE_NAK | Code::CONFIGURE_REJECT => {
                 if self.is_answer(packet) {
-                    self.unanswered = false;
+                    self.exchange().unanswered = false;
                     let nak = packet.code == Code::CONFIGURE_NAK;
                     self.negotiation.refused(nak, packet.data, random);
                     self.apply(now, Input::Refusal, plain, steps);
                 }
             }
             Code::TERMINATE_REQUEST => {
-                self.finish = Finish::Closed;
+                self.exchange().finish = Finish::Closed;
                 self.apply(now, Input::TerminateRequest, plain, steps);
             }
             Code::TERMINATE_ACK => {
                 // pppd answers an early IPCP request this way and acknowledges its repetition later; the
                 // answer to a request that has been acknowledged since says nothing about the present.
                 if !(self.is_open() && id == self.request_id) {
-                    self.unheard = self.unanswered && id == self.request_id;
+                    let is_ours = id == self.request_id;
+                    let exchange = self.exchange();
+                    exchange.unheard = exchange.unanswered && is_ours;
                     self.apply(now, Input::TerminateAck, plain, steps);
                 }
             }
             Code::CODE_REJECT => {
                 let essential = packet.data.first().is_some_and(|code| (1..=6).contains(code));
-                self.finish = Finish::Rejected;
+                self.exchange().finish = Finish::Rejected;
                 let input = if essential { Input::RejectFatal } else { Input::RejectMinor };
                 self.apply(now, input, plain, steps);
             }
@@ -287,7 +338,7 @@ impl<N: Negotiation> ControlProtocol<N> {
         }
         if self.is_repetition(now, packet.data) {
             self.repeats += 1;
-            return self.send(Code::CONFIGURE_ACK, packet.id, packet.data, steps);
+            return send(Code::CONFIGURE_ACK, packet.id, packet.data, steps);
         }
         if matches!(self.state, State::Opened | State::Stopped) {
             self.begin(now);
@@ -296,7 +347,11 @@ impl<N: Negotiation> ControlProtocol<N> {
         self.answer(now, packet, verdict, steps);
         // pppd is deaf to IPCP until CCP is open. Its own request shows that it has begun to listen: ours goes out again at once,
         // not when the timer says.
-        if core::mem::take(&mut self.unheard) && self.unanswered && self.transmissions_left > 0 {
+        let Some(exchange) = &mut self.exchange else { return };
+        if core::mem::take(&mut exchange.unheard)
+            && exchange.unanswered
+            && exchange.transmissions_left > 0
+        {
             self.send_request(now, true, steps);
         }
     }
@@ -311,13 +366,12 @@ impl<N: Negotiation> ControlProtocol<N> {
         let plain = Reply { id: packet.id, body: packet.data, ..Reply::default() };
         match self.soften(verdict, packet.data) {
             Verdict::Ack => {
-                self.naks_sent = 0;
-                self.acknowledged.clear();
-                self.acknowledged.extend_from_slice(packet.data);
+                self.exchange().naks_sent = 0;
+                self.acknowledged = digest(packet.data);
                 self.apply(now, Input::RequestGood, plain, steps);
             }
             Verdict::Nak(options) => {
-                self.naks_sent += 1;
+                self.exchange().naks_sent += 1;
                 let refusal = Some((Code::CONFIGURE_NAK, &options[..]));
                 self.apply(now, Input::RequestBad, Reply { refusal, ..plain }, steps);
             }
@@ -329,9 +383,9 @@ impl<N: Negotiation> ControlProtocol<N> {
     }
 
     /// After too many Naks the same options are rejected instead, so that the peer stops asking (RFC 1661 §5.3).
-    fn soften(&self, verdict: Verdict, asked: &[u8]) -> Verdict {
+    fn soften(&mut self, verdict: Verdict, asked: &[u8]) -> Verdict {
         let Verdict::Nak(naked) = verdict else { return verdict };
-        if self.naks_sent < self.timers.max_failure {
+        if self.exchange().naks_sent < self.pace.max_failure {
             return Verdict::Nak(naked);
         }
         let mut rejected = Vec::new();
@@ -347,13 +401,13 @@ impl<N: Negotiation> ControlProtocol<N> {
     /// with CCP, because an older answer made it ask again. Tearing an open layer down for it would cost the call.
     fn is_repetition(&self, now: Instant, options: &[u8]) -> bool {
         self.is_open()
-            && options == self.acknowledged
+            && digest(options) == self.acknowledged
             && now - self.opened_at < REPEAT_WINDOW
             && self.repeats < MAX_REPEATS
     }
 
     fn is_answer(&self, packet: &Packet<'_>) -> bool {
-        self.unanswered && packet.id == self.request_id
+        self.is_unanswered() && packet.id == self.request_id
     }
 
     /// A new negotiation after an open or stopped layer: a long healthy life clears the count of rounds.
@@ -362,7 +416,7 @@ impl<N: Negotiation> ControlProtocol<N> {
             self.rounds = 0;
         }
         self.repeats = 0;
-        self.naks_sent = 0;
+        self.exchange().naks_sent = 0;
         self.negotiation.restart();
     }
 
@@ -372,14 +426,17 @@ impl<N: Negotiation> ControlProtocol<N> {
         for action in actions {
             self.act(now, *action, &reply, steps);
         }
-        if !self.state.has_timer() {
-            self.deadline = None;
-        } else if self.deadline.is_none() {
-            self.deadline = Some(now + self.interval);
+        let has_timer = next.has_timer();
+        if next == State::Opened {
+            self.exchange = None;
+        } else {
+            let exchange = self.exchange();
+            exchange.deadline =
+                has_timer.then(|| exchange.deadline.unwrap_or(now + exchange.interval));
         }
-        if self.rounds > MAX_ROUNDS && self.state.has_timer() {
+        if self.rounds > MAX_ROUNDS && has_timer {
             self.state = State::Stopped;
-            self.deadline = None;
+            self.exchange().deadline = None;
             self.rounds = 0;
             steps.push(Step::Finished(Finish::NotConverging));
         }
@@ -394,32 +451,34 @@ impl<N: Negotiation> ControlProtocol<N> {
             }
             Action::LayerDown => steps.push(Step::Down),
             Action::LayerStarted => {}
-            Action::LayerFinished => steps.push(Step::Finished(self.finish)),
-            Action::InitConfigureCount => self.init_count(self.timers.max_configure),
-            Action::InitTerminateCount => self.init_count(self.timers.max_terminate),
+            Action::LayerFinished => steps.push(Step::Finished(self.exchange().finish)),
+            Action::InitConfigureCount => self.init_count(self.pace.max_configure),
+            Action::InitTerminateCount => self.init_count(self.pace.max_terminate),
             Action::ZeroCount => {
-                self.transmissions_left = 0;
-                self.interval = Duration::from_secs(1);
-                self.deadline = Some(now + self.interval);
+                let exchange = self.exchange();
+                exchange.transmissions_left = 0;
+                exchange.interval = Duration::from_secs(1);
+                exchange.deadline = Some(now + exchange.interval);
             }
             Action::SendRequest => self.send_request(now, reply.retransmission, steps),
-            Action::SendAck => self.send(Code::CONFIGURE_ACK, reply.id, reply.body, steps),
+            Action::SendAck => send(Code::CONFIGURE_ACK, reply.id, reply.body, steps),
             Action::SendRefusal => {
                 if let Some((code, options)) = reply.refusal {
-                    self.send(code, reply.id, options, steps);
+                    send(code, reply.id, options, steps);
                 }
             }
             Action::SendTerminate => {
                 let id = self.take_id();
-                self.send(Code::TERMINATE_REQUEST, id, self.goodbye.as_bytes(), steps);
+                let goodbye = self.exchange().goodbye;
+                send(Code::TERMINATE_REQUEST, id, goodbye.as_bytes(), steps);
                 self.count_transmission(now);
             }
             Action::SendTerminateAck => {
-                self.send(Code::TERMINATE_ACK, reply.id, reply.body, steps);
+                send(Code::TERMINATE_ACK, reply.id, reply.body, steps);
             }
             Action::SendCodeReject => {
                 let id = self.take_id();
-                self.send(Code::CODE_REJECT, id, reply.body, steps);
+                send(Code::CODE_REJECT, id, reply.body, steps);
             }
             // Echo is a matter of LCP alone, which answers before the automaton is asked.
             Action::SendEchoReply => {}
@@ -427,8 +486,10 @@ impl<N: Negotiation> ControlProtocol<N> {
     }
 
     fn init_count(&mut self, count: u32) {
-        self.transmissions_left = count;
-        self.interval = self.first_wait;
+        let first_wait = self.pace.first_wait;
+        let exchange = self.exchange();
+        exchange.transmissions_left = count;
+        exchange.interval = first_wait;
     }
 
     /// Sends a Configure-Request: a repetition keeps identifier and options, so that an answer to any copy counts.
@@ -436,27 +497,39 @@ impl<N: Negotiation> ControlProtocol<N> {
         if !retransmission {
             self.rounds += 1;
             self.request_id = self.take_id();
-            self.request.clear();
-            self.negotiation.request(&mut self.request);
+            let mut request = Vec::new();
+            self.negotiation.request(&mut request);
+            self.exchange().request = request;
         }
-        self.unanswered = true;
-        self.send(Code::CONFIGURE_REQUEST, self.request_id, &self.request, steps);
+        let id = self.request_id;
+        let exchange = self.exchange();
+        exchange.unanswered = true;
+        send(Code::CONFIGURE_REQUEST, id, &exchange.request, steps);
         self.count_transmission(now);
     }
 
     fn count_transmission(&mut self, now: Instant) {
-        self.transmissions_left = self.transmissions_left.saturating_sub(1);
-        self.deadline = Some(now + self.interval);
-        if self.timers.restart.is_none() {
-            self.interval = (self.interval * 2).min(LAST_RESTART.max(self.first_wait));
+        let longest = LAST_RESTART.max(self.pace.first_wait);
+        let doubles = self.pace.doubles;
+        let exchange = self.exchange();
+        exchange.transmissions_left = exchange.transmissions_left.saturating_sub(1);
+        exchange.deadline = Some(now + exchange.interval);
+        if doubles {
+            exchange.interval = (exchange.interval * 2).min(longest);
         }
     }
+}
 
-    fn send(&self, code: Code, id: u8, data: &[u8], steps: &mut Vec<Step>) {
-        let mut packet = Vec::with_capacity(4 + data.len());
-        Packet { code, id, data }.emit(&mut packet);
-        steps.push(Step::Send(packet));
-    }
+fn send(code: Code, id: u8, data: &[u8], steps: &mut Vec<Step>) {
+    let mut packet = Vec::with_capacity(4 + data.len());
+    Packet { code, id, data }.emit(&mut packet);
+    steps.push(Step::Send(packet));
+}
+
+/// The same for the same options alone.
+fn digest(options: &[u8]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..]: [u8; 20] = Sha1::digest(options).into();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// What one option of a Configure-Request deserves.

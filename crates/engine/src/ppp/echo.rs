@@ -8,7 +8,6 @@ use crate::Instant;
 /// Echo-Requests of one link.
 #[derive(Debug, Default)]
 pub(super) struct Echo {
-    config: Option<EchoConfig>,
     next: Option<Instant>,
     last: Option<(u8, Instant)>,
     /// Identifier and length of a request that asks whether packets of its size pass.
@@ -32,7 +31,7 @@ pub(super) enum Due {
 
 impl Echo {
     pub(super) fn start(config: Option<EchoConfig>, now: Instant) -> Self {
-        Self { config, next: config.map(|config| now + config.interval), ..Self::default() }
+        Self { next: config.map(|config| now + config.interval), ..Self::default() }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -49,8 +48,9 @@ impl Echo {
         self.is_open = true;
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> Due {
-        let (Some(config), Some(next)) = (self.config, self.next) else { return Due::Nothing };
+    /// `config` is that of [`start`](Self::start).
+    pub(super) fn handle_timeout(&mut self, config: Option<EchoConfig>, now: Instant) -> Due {
+        let (Some(config), Some(next)) = (config, self.next) else { return Due::Nothing };
         if now < next {
             return Due::Nothing;
         }
@@ -98,12 +98,14 @@ mod tests {
     use super::*;
 
     const INTERVAL: Duration = Duration::from_secs(1);
+    const CONFIG: Option<EchoConfig> =
+        Some(EchoConfig { interval: INTERVAL, failures: 4, adaptive: false });
 
     /// Lets so many intervals pass without a word; whether the peer is given up.
     fn is_given_up(echo: &mut Echo, now: &mut Instant, intervals: u32) -> bool {
         (0..intervals).any(|_| {
             *now += INTERVAL;
-            match echo.handle_timeout(*now) {
+            match echo.handle_timeout(CONFIG, *now) {
                 Due::Dead(_) => true,
                 Due::Send(_) => {
                     echo.sent(1, *now);
@@ -116,9 +118,8 @@ mod tests {
 
     #[test]
     fn only_a_peer_whose_lcp_is_open_owes_answers() {
-        let config = EchoConfig { interval: INTERVAL, failures: 4, adaptive: false };
         let mut now = Instant::ZERO;
-        let mut echo = Echo::start(Some(config), now);
+        let mut echo = Echo::start(CONFIG, now);
         assert!(!is_given_up(&mut echo, &mut now, 20));
         echo.note_open();
         assert!(!is_given_up(&mut echo, &mut now, 3));

@@ -20,24 +20,51 @@ const LOOPS: u32 = 5;
 /// Both ends' LCP wishes.
 #[derive(Debug)]
 pub(crate) struct Lcp {
-    config: LcpConfig,
     ours: Wishes,
     first_wishes: Wishes,
     peer: PeerWishes,
     /// Methods by which we may authenticate ourselves (client side), best first.
-    own_methods: Vec<Method>,
+    own_methods: Methods,
     loops: u32,
     /// The peer refused the authentication option as such.
     authentication_rejected: bool,
 }
 
+/// Some of the methods that there are, in an order.
+#[derive(Clone, Copy, Debug)]
+struct Methods([Option<Method>; 4]);
+
+impl Methods {
+    fn new(methods: &[Method]) -> Self {
+        Self(core::array::from_fn(|at| methods.get(at).copied()))
+    }
+
+    fn first(&self) -> Option<Method> {
+        self.0[0]
+    }
+
+    fn contains(&self, method: Method) -> bool {
+        self.0.contains(&Some(method))
+    }
+
+    /// Leaves out the first. Then `preferred` is, if it is there.
+    fn next(&mut self, preferred: Option<Method>) {
+        let [_, rest @ ..] = self.0;
+        let [a, b, c] = rest;
+        self.0 = [a, b, c, None];
+        if let Some(at) = rest.iter().position(|it| it.is_some() && *it == preferred) {
+            self.0[..=at].rotate_right(1);
+        }
+    }
+}
+
 /// What we ask for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Wishes {
     mru: u16,
     accm: Option<u32>,
     /// Methods still to be tried on the peer, the present one first. Empty: none is asked for.
-    methods: Vec<Method>,
+    methods: Methods,
     magic: Option<u32>,
     pfc: bool,
     acfc: bool,
@@ -59,25 +86,24 @@ impl PeerWishes {
 impl Lcp {
     /// `methods`: how the peer must authenticate (server side); `own_methods`: how we can (client side).
     pub(crate) fn new(
-        config: LcpConfig,
-        methods: Vec<Method>,
-        own_methods: Vec<Method>,
+        config: &LcpConfig,
+        methods: &[Method],
+        own_methods: &[Method],
         random: &mut Random,
     ) -> Self {
         let ours = Wishes {
             mru: config.mru,
             accm: config.accm,
-            methods,
+            methods: Methods::new(methods),
             magic: config.magic.then(|| nonzero_magic(random)),
             pfc: config.pfc,
             acfc: config.acfc,
         };
         Self {
-            config,
-            first_wishes: ours.clone(),
+            first_wishes: ours,
             ours,
             peer: PeerWishes::NONE,
-            own_methods,
+            own_methods: Methods::new(own_methods),
             loops: 0,
             authentication_rejected: false,
         }
@@ -90,7 +116,7 @@ impl Lcp {
 
     /// How the peer agreed to authenticate.
     pub(crate) fn peer_method(&self) -> Option<Method> {
-        self.ours.methods.first().copied()
+        self.ours.methods.first()
     }
 
     /// How we agreed to authenticate ourselves.
@@ -119,7 +145,7 @@ impl Lcp {
 
     /// Whether the peer refused every method that may be used here.
     pub(crate) fn methods_exhausted(&self) -> bool {
-        self.ours.methods.is_empty() && !self.first_wishes.methods.is_empty()
+        self.ours.methods.first().is_none() && self.first_wishes.methods.first().is_some()
     }
 
     fn judge_option(
@@ -136,7 +162,7 @@ impl Lcp {
             LcpOption::Mru(mru) => self.peer.mru = mru,
             LcpOption::Accm(_) => {}
             LcpOption::Authentication(wanted) => {
-                match Method::from_option(&wanted).filter(|m| self.own_methods.contains(m)) {
+                match Method::from_option(&wanted).filter(|m| self.own_methods.contains(*m)) {
                     Some(method) => self.peer.method = Some(method),
                     None => {
                         let Some(best) = self.own_methods.first() else { return Judgement::Reject };
@@ -181,12 +207,8 @@ impl Lcp {
 
     /// The peer will not use the present method: take the one that it suggests if that is still allowed, else the next.
     fn next_method(&mut self, suggested: Option<Method>) {
-        if self.ours.methods.is_empty() || suggested == self.peer_method() {
-            return;
-        }
-        self.ours.methods.remove(0);
-        if let Some(at) = self.ours.methods.iter().position(|m| Some(*m) == suggested) {
-            self.ours.methods[..=at].rotate_right(1);
+        if suggested != self.peer_method() {
+            self.ours.methods.next(suggested);
         }
     }
 
@@ -257,10 +279,7 @@ impl Negotiation for Lcp {
     }
 
     fn restart(&mut self) {
-        let magic = self.ours.magic;
-        self.ours = self.first_wishes.clone();
-        self.ours.magic = magic;
-        self.ours.mru = self.config.mru;
+        self.ours = Wishes { magic: self.ours.magic, ..self.first_wishes };
     }
 }
 

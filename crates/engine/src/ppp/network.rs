@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
+use crypto::mppe::MasterKeys;
 use wire::ppp::{Code, Packet, Protocol};
 
 use super::ccp::Ccp;
@@ -63,8 +64,14 @@ pub(super) struct Plan {
 /// A running network phase. It exists only for an [`Authenticated`] peer.
 #[derive(Debug)]
 pub(super) struct Network {
-    authenticated: Authenticated,
-    plan: Plan,
+    /// Where MPPE keys come from.
+    keys: Option<MasterKeys>,
+    /// Whether we give addresses.
+    is_server: bool,
+    /// Whether there is no network without encryption.
+    required: bool,
+    /// The largest information field for the peer, in bytes.
+    mtu: u16,
     ccp: ControlProtocol<Ccp>,
     ipcp: ControlProtocol<Ipcp>,
     ipv6cp: Option<ControlProtocol<Ipv6cp>>,
@@ -102,8 +109,10 @@ impl Network {
             ipv6cp: plan.ipv6.map(|ids| {
                 ControlProtocol::new(Ipv6cp::new(ids, random), plan.ipv6cp_timers, plan.first_wait)
             }),
-            authenticated,
-            plan,
+            keys: authenticated.into_keys(),
+            is_server: matches!(plan.addresses, Addresses::Give(_)),
+            required: plan.mppe.need == MppeNeed::Required,
+            mtu: plan.mtu,
             encrypted: false,
             permit: None,
             peer_spoke: false,
@@ -115,7 +124,7 @@ impl Network {
 
     fn open_all(&mut self, now: Instant, steps: &mut Vec<Step>) {
         let mut own = Vec::new();
-        if self.plan.mppe.need == MppeNeed::Required {
+        if self.required {
             self.ccp.open(now, &mut own);
         } else {
             self.ccp.listen();
@@ -271,7 +280,7 @@ impl Network {
     }
 
     fn follow_ccp(&mut self, own: Vec<ProtocolStep>, steps: &mut Vec<Step>) {
-        let required = self.plan.mppe.need == MppeNeed::Required;
+        let required = self.required;
         for step in own {
             match step {
                 ProtocolStep::Send(packet) => steps.push(Step::Send(Protocol::CCP, packet)),
@@ -299,8 +308,7 @@ impl Network {
     }
 
     fn keys(&self) -> Option<Keys> {
-        let master = self.authenticated.keys()?;
-        let server = matches!(self.plan.addresses, Addresses::Give(_));
+        let (master, server) = (self.keys.as_ref()?, self.is_server);
         let ((send, send_mode), (receive, receive_mode)) = self.ccp.negotiation.agreed()?;
         Some(Keys {
             send: DirectionKeys {
@@ -372,7 +380,7 @@ impl Network {
 
     /// Compares what may flow with what was reported, and reports a change.
     fn review(&mut self, steps: &mut Vec<Step>) {
-        let required = self.plan.mppe.need == MppeNeed::Required;
+        let required = self.required;
         let ipv4 = self.ipcp.is_open().then(|| self.ipcp.negotiation.agreed());
         let ipv6 = self
             .ipv6cp
@@ -385,7 +393,7 @@ impl Network {
             ipv4,
             ipv6,
             encryption_required: required,
-            mtu: self.plan.mtu.saturating_sub(overhead),
+            mtu: self.mtu.saturating_sub(overhead),
         });
         if permit != self.permit {
             self.permit = permit;

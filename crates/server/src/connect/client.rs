@@ -343,9 +343,9 @@ impl Client<'_> {
             ipv6: Some(InterfaceIds::default()),
             network_timers: Timers::default(),
             ipv6cp_timers: Timers::default(),
-            round_trip: sys::round_trip(&self.stream),
         };
         let mut link = Link::new(config, self.seed, now);
+        link.expect_round_trip(sys::round_trip(&self.stream));
         link.start(now);
         self.link = Some(link);
     }

@@ -210,7 +210,7 @@ pub struct Interface {
     outside: Option<Ipv4Addr>,
     /// Whether ARP is to be answered for the peer, once it has an IPv4 address.
     proxy_wanted: bool,
-    proxy: Option<Change>,
+    proxy: Option<Box<Change>>,
     /// What goes with the interface.
     changes: Vec<Change>,
 }
@@ -403,7 +403,7 @@ impl Interface {
         match made {
             Ok(()) => {
                 source.publish(Event::ProxyArp { interface: found.name.clone() });
-                self.proxy = Some(change);
+                self.proxy = Some(Box::new(change));
             }
             Err(error) => source.publish(Event::HostFailed {
                 what: "answer ARP for the client",
@@ -415,7 +415,8 @@ impl Interface {
 
 impl Drop for Interface {
     fn drop(&mut self) {
-        for change in self.proxy.take().into_iter().chain(self.changes.drain(..)) {
+        let proxy = self.proxy.take().map(|change| *change);
+        for change in proxy.into_iter().chain(self.changes.drain(..)) {
             self.host.undo(&change);
         }
         // The peer's address must be free for the next session at once, not when the worker lets go of the TUN.

@@ -354,11 +354,11 @@ impl Caller {
             ipv6: options.flavour.ipv6(),
             network_timers: Timers::default(),
             ipv6cp_timers: Timers::default(),
-            round_trip: sys::round_trip(&self.stream),
         };
         match sys::random_bytes() {
             Ok(seed) => {
                 let mut link = Box::new(Link::new(config, seed, io.now));
+                link.expect_round_trip(sys::round_trip(&self.stream));
                 link.start(io.now);
                 self.link = Some(link);
             }

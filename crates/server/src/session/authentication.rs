@@ -190,7 +190,7 @@ impl Session {
         let (address, limits) = (*self.source.peer().ip(), self.settings.limits.logins);
         let counted = counted(name).to_vec();
         let number = shared.next_question();
-        self.asking = Some(Asking { number, request, welcome });
+        self.asking = Some(Box::new(Asking { number, request, welcome }));
         self.source.publish(Event::PamAsked);
         tokio::task::spawn_local(async move {
             // It is closed by nobody.
@@ -223,7 +223,8 @@ impl Session {
     /// PAM has answered. An answer about an earlier login than the newest does not count.
     pub(crate) fn pam_answered(&mut self, now: Instant, question: u64, answer: PamAnswer) {
         let asking = self.asking.take_if(|asking| asking.number == question);
-        let Some(Asking { request, welcome, .. }) = asking else { return };
+        let Some(asking) = asking else { return };
+        let Asking { request, welcome, .. } = *asking;
         match answer {
             Ok(opened) => {
                 self.pam = Some(opened);

@@ -157,7 +157,6 @@ impl Bench {
             ipv6: None,
             network_timers: Timers::default(),
             ipv6cp_timers: Timers::default(),
-            round_trip: Duration::ZERO,
         };
         let seed = sys::random_bytes().unwrap();
         let mut link = Link::new(config, seed, self.shared.now());

@@ -64,7 +64,7 @@ fn a_request_repeated_after_opening_is_acknowledged_and_nothing_falls() {
 #[test]
 fn a_peer_that_keeps_repeating_gets_a_new_negotiation() {
     let (mut ccp, mut random) = opened();
-    for id in 0..MAX_REPEATS as u8 {
+    for id in 0..MAX_REPEATS {
         handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, id, &MPPE_128);
     }
     let steps = handle(&mut ccp, &mut random, Code::CONFIGURE_REQUEST, 99, &MPPE_128);

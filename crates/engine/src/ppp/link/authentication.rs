@@ -21,11 +21,10 @@ impl Link {
             Side::Server(server) => match (lcp.peer_method(), server.anonymous) {
                 (Some(method), _) => {
                     let mut steps = Vec::new();
-                    let server = server.clone();
                     self.auth = Auth::Server(Authenticator::start(
                         method,
                         server,
-                        self.config.first_wait(),
+                        self.first_wait,
                         now,
                         &mut self.random,
                         &mut steps,
@@ -75,9 +74,9 @@ impl Link {
 
     pub(super) fn run_authentication_timer(&mut self, now: Instant) {
         match (&mut self.auth, &self.config.side) {
-            (Auth::Server(authenticator), _) => {
+            (Auth::Server(authenticator), Side::Server(server)) => {
                 let mut steps = Vec::new();
-                authenticator.handle_timeout(now, &mut self.random, &mut steps);
+                authenticator.handle_timeout(server, now, &mut self.random, &mut steps);
                 self.follow_authenticator(now, steps);
             }
             (Auth::Client(peer), Side::Client(client)) => {

@@ -4,11 +4,13 @@ mod authentication;
 mod network;
 
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use wire::ppp::{Code, Packet, Protocol};
 
-use super::config::{Grant, LinkConfig, Side};
+use super::config::{Grant, LinkConfig, Side, first_wait};
 use super::control_protocol::{ControlProtocol, Finish, Step as LcpStep};
 use super::echo::{Due, Echo};
 use super::lcp::{DEFAULT_MRU, Lcp};
@@ -28,7 +30,9 @@ const MAX_IDENTIFICATION: usize = 255;
 /// [`poll_output`](Self::poll_output) and read [`poll_timeout`](Self::poll_timeout) again. `now` must not run backwards.
 #[derive(Debug)]
 pub struct Link {
-    config: LinkConfig,
+    config: Arc<LinkConfig>,
+    /// How long the first transmission of a request waits for its answer.
+    first_wait: Duration,
     random: Random,
     lcp: ControlProtocol<Lcp>,
     phase: Phase,
@@ -79,16 +83,19 @@ pub enum Timer {
 
 impl Link {
     /// A link that waits for the peer's first LCP packet, for [`start`](Self::start), or for
-    /// [`first_request_delay`](super::LcpConfig::first_request_delay). `seed` must be unpredictable: Challenges come from it.
-    pub fn new(config: LinkConfig, seed: [u8; 32], now: Instant) -> Self {
+    /// [`first_request_delay`](super::LcpConfig::first_request_delay). `seed` must be unpredictable: Challenges come from it. Many links can
+    /// share a configuration.
+    pub fn new(config: impl Into<Arc<LinkConfig>>, seed: [u8; 32], now: Instant) -> Self {
+        let config = config.into();
         let mut random = Random::new(seed);
         let (methods, own_methods) = match &config.side {
-            Side::Server(server) => (server.methods.clone(), Vec::new()),
-            Side::Client(client) => (Vec::new(), client.methods.clone()),
+            Side::Server(server) => (&server.methods[..], &[][..]),
+            Side::Client(client) => (&[][..], &client.methods[..]),
         };
-        let lcp = Lcp::new(config.lcp, methods, own_methods, &mut random);
+        let lcp = Lcp::new(&config.lcp, methods, own_methods, &mut random);
+        let first_wait = first_wait(Duration::ZERO);
         Self {
-            lcp: ControlProtocol::new(lcp, config.lcp.timers, config.first_wait()),
+            lcp: ControlProtocol::new(lcp, config.lcp.timers, first_wait),
             phase: Phase::Waiting(now + config.lcp.first_request_delay),
             auth: Auth::None,
             network: None,
@@ -99,8 +106,16 @@ impl Link {
             refused: false,
             outputs: VecDeque::new(),
             config,
+            first_wait,
             random,
         }
+    }
+
+    /// How long a packet and its answer take, as known before PPP begins (from TCP). Requests are then not repeated before an answer could have
+    /// come: that would end calls with pppd at the far end of a slow line. For before [`start`](Self::start).
+    pub fn expect_round_trip(&mut self, round_trip: Duration) {
+        self.first_wait = first_wait(round_trip);
+        self.lcp.set_first_wait(self.first_wait);
     }
 
     /// Whether the link has ended.
@@ -145,9 +160,13 @@ impl Link {
 
     /// The peer proved who it is. Ignored unless `verdict` answers the newest [`Event::Authenticate`].
     pub fn authenticated(&mut self, now: Instant, verdict: Authenticated, grant: Grant) {
-        let Auth::Server(authenticator) = &mut self.auth else { return };
+        let (Auth::Server(authenticator), Side::Server(config)) =
+            (&mut self.auth, &self.config.side)
+        else {
+            return;
+        };
         let mut steps = Vec::new();
-        if !authenticator.accept(now, &verdict, &mut steps) {
+        if !authenticator.accept(config, now, &verdict, &mut steps) {
             return;
         }
         self.refused = false;
@@ -395,7 +414,7 @@ impl Link {
     }
 
     fn run_echo_timer(&mut self, now: Instant) {
-        match self.echo.handle_timeout(now) {
+        match self.echo.handle_timeout(self.config.lcp.echo, now) {
             Due::Nothing => {}
             Due::Send(missing) => {
                 if missing > 0 {

@@ -30,7 +30,7 @@ impl Link {
             ipv6: self.config.ipv6,
             timers: self.config.network_timers,
             ipv6cp_timers: self.config.ipv6cp_timers,
-            first_wait: self.config.first_wait(),
+            first_wait: self.first_wait,
             mtu: self.framing.peer_mru.min(self.config.lcp.mtu),
         };
         let mut steps = Vec::new();

@@ -32,7 +32,6 @@ pub(super) fn server(mppe: MppePolicy) -> LinkConfig {
         ipv6: Some(InterfaceIds::default()),
         network_timers: Timers::default(),
         ipv6cp_timers: Timers::default(),
-        round_trip: Duration::ZERO,
     }
 }
 

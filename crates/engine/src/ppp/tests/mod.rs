@@ -346,11 +346,9 @@ fn an_encrypted_packet_proves_nothing_where_the_request_left_a_choice() {
 
 #[test]
 fn on_a_slow_line_nothing_is_repeated_before_an_answer_could_come() {
-    let slow = |config| LinkConfig { round_trip: Duration::from_millis(1200), ..config };
-    let mut duo = Duo::new(
-        slow(server(MppePolicy::REQUIRE_128)),
-        slow(client(&ALL, MppePolicy::REQUIRE_128)),
-    );
+    let mut duo = Duo::new(server(MppePolicy::REQUIRE_128), client(&ALL, MppePolicy::REQUIRE_128));
+    duo.server.link.expect_round_trip(Duration::from_millis(1200));
+    duo.client.link.expect_round_trip(Duration::from_millis(1200));
     duo.latency = Duration::from_millis(600);
     duo.run(Duration::from_secs(20));
     assert!(
