@@ -1,5 +1,6 @@
 //! Figures that the control plane can read at any time.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ macro_rules! figures {
         #[derive(Debug, Default)]
         pub struct Counters {
             $($name: AtomicU64,)*
-            drops: [AtomicU64; REASONS],
+            /// From the first one on.
+            drops: OnceLock<Box<[AtomicU64; REASONS]>>,
         }
 
         /// The figures of one call at one moment.
@@ -30,7 +32,9 @@ macro_rules! figures {
             pub fn snapshot(&self) -> Snapshot {
                 Snapshot {
                     $($name: self.$name.load(Relaxed),)*
-                    drops: self.drops.each_ref().map(|drops| drops.load(Relaxed)),
+                    drops: self.drops.get().map_or([0; REASONS], |drops| {
+                        drops.each_ref().map(|drops| drops.load(Relaxed))
+                    }),
                 }
             }
 
@@ -103,8 +107,11 @@ impl Counters {
         self.received_unicast().set(path.traffic().unicast.into());
         self.sent_packets().set(stats.sent_packets);
         self.sent_bytes().set(stats.sent_bytes);
-        for (place, reason) in self.drops.iter().zip(DropReason::ALL) {
-            place.store(stats.drops.get(reason), Relaxed);
+        if !stats.drops.is_empty() {
+            for (place, reason) in self.drops.get_or_init(Box::default).iter().zip(DropReason::ALL)
+            {
+                place.store(stats.drops.get(reason), Relaxed);
+            }
         }
         let gre = path.gre_stats();
         self.gre_received().set(gre.received);

@@ -199,7 +199,7 @@ impl Endpoint {
 
     /// The packet path's figures.
     #[must_use]
-    pub fn stats(&self) -> Option<data::Stats> {
+    pub fn stats(&self) -> Option<&data::Stats> {
         Some(self.call.as_ref()?.path.stats())
     }
 

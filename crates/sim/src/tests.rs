@@ -167,7 +167,7 @@ fn a_spoofed_source_does_not_come_out() {
     assert!(pair.send_ip(Side::Client, &packet));
     pair.run(Duration::from_secs(1));
     assert_eq!(pair.delivered(Side::Client), 0);
-    let drops = pair.endpoint(Side::Server).stats().unwrap().drops;
+    let drops = &pair.endpoint(Side::Server).stats().unwrap().drops;
     assert_eq!(drops.get(DropReason::SpoofedSource), 1);
 }
 

@@ -1,7 +1,7 @@
 //! The keys of packets that have one each.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
+use alloc::vec;
 use core::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -36,7 +36,7 @@ pub struct PacketKeys {
     /// A key in the making.
     interim: Zeroizing<[u8; 16]>,
     /// Keys of packets that are to come, at their number modulo [`ROOM`]; all but the last made. Empty, or [`ROOM`] slots.
-    slots: Vec<Slot>,
+    slots: Box<[Slot]>,
     /// The cipher of a packet, ready.
     ready: Option<Box<Ready>>,
 }
@@ -66,7 +66,7 @@ impl PacketKeys {
             next: 0,
             newest,
             interim: Zeroizing::default(),
-            slots: Vec::new(),
+            slots: Box::default(),
             ready: None,
         }
     }
@@ -100,7 +100,7 @@ impl PacketKeys {
     /// Gives back the memory that only a busy session needs: keys made ahead and a cipher made ready, which can be made again, and keys kept
     /// for late packets.
     pub fn release(&mut self) {
-        self.slots = Vec::new();
+        self.slots = Box::default();
         self.ready = None;
         if self.made != self.next {
             self.schedule.accept(&self.newest);
@@ -190,7 +190,7 @@ impl PacketKeys {
             return;
         }
         if self.slots.is_empty() {
-            self.slots.resize(ROOM, Slot { number: NOBODY, key: [0; 16] });
+            self.slots = vec![Slot { number: NOBODY, key: [0; 16] }; ROOM].into();
         }
         let number = self.made - 1;
         let key = *self.schedule.current().whole();
@@ -297,7 +297,7 @@ mod tests {
             }
             if number % 7 == 0 {
                 keys.release();
-                assert_eq!((keys.ahead(), keys.slots.capacity()), (0, 0));
+                assert_eq!((keys.ahead(), keys.slots.len()), (0, 0));
             }
             assert_eq!(keys.key(number).expect("a key").as_bytes(), plain.next().as_bytes());
             keys.consume(number);
@@ -311,7 +311,7 @@ mod tests {
             keys.prepare();
             assert!(keys.cipher(number, &mut [0; 20]));
             assert!(keys.consume(number));
-            assert_eq!(keys.slots.capacity(), 0);
+            assert_eq!(keys.slots.len(), 0);
         }
     }
 }

@@ -262,7 +262,7 @@ impl Worker {
                 let _ = tun.forgo_offloads();
             }
             if let Some(previous) = session.tun.take() {
-                close(&self.epoll, &self.io, previous);
+                close(&self.epoll, &self.io, *previous);
             }
             if let Err(error) = self.epoll.add(&*tun, token) {
                 session.interface_gone(&mut self.io, error);
@@ -276,7 +276,7 @@ impl Worker {
         let Some(mut session) = self.sessions[usize::from(call)].take() else { return };
         // What was sent just before, a Terminate-Ack for instance, leaves first.
         self.io.flush(None);
-        let tun = session.tun.take();
+        let tun = session.tun.take().map(|tun| *tun);
         if let Some(tun) = &tun {
             // It fails only for an interface that was never added.
             let _ = self.epoll.remove(tun);
@@ -307,7 +307,7 @@ impl Worker {
     fn interface_gone(&mut self, call: u16, error: io::Error) {
         let Some(session) = &mut self.sessions[usize::from(call)] else { return };
         if let Some(tun) = session.tun.take() {
-            close(&self.epoll, &self.io, tun);
+            close(&self.epoll, &self.io, *tun);
             session.interface_gone(&mut self.io, error);
         }
         session.touch(&mut self.touched);
@@ -390,7 +390,7 @@ impl Drop for Worker {
         self.io.flush(None);
         for session in &mut self.sessions {
             if let Some(session) = session.take() {
-                let tun = session.tun;
+                let tun = session.tun.map(|tun| *tun);
                 self.io.bury(tun, None);
             }
         }

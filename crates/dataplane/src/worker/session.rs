@@ -39,13 +39,13 @@ pub(super) struct Session {
     tos: TosPolicy,
     fragments: FragmentPolicy,
     pub(super) path: DataPath,
-    pub(super) tun: Option<Tun>,
+    pub(super) tun: Option<Box<Tun>>,
     pub(super) counters: Arc<Counters>,
     /// Whole GRE packets that came too early, and when.
     early: VecDeque<(Instant, Vec<u8>)>,
     control_frames: TokenBucket,
     dhcp: OncePerSecond,
-    trace: Option<Trace>,
+    trace: Option<Box<Trace>>,
     /// The deadline that is set in the worker's timers.
     pub(super) armed: Option<Instant>,
     /// When to look whether it is idle, while it holds memory that only a busy call needs.
@@ -75,7 +75,7 @@ impl Session {
             early: VecDeque::new(),
             control_frames: TokenBucket::new(BURST, call.bounds.control_frames, Instant::ZERO),
             dhcp: OncePerSecond::default(),
-            trace: call.trace.then(Trace::new),
+            trace: call.trace.then(|| Box::new(Trace::new())),
             armed: None,
             release_at: None,
             touched: false,
@@ -127,7 +127,7 @@ impl Session {
             Command::Filters(filters) => self.path.set_filters(filters),
             Command::OpenNetwork { permit, tun } => {
                 self.path.open_network(permit);
-                self.tun = tun.or(self.tun.take());
+                self.tun = tun.map(Box::new).or(self.tun.take());
             }
             Command::CloseNetwork => self.path.close_network(),
             Command::ReportTraffic => {
@@ -165,7 +165,7 @@ impl Session {
         match inbound {
             Inbound::Ip(range) => {
                 self.arrived(io, &packet[range.clone()]);
-                let tun = io.interface(self.tun.as_ref());
+                let tun = io.interface(self.tun.as_deref());
                 if tun.is_none() {
                     self.counters.no_interface().add_one();
                 }
@@ -191,7 +191,7 @@ impl Session {
         pieces: &[IoSlice<'_>],
         count: usize,
     ) -> Option<io::Error> {
-        let result = match io.interface(self.tun.as_ref()) {
+        let result = match io.interface(self.tun.as_deref()) {
             Some(tun) => tun.write(pieces),
             None => Err(io::ErrorKind::NotFound.into()),
         };

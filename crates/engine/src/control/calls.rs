@@ -46,6 +46,8 @@ impl Calls {
     }
 
     pub(super) fn add(&mut self, call: Call) {
+        // Nearly always the only one.
+        self.0.reserve_exact(1);
         self.0.push(call);
     }
 

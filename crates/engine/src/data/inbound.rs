@@ -356,7 +356,7 @@ impl DataPath {
     }
 
     fn stateful(&mut self) -> Option<&mut Stateful> {
-        self.opener.as_mut()?.stateful.as_mut()
+        self.opener.as_mut()?.stateful.as_deref_mut()
     }
 
     fn must_wait(&mut self, header: u16) -> bool {

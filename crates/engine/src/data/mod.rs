@@ -15,6 +15,7 @@ pub use outbound::{HEADROOM, Outbound};
 pub use reason::{DropReason, Drops};
 pub use traffic::{Destination, Traffic};
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ops::Range;
 use core::time::Duration;
@@ -85,7 +86,7 @@ pub enum Inbound {
 }
 
 /// What went through a [`DataPath`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// IP packets from the peer.
     pub received_packets: u64,
@@ -99,8 +100,8 @@ pub struct Stats {
     pub drops: Drops,
 }
 
-/// One call's packets, both ways. Nothing in here allocates for a packet, but for copies of packets out of order in stateful MPPE
-/// mode (at most 32 for at most 50 ms).
+/// One call's packets, both ways. Nothing in here allocates for a packet, but for the first that is dropped, the first after a lost one, and for copies of
+/// packets out of order in stateful MPPE mode (at most 32 for at most 50 ms).
 #[derive(Debug)]
 pub struct DataPath {
     config: Config,
@@ -134,7 +135,7 @@ struct Receiver {
     /// Packets that may be tried far ahead.
     far: TokenBucket,
     /// In stateful mode.
-    stateful: Option<Stateful>,
+    stateful: Option<Box<Stateful>>,
 }
 
 #[derive(Debug, Default)]
@@ -196,7 +197,7 @@ impl DataPath {
             opener: Opener::new(receive.start.clone(), receive.strength, receive.mode),
             newest: self.sequencer.newest().unwrap_or(0).wrapping_sub(KEYS_SLACK),
             far: TokenBucket::new(FAR_AT_ONCE, self.far_per_second, Instant::ZERO),
-            stateful: (receive.mode == Mode::Stateful).then(Stateful::default),
+            stateful: (receive.mode == Mode::Stateful).then(Box::default),
         });
     }
 
@@ -333,8 +334,8 @@ impl DataPath {
 
     /// The figures so far.
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.stats
+    pub fn stats(&self) -> &Stats {
+        &self.stats
     }
 
     /// With whom the peer talks.

@@ -1,5 +1,7 @@
 //! Why a packet was dropped.
 
+use alloc::boxed::Box;
+
 /// Why [`DataPath`](super::DataPath) refused a packet: a counter, never an error that ends anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -103,25 +105,31 @@ impl DropReason {
     }
 }
 
-/// How many packets were dropped, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drops([u64; DropReason::ALL.len()]);
+/// How many packets were dropped, by reason. Most calls drop none, and keep no figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drops(Option<Box<[u64; DropReason::ALL.len()]>>);
 
 impl Drops {
     /// How many for `reason`.
     #[must_use]
     pub fn get(&self, reason: DropReason) -> u64 {
-        self.0[reason as usize]
+        self.0.as_ref().map_or(0, |counts| counts[reason as usize])
+    }
+
+    /// Whether there were none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     /// How many in all.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.iter().flat_map(|counts| counts.iter()).sum()
     }
 
     pub(super) fn count(&mut self, reason: DropReason) {
-        self.0[reason as usize] += 1;
+        self.0.get_or_insert_default()[reason as usize] += 1;
     }
 }
 
