@@ -37,7 +37,7 @@ impl Bus {
         let told = self.0.flood.borrow_mut().begin(*peer.ip(), Instant::now());
         let attempt = Rc::new(OfAttempt { trail: RefCell::default(), told: Cell::new(told) });
         let evidence = Evidence::default();
-        Source { bus: self.clone(), peer, session: None, call: 0, evidence, attempt }
+        Source(Rc::new(Of { bus: self.clone(), peer, session: None, call: 0, evidence, attempt }))
     }
 
     /// Tells how many attempts were left out since the last time, if there were any.
@@ -63,7 +63,10 @@ impl Record {
 
 /// A control connection or session as a source of events.
 #[derive(Clone)]
-pub struct Source {
+pub struct Source(Rc<Of>);
+
+/// Whose events they are.
+struct Of {
     bus: Bus,
     peer: SocketAddrV4,
     session: Option<u64>,
@@ -83,83 +86,95 @@ struct OfAttempt {
 impl Source {
     /// A new session on this connection.
     pub fn new_session(&self) -> Self {
-        let number = self.bus.0.sessions.get() + 1;
-        self.bus.0.sessions.set(number);
-        let call = self.attempt.trail.borrow_mut().new_call();
-        Self { session: Some(number), call, evidence: self.evidence.of_call(), ..self.clone() }
+        let of = &*self.0;
+        let number = of.bus.0.sessions.get() + 1;
+        of.bus.0.sessions.set(number);
+        let call = of.attempt.trail.borrow_mut().new_call();
+        Self(Rc::new(Of {
+            bus: of.bus.clone(),
+            peer: of.peer,
+            session: Some(number),
+            call,
+            evidence: of.evidence.of_call(),
+            attempt: of.attempt.clone(),
+        }))
     }
 
     /// The session's number, unless this is a whole connection's source.
     pub fn session(&self) -> Option<u64> {
-        self.session
+        self.0.session
     }
 
     /// What its events have shown.
     pub(crate) fn evidence(&self) -> &Evidence {
-        &self.evidence
+        &self.0.evidence
     }
 
     /// When its control connection began.
     pub(crate) fn began(&self) -> SystemTime {
-        self.attempt.trail.borrow().began()
+        self.0.attempt.trail.borrow().began()
     }
 
     /// What has happened so far.
     pub(crate) fn trail(&self) -> Packed {
-        self.attempt.trail.borrow().packed(self.call)
+        self.0.attempt.trail.borrow().packed(self.0.call)
     }
 
     /// Bytes that its connection's trail takes in memory now.
     #[cfg(test)]
     pub(crate) fn trail_cost(&self) -> usize {
-        self.attempt.trail.borrow().cost()
+        self.0.attempt.trail.borrow().cost()
     }
 
     /// What has happened behind so many steps, and how many there are now.
     pub(crate) fn steps_since(&self, seen: u32) -> (Vec<Shown>, u32) {
-        self.attempt.trail.borrow().since(self.call, seen)
+        self.0.attempt.trail.borrow().since(self.0.call, seen)
     }
 
     /// The peer's address.
     pub fn peer(&self) -> SocketAddrV4 {
-        self.peer
+        self.0.peer
     }
 
     /// Tells every subscriber about something that concerns this connection or session.
     pub fn publish(&self, event: Event) {
-        self.evidence.observe(&event);
-        self.attempt.trail.borrow_mut().note(self.call, *self.peer.ip(), &event);
+        self.0.evidence.observe(&event);
+        self.0.attempt.trail.borrow_mut().note(self.0.call, *self.0.peer.ip(), &event);
         if let Event::Authenticated { .. } = &event
-            && self.attempt.told.replace(true)
+            && self.0.attempt.told.replace(true)
         {
-            self.bus.0.flood.borrow_mut().give_back(*self.peer.ip());
+            self.0.bus.0.flood.borrow_mut().give_back(*self.0.peer.ip());
         }
-        let untold = !self.attempt.told.get();
-        self.bus.publish(Record::new(Some(self.peer), self.session, untold, event));
+        let untold = !self.0.attempt.told.get();
+        self.0.bus.publish(Record::new(Some(self.0.peer), self.0.session, untold, event));
     }
 
     /// Tells every subscriber that the session is over, and why by the evidence of its events.
     pub fn session_ended(&self, summary: Summary) {
-        let attempt = self.attempt(self.evidence.judge(&summary));
+        let attempt = self.attempt(self.0.evidence.judge(&summary));
         self.publish(Event::SessionEnded(summary, attempt));
     }
 
     /// Tells every subscriber that the control connection is over; and why, when it has seen no session.
     pub fn disconnected(&self) {
-        if let Some(judgement) = self.evidence.judge_connection() {
+        if let Some(judgement) = self.0.evidence.judge_connection() {
             self.publish(Event::NoSession(self.attempt(judgement)));
         }
         self.publish(Event::Disconnected);
     }
 
     fn attempt(&self, judgement: Judgement) -> Attempt {
-        self.attempt.trail.borrow_mut().note_end(self.call, self.evidence.stage(), &judgement);
+        self.0.attempt.trail.borrow_mut().note_end(
+            self.0.call,
+            self.0.evidence.stage(),
+            &judgement,
+        );
         Attempt {
-            client: self.evidence.client(),
-            stage: self.evidence.stage(),
+            client: self.0.evidence.client(),
+            stage: self.0.evidence.stage(),
             judgement,
-            name: self.evidence.name(),
-            lasted: self.attempt.trail.borrow().age(),
+            name: self.0.evidence.name(),
+            lasted: self.0.attempt.trail.borrow().age(),
             trail: self.trail(),
         }
     }

@@ -49,7 +49,7 @@ pub enum Stage {
 /// What a control connection has shown.
 #[derive(Debug, Default)]
 pub(super) struct OfConnection {
-    pub(super) peer: Option<Box<control::Peer>>,
+    pub(super) peer: Option<Peer>,
     /// What the client calls its software in PPP.
     pub(super) software: Option<Vec<u8>>,
     /// The name that was tried last in a login.
@@ -63,7 +63,29 @@ pub(super) struct OfConnection {
     /// The client said goodbye on the control connection.
     pub(super) goodbye: bool,
     pub(super) cut: Option<TcpEnd>,
-    pub(super) closed: Option<control::Cause>,
+    pub(super) closed: Option<Box<control::Cause>>,
+}
+
+/// What a client says of itself on the control connection. Texts without the zeros that fill them up there.
+#[derive(Debug)]
+pub(super) struct Peer {
+    host_name: Box<[u8]>,
+    vendor: Box<[u8]>,
+    firmware: u16,
+    framing: u32,
+    bearer: u32,
+}
+
+impl Peer {
+    fn of(peer: &control::Peer) -> Self {
+        Self {
+            host_name: peer.host_name.as_bytes().into(),
+            vendor: peer.vendor.as_bytes().into(),
+            firmware: peer.firmware,
+            framing: peer.framing,
+            bearer: peer.bearer,
+        }
+    }
 }
 
 /// What a call has shown.
@@ -78,7 +100,7 @@ pub(super) struct OfCall {
     pub(super) other_call_id: Option<u16>,
     pub(super) not_sent: bool,
     pub(super) host_failed: bool,
-    pub(super) denied: Option<Denied>,
+    pub(super) denied: Option<Box<Denied>>,
     /// Other sessions from the same address that were up when this one was silent.
     pub(super) others: usize,
     pub(super) wire: Option<Box<Wire>>,
@@ -195,9 +217,9 @@ impl OfConnection {
 
     fn control(&mut self, event: &control::Event) {
         match event {
-            control::Event::Started(peer) => self.peer = Some(Box::new(peer.clone())),
+            control::Event::Started(peer) => self.peer = Some(Peer::of(peer)),
             control::Event::EchoMissing => self.echo_missing = true,
-            control::Event::Closed(cause) => self.closed = Some(*cause),
+            control::Event::Closed(cause) => self.closed = Some(Box::new(*cause)),
             control::Event::Message {
                 direction: Direction::Received,
                 message: Message::StopRequest(_) | Message::CallClearRequest(_),
@@ -215,14 +237,14 @@ impl OfConnection {
 
     /// Whether it is Windows, which is never silent for long where its default route leads.
     pub(super) fn is_windows(&self) -> bool {
-        let vendor = self.peer.as_deref().map(|peer| peer.vendor.as_bytes());
+        let vendor = self.peer.as_ref().map(|peer| &peer.vendor[..]);
         vendor.is_some_and(|vendor| vendor.starts_with(b"Microsoft"))
     }
 
     /// By what clients of each make are known to send (vendor, firmware, PPP's Identification).
     fn client(&self) -> Option<String> {
-        let peer = self.peer.as_deref()?;
-        let (host, vendor) = (peer.host_name.as_bytes(), peer.vendor.as_bytes());
+        let peer = self.peer.as_ref()?;
+        let (host, vendor) = (&peer.host_name[..], &peer.vendor[..]);
         let known = match (vendor, self.software.as_deref()) {
             (_, Some(b"MSRASV5.00")) => "Windows 2000",
             (_, Some(b"MSRASV5.10")) => "Windows XP or Server 2003",
@@ -272,7 +294,7 @@ impl OfCall {
             Event::HostFailed { .. } => self.host_failed = true,
             Event::AuthenticationFailed { name, reason: Some(reason), .. } => {
                 let has_domain = name.contains(&b'\\');
-                self.denied = Some(Denied { reason: *reason, has_domain });
+                self.denied = Some(Box::new(Denied { reason: *reason, has_domain }));
             }
             Event::Idle => self.idle = true,
             Event::TimeUp | Event::TrafficLimit => self.limit = true,

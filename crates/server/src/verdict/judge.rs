@@ -59,7 +59,7 @@ impl Evidence {
     pub fn judge_connection(&self) -> Option<Judgement> {
         let connection = self.connection.borrow();
         let started = connection.peer.is_some();
-        let verdict = match connection.closed {
+        let verdict = match connection.closed.as_deref() {
             _ if connection.calls > 0 => return None,
             _ if connection.caller_not_allowed => &login::CALLER_NOT_ALLOWED,
             _ if connection.locked => &login::LOCKED,
