@@ -1,18 +1,18 @@
-//! The task of one control connection: TCP on one side, the calls' sessions on the other.
+//! One control connection: TCP on one side, the calls' sessions on the other.
 
 use std::collections::VecDeque;
-use std::io;
-use std::net::Ipv4Addr;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 use dataplane::NewCall;
 use engine::Instant;
-use engine::control::{self, CallEnd, CallRequest, Connection, Output, Role};
+use engine::control::{self, CallEnd, CallRequest, Output, Role};
 use engine::data;
 use engine::ppp::Cause;
-use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use sys::event::Interest;
 
 use crate::admission::Place;
 use crate::event::{Event, Source, TcpEnd};
@@ -23,7 +23,6 @@ use crate::mailbox::{Mail, Mailbox};
 use crate::packet_path;
 use crate::session::{Call, Session};
 use crate::shared::Shared;
-use crate::timer::sleep_until;
 
 /// Result codes of an Outgoing-Call-Reply (RFC 2637 §2.8).
 const CALL_GENERAL_ERROR: u8 = 2;
@@ -42,37 +41,11 @@ const PLACE_FOR: Duration = Duration::from_secs(2);
 /// Bytes read from TCP at once.
 const READ_BUFFER: usize = 2048;
 
-/// Serves one control connection until its end, or until its ticket's place is needed.
-///
-/// The future holds a box and what it waits for: ten thousand of them are mostly idle.
-pub(crate) fn serve(
+/// A control connection with its calls.
+pub(crate) struct Connection {
     stream: TcpStream,
     local: Ipv4Addr,
-    shared: Rc<Shared>,
-    source: Source,
-    stop: watch::Receiver<bool>,
-    ticket: Ticket,
-) -> impl Future<Output = ()> {
-    let task = Box::new(Task {
-        stream,
-        local,
-        control: Connection::new(Role::Pac, shared.control_config(), shared.now()),
-        source,
-        ticket,
-        sessions: Vec::new(),
-        place: None,
-        mailbox: Mailbox::default(),
-        unsent: VecDeque::new(),
-        state: State::Serving,
-        shared,
-    });
-    task.run(stop)
-}
-
-struct Task {
-    stream: TcpStream,
-    local: Ipv4Addr,
-    control: Connection,
+    control: control::Connection,
     source: Source,
     ticket: Ticket,
     sessions: Vec<(u16, Session)>,
@@ -97,38 +70,73 @@ enum State {
     Dead,
 }
 
-/// What woke the task.
-enum Wake {
-    Readable,
-    Writable,
+/// Why a connection is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// TCP is ready for what it was waited for.
+    Ready,
+    /// There is mail, or nothing: it has just begun.
     Mail,
+    /// Its deadline has come.
     Time,
-    Stop,
-    Leave,
 }
 
-impl Task {
-    async fn run(mut self: Box<Self>, mut stop: watch::Receiver<bool>) {
-        let leave = self.ticket.leave.clone();
-        self.shared.connected(&self.source);
-        loop {
-            self.pump();
-            self.note_progress();
-            if self.state == State::Dead {
-                break;
-            }
-            match self.wait(&mut stop, &leave).await {
-                Wake::Readable => self.read(),
-                Wake::Writable => self.flush(),
-                Wake::Mail => self.read_mail(),
-                Wake::Time => self.handle_timeout(),
-                Wake::Stop => self.begin_stop(),
-                Wake::Leave => {
-                    self.source.publish(Event::GaveWay);
-                    self.die();
+impl Connection {
+    /// A connection that has been accepted; `stream` does not block.
+    pub(crate) fn new(
+        stream: TcpStream,
+        local: Ipv4Addr,
+        shared: Rc<Shared>,
+        source: Source,
+        ticket: Ticket,
+        mailbox: Mailbox,
+    ) -> Self {
+        shared.connected(&source);
+        Self {
+            stream,
+            local,
+            control: control::Connection::new(Role::Pac, shared.control_config(), shared.now()),
+            source,
+            ticket,
+            sessions: Vec::new(),
+            place: None,
+            mailbox,
+            unsent: VecDeque::new(),
+            state: State::Serving,
+            shared,
+        }
+    }
+
+    /// Does what there is to do; then [`deadline`](Self::deadline) and [`interest`](Self::interest) may be others.
+    pub(crate) fn wake(&mut self, wake: Wake) {
+        match wake {
+            Wake::Ready => {
+                if !self.unsent.is_empty() {
+                    self.flush();
+                }
+                if !matches!(self.state, State::Closing | State::Dead) {
+                    self.read();
                 }
             }
+            Wake::Mail => self.read_mail(),
+            Wake::Time => self.handle_timeout(),
         }
+        self.pump();
+        self.note_progress();
+    }
+
+    /// What TCP is waited for.
+    pub(crate) fn interest(&self) -> Interest {
+        Interest { readable: self.state != State::Closing, writable: !self.unsent.is_empty() }
+    }
+
+    /// Whether [`finish`](Self::finish) is wanted, and nothing else.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.state == State::Dead
+    }
+
+    /// Ends what is left of it.
+    pub(crate) fn finish(mut self) {
         let now = self.shared.now();
         for (call_id, session) in std::mem::take(&mut self.sessions) {
             self.end_session(now, call_id, session, Some(CallEnd::ConnectionClosed));
@@ -151,20 +159,8 @@ impl Task {
         }
     }
 
-    async fn wait(&self, stop: &mut watch::Receiver<bool>, leave: &Notify) -> Wake {
-        let deadline = self.deadline().map(|at| self.shared.at(at));
-        let serving = self.state == State::Serving;
-        tokio::select! {
-            _ = self.stream.readable(), if self.state != State::Closing => Wake::Readable,
-            _ = self.stream.writable(), if !self.unsent.is_empty() => Wake::Writable,
-            () = self.mailbox.arrived() => Wake::Mail,
-            () = sleep_until(deadline) => Wake::Time,
-            _ = stop.wait_for(|stop| *stop), if serving => Wake::Stop,
-            () = leave.notified() => Wake::Leave,
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
+    /// When it wants to be woken.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let control = self.control.poll_timeout().map(|(at, _)| at);
         let sessions = self.sessions.iter().filter_map(|(_, session)| session.deadline()).min();
         let goodbye = match self.state {
@@ -178,10 +174,10 @@ impl Task {
     fn read(&mut self) {
         let mut buffer = [0; READ_BUFFER];
         let now = self.shared.now();
-        match self.stream.try_read(&mut buffer) {
+        match (&self.stream).read(&mut buffer) {
             Ok(0) => self.tcp_ended(now, TcpEnd::Closed),
             Ok(length) => self.control.handle_bytes(now, &buffer[..length]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if is_passing(&error) => {}
             Err(error) => self.tcp_ended(now, TcpEnd::from(&error)),
         }
     }
@@ -232,6 +228,10 @@ impl Task {
                         session.pam_answered(now, question, answer);
                     }
                 }
+                Mail::GiveWay => {
+                    self.source.publish(Event::GaveWay);
+                    return self.die();
+                }
                 Mail::MayRise { session } => {
                     if let Some(session) = self.session(session) {
                         session.may_rise(now);
@@ -260,7 +260,10 @@ impl Task {
     }
 
     /// The server stops: every session says goodbye in PPP first, then the calls and the connection are taken down.
-    fn begin_stop(&mut self) {
+    pub(crate) fn begin_stop(&mut self) {
+        if self.state != State::Serving {
+            return;
+        }
         let now = self.shared.now();
         self.state = State::Stopping(now + GOODBYE);
         for (_, session) in &mut self.sessions {
@@ -269,6 +272,7 @@ impl Task {
         if self.sessions.is_empty() {
             self.leave(now);
         }
+        self.pump();
     }
 
     fn leave(&mut self, now: Instant) {
@@ -401,6 +405,8 @@ impl Task {
         let call = Call { our_call_id, peer_call_id, local, counters, seed, round_trip };
         let session = Session::new(self.shared.clone(), source.clone(), call, lease, now);
         self.shared.register(our_call_id, &source, figures, self.mailbox.clone());
+        // Nearly all connections have one.
+        self.sessions.reserve_exact(1);
         self.sessions.push((our_call_id, session));
         if self.control.accept_call(peer_call_id, our_call_id).is_ok() {
             source.publish(Event::CallStarted { our_call_id, peer_call_id });
@@ -435,8 +441,8 @@ impl Task {
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.stream.try_write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        match (&self.stream).write(bytes) {
+            Err(error) if is_passing(&error) => Ok(0),
             result => result,
         }
     }
@@ -451,4 +457,15 @@ impl Task {
         self.unsent.clear();
         self.state = State::Dead;
     }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+/// Whether there was nothing to read, or no room to write, for now.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -9,6 +9,7 @@ mod clock;
 mod confine;
 pub mod connect;
 mod connection;
+mod connections;
 pub mod doctor;
 pub mod event;
 mod examine;

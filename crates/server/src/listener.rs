@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use engine::Instant;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
-use crate::connection;
-use crate::event::Event;
+use crate::connections::Connections;
+use crate::event::{Event, TcpEnd};
+use crate::mailbox::{Address, Mail, Mailbox};
 use crate::settings::Limits;
 use crate::shared::Shared;
 
@@ -40,22 +40,19 @@ pub(crate) fn bind(address: SocketAddr, device: Option<&str>) -> io::Result<TcpL
     socket.listen(BACKLOG)
 }
 
-/// Accepts until the server stops, then waits for the connections to say goodbye.
+/// Accepts until the server stops.
 pub(crate) async fn accept_all(
     listener: TcpListener,
     shared: Rc<Shared>,
     census: Census,
+    connections: Rc<Connections>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut connections = JoinSet::new();
-    let for_connections = stop.clone();
     let mut told: Option<Instant> = None;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    begin(stream, peer, &shared, &census, &for_connections, &mut connections);
-                }
+                Ok((stream, peer)) => begin(stream, peer, &shared, &census, &connections),
                 Err(error) => {
                     let now = shared.now();
                     if told.is_none_or(|told| now - told >= ACCEPT_TOLD) {
@@ -65,12 +62,9 @@ pub(crate) async fn accept_all(
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
-            Some(_) = connections.join_next() => {}
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
 }
 
 fn begin(
@@ -78,14 +72,14 @@ fn begin(
     peer: SocketAddr,
     shared: &Rc<Shared>,
     census: &Census,
-    stop: &watch::Receiver<bool>,
-    connections: &mut JoinSet<()>,
+    connections: &Connections,
 ) {
     let (Some(client), Some(local)) = (v4(peer), stream.local_addr().ok().and_then(v4)) else {
         return census.refuse(peer, "PPTP works over IPv4 only", shared);
     };
     let limits = shared.settings().limits;
-    let ticket = match census.enter(*client.ip(), &limits, shared.now()) {
+    let mailbox = connections.mailbox();
+    let ticket = match census.enter(*client.ip(), &limits, shared.now(), &mailbox) {
         Ok(ticket) => ticket,
         Err(limit) => return census.refuse(peer, limit, shared),
     };
@@ -93,8 +87,14 @@ fn begin(
     let _ = stream.set_nodelay(true);
     let source = shared.bus.connection(client);
     source.publish(Event::Connected { local: SocketAddr::V4(local) });
-    let (shared, stop) = (shared.clone(), stop.clone());
-    connections.spawn_local(connection::serve(stream, *local.ip(), shared, source, stop, ticket));
+    let (shared, told) = (shared.clone(), source.clone());
+    let begun = stream
+        .into_std()
+        .and_then(|stream| connections.begin(stream, *local.ip(), shared, source, ticket, mailbox));
+    if let Err(error) = begun {
+        told.publish(Event::TcpEnded(TcpEnd::from(&error)));
+        told.disconnected();
+    }
 }
 
 fn v4(address: SocketAddr) -> Option<SocketAddrV4> {
@@ -125,8 +125,7 @@ struct Counts {
 struct Unfinished {
     client: Ipv4Addr,
     since: Instant,
-    /// Tells it to leave.
-    leave: Rc<Notify>,
+    mailbox: Address,
 }
 
 /// A counted connection; counted out when dropped.
@@ -134,16 +133,16 @@ struct Unfinished {
 pub(crate) struct Ticket {
     census: Census,
     number: u64,
-    /// Rings when the connection has to give way to newer ones.
-    pub(crate) leave: Rc<Notify>,
 }
 
 impl Census {
+    /// Counts a connection in. `mailbox` hears when it has to give way to newer ones.
     fn enter(
         &self,
         client: Ipv4Addr,
         limits: &Limits,
         now: Instant,
+        mailbox: &Mailbox,
     ) -> Result<Ticket, &'static str> {
         let mut counts = self.0.borrow_mut();
         if counts.connections >= limits.connections {
@@ -160,15 +159,17 @@ impl Census {
             let slow = oldest.filter(|(_, oldest)| now - oldest.since >= limits.time_to_log_in);
             let Some((number, _)) = slow else { return Err("too many unfinished connections") };
             let number = *number;
-            counts.finish(number).inspect(|leave| leave.notify_one());
+            if let Some(mailbox) = counts.finish(number).and_then(|address| address.find()) {
+                mailbox.post(Mail::GiveWay);
+            }
         }
-        let (number, leave) = (counts.next, Rc::new(Notify::new()));
+        let number = counts.next;
         counts.next += 1;
         counts.connections += 1;
         *counts.by_address.entry(client).or_default() += 1;
-        let unfinished = Unfinished { client, since: now, leave: leave.clone() };
+        let unfinished = Unfinished { client, since: now, mailbox: mailbox.address() };
         counts.unfinished.insert(number, unfinished);
-        Ok(Ticket { census: self.clone(), number, leave })
+        Ok(Ticket { census: self.clone(), number })
     }
 
     fn refuse(&self, peer: SocketAddr, limit: &'static str, shared: &Shared) {
@@ -191,15 +192,15 @@ impl Census {
 
 impl Counts {
     /// A connection no longer counts as unfinished. `None`: it has not for a while.
-    fn finish(&mut self, number: u64) -> Option<Rc<Notify>> {
-        let Unfinished { client, leave, .. } = self.unfinished.remove(&number)?;
+    fn finish(&mut self, number: u64) -> Option<Address> {
+        let Unfinished { client, mailbox, .. } = self.unfinished.remove(&number)?;
         if let Some(here) = self.by_address.get_mut(&client) {
             *here -= 1;
             if *here == 0 {
                 self.by_address.remove(&client);
             }
         }
-        Some(leave)
+        Some(mailbox)
     }
 }
 
@@ -226,12 +227,12 @@ mod tests {
         let limits = Limits { unfinished_per_address: 2, unfinished: 3, ..Limits::default() };
         let (greedy, other) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
         let census = Census::default();
-        let first = census.enter(greedy, &limits, Instant::ZERO).unwrap();
-        let _second = census.enter(greedy, &limits, Instant::ZERO).unwrap();
-        assert!(census.enter(greedy, &limits, Instant::ZERO).is_err());
-        let third = census.enter(other, &limits, Instant::ZERO).unwrap();
+        let first = census.enter(greedy, &limits, Instant::ZERO, &Mailbox::default()).unwrap();
+        let _second = census.enter(greedy, &limits, Instant::ZERO, &Mailbox::default()).unwrap();
+        assert!(census.enter(greedy, &limits, Instant::ZERO, &Mailbox::default()).is_err());
+        let third = census.enter(other, &limits, Instant::ZERO, &Mailbox::default()).unwrap();
         first.finished();
-        let _fourth = census.enter(greedy, &limits, Instant::ZERO).unwrap();
+        let _fourth = census.enter(greedy, &limits, Instant::ZERO, &Mailbox::default()).unwrap();
         drop(third);
         drop(first);
         assert_eq!(census.0.borrow().connections, 2);
@@ -243,19 +244,17 @@ mod tests {
         let limits = Limits { unfinished_per_address: 2, unfinished: 2, ..Limits::default() };
         let client = |number| Ipv4Addr::new(192, 0, 2, number);
         let census = Census::default();
-        let finished = census.enter(client(1), &limits, Instant::ZERO).unwrap();
+        let boxes: [Mailbox; 4] = std::array::from_fn(|_| Mailbox::default());
+        let finished = census.enter(client(1), &limits, Instant::ZERO, &boxes[0]).unwrap();
         finished.finished();
-        let oldest = census.enter(client(2), &limits, Instant::ZERO).unwrap();
-        let newer = census.enter(client(3), &limits, Instant::ZERO).unwrap();
+        let oldest = census.enter(client(2), &limits, Instant::ZERO, &boxes[1]).unwrap();
+        let newer = census.enter(client(3), &limits, Instant::ZERO, &boxes[2]).unwrap();
         let early = Instant::ZERO + limits.time_to_log_in / 2;
-        assert!(census.enter(client(4), &limits, early).is_err(), "they may log in yet");
+        assert!(census.enter(client(4), &limits, early, &boxes[3]).is_err(), "they may log in yet");
         let later = Instant::ZERO + limits.time_to_log_in;
-        let newest = census.enter(client(4), &limits, later).unwrap();
-        let rang = |ticket: &Ticket| {
-            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-            std::pin::pin!(ticket.leave.notified()).poll(&mut context).is_ready()
-        };
-        assert_eq!([&finished, &oldest, &newer, &newest].map(rang), [false, true, false, false]);
+        let newest = census.enter(client(4), &limits, later, &boxes[3]).unwrap();
+        let told = boxes.each_ref().map(|mailbox| matches!(mailbox.take(), Some(Mail::GiveWay)));
+        assert_eq!(told, [false, true, false, false]);
         drop(oldest);
         assert_eq!(census.0.borrow().unfinished.len(), 2);
         drop((newer, newest, finished));

@@ -17,6 +17,7 @@ use tokio::task::LocalSet;
 use crate::admin;
 use crate::auth::Users;
 use crate::clock;
+use crate::connections::Connections;
 use crate::doctor::Process;
 use crate::event::{Bus, Event};
 use crate::helper::Helper;
@@ -119,6 +120,7 @@ pub fn run(
         let relay = open_relay(settings.relay.as_deref(), &options.sandbox, &bus);
         let doors = open_doors(&options.state_dir, &bus);
         let mut signals = Signals::listen()?;
+        let connections = Rc::new(Connections::new()?);
         // From here on nothing can be had that has not been opened. What the notes of an earlier process ask for is done without its rights, too.
         options.sandbox.enter(Role::Control).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot give up what is not needed: {error}"))
@@ -141,7 +143,7 @@ pub fn run(
             })?;
         }
         let listening = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
-        let connections = settings.slots.len();
+        let slots = settings.slots.len();
         let mut shared = Shared::new(
             bus.clone(),
             dataplane,
@@ -158,11 +160,17 @@ pub fn run(
 
         let (stop, stopped) = watch::channel(false);
         let census = Census::default();
+        let serving = {
+            let (connections, shared, stopped) =
+                (connections.clone(), shared.clone(), stopped.clone());
+            tokio::task::spawn_local(async move { connections.run(&shared, stopped).await })
+        };
         let accepting: Vec<_> = listeners
             .into_iter()
             .map(|listener| {
-                let work =
-                    listener::accept_all(listener, shared.clone(), census.clone(), stopped.clone());
+                let (shared, census) = (shared.clone(), census.clone());
+                let (connections, stopped) = (connections.clone(), stopped.clone());
+                let work = listener::accept_all(listener, shared, census, connections, stopped);
                 tokio::task::spawn_local(work)
             })
             .collect();
@@ -173,7 +181,7 @@ pub fn run(
             .into_iter()
             .map(|door| tokio::task::spawn_local(door.serve(shared.clone())))
             .collect();
-        bus.server(Event::Started { listening, connections });
+        bus.server(Event::Started { listening, connections: slots });
         let failure = loop {
             tokio::select! {
                 order = signals.next() => match order {
@@ -187,7 +195,7 @@ pub fn run(
         bus.server(Event::Stopping { sessions: shared.session_count() });
         // Nobody left to hear it is as good as heard.
         let _ = stop.send(true);
-        for task in accepting {
+        for task in accepting.into_iter().chain([serving]) {
             let _ = task.await;
         }
         scripts.farewell().await;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -43,9 +43,18 @@ impl AsFd for EventFd {
     }
 }
 
-/// Waits until some of many files are readable, level-triggered. Each has a token that the caller chose.
+/// Waits until some of many files are ready, readable if nothing else is said, level-triggered. Each has a token that the caller chose.
 #[derive(Debug)]
 pub struct Epoll(OwnedFd);
+
+/// What a file is waited for to be. That it has failed is always told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interest {
+    /// It has something to read.
+    pub readable: bool,
+    /// It takes something.
+    pub writable: bool,
+}
 
 /// The most files that one [`Epoll::wait`] gives.
 pub const MAX_READY: usize = 64;
@@ -87,6 +96,18 @@ impl Epoll {
         Ok(epoll::modify(&self.0, file, EventData::new_u64(token), EventFlags::IN)?)
     }
 
+    /// Waits for a file that is there already to become what is wanted.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there.
+    pub fn watch(&self, file: impl AsFd, token: u64, wanted: Interest) -> io::Result<()> {
+        let mut flags = EventFlags::empty();
+        flags.set(EventFlags::IN, wanted.readable);
+        flags.set(EventFlags::OUT, wanted.writable);
+        Ok(epoll::modify(&self.0, file, EventData::new_u64(token), flags)?)
+    }
+
     /// Removes a file. Needed even before closing it when another descriptor of it stays open.
     ///
     /// # Errors
@@ -117,6 +138,13 @@ impl Epoll {
             Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Readable itself while any of its files is ready.
+impl AsRawFd for Epoll {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
 

@@ -9,21 +9,27 @@ use std::path::Path;
 use crypto::{Password, Secret};
 use dataplane::{Bounds, Dataplane, FragmentPolicy, GrePath, IoMode, NewCall, TosPolicy};
 use engine::auth::Method;
+use engine::control::{self, Config, Role};
 use engine::ppp::{ClientConfig, LcpConfig, LinkConfig, MppePolicy, Side, Timers};
 use sys::raw::{GreSocket, RecvBatch};
 use sys::sandbox::Sandbox;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::LocalSet;
+use wire::control::Message;
 
 use super::*;
 use crate::auth::{AnyAddress, User, Users};
+use crate::connections::Connections;
 use crate::event::{Bus, Record, Subscriber};
 use crate::helper::Helper;
 use crate::host::{Host, Wtmp};
 use crate::leases::{EVERYBODYS, Slot};
+use crate::listener::{Census, accept_all};
 use crate::mailbox::Mailbox;
 use crate::scripts::{ScriptPaths, Scripts};
 use crate::settings::Duplicate;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
 const CALL: u16 = 7;
 const PEER_CALL: u16 = 9;
@@ -529,6 +535,55 @@ fn a_user_with_too_many_sessions_loses_the_oldest_or_is_refused() {
         shared.unregister(CALL + 1 + numbers[1] as u16, numbers[1]);
         log_in(numbers[3]);
         assert_eq!(boxes.iter().map(replaced).collect::<Vec<_>>(), [None; 4]);
+        bench.end().await;
+    });
+}
+
+#[test]
+fn one_task_serves_all_connections_until_they_have_said_goodbye() {
+    in_namespace(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Bench::new(dir.path());
+        let listener = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let connections = Rc::new(Connections::new().unwrap());
+        let (shared, census) = (bench.shared.clone(), Census::default());
+        let accepting = accept_all(listener, shared, census, connections.clone(), stopped.clone());
+        let accepting = tokio::task::spawn_local(accepting);
+        let shared = bench.shared.clone();
+        let serving =
+            tokio::task::spawn_local(async move { connections.run(&shared, stopped).await });
+        let mut caller = control::Connection::new(Role::Pns, Config::default(), Instant::ZERO);
+        let request = std::iter::from_fn(|| caller.poll_output()).find_map(|output| match output {
+            control::Output::Message(message) => Some(message),
+            _ => None,
+        });
+        let request = request.unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut answer = [0; 156];
+        for client in &mut clients {
+            let (first, rest) = request.split_at(5);
+            client.write_all(first).await.unwrap();
+            tokio::task::yield_now().await;
+            client.write_all(rest).await.unwrap();
+            client.read_exact(&mut answer).await.unwrap();
+            assert!(matches!(Message::parse(&answer), Ok(Message::StartReply(_))));
+        }
+        // One goes by itself.
+        drop(clients.pop());
+        stop.send(true).unwrap();
+        for client in &mut clients {
+            client.read_exact(&mut answer[..16]).await.unwrap();
+            assert!(matches!(Message::parse(&answer[..16]), Ok(Message::StopRequest(_))));
+        }
+        assert!(!serving.is_finished());
+        drop(clients);
+        tokio::time::timeout(Duration::from_secs(5), serving).await.unwrap().unwrap();
+        accepting.await.unwrap();
         bench.end().await;
     });
 }
