@@ -70,6 +70,9 @@ pub(crate) struct Session {
     ended: Option<Cause>,
 }
 
+/// What an idle one costs here, but for its trail and what its events have shown.
+const _: () = assert!(size_of::<Session>() <= 1344);
+
 /// The accepted call that a session belongs to.
 pub(crate) struct Call {
     pub(crate) our_call_id: u16,

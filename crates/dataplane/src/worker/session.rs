@@ -29,7 +29,7 @@ const EARLY_LIFETIME: Duration = Duration::from_secs(1);
 pub(super) const IDLE_AFTER: Duration = Duration::from_secs(10);
 
 /// What an idle call costs its worker: this, and its figures.
-const _: () = assert!(size_of::<Session>() <= 1408 && size_of::<Counters>() <= 320);
+const _: () = assert!(size_of::<Session>() <= 800 && size_of::<Counters>() <= 160);
 
 /// One call: the packet path, the interface, the figures.
 pub(super) struct Session {

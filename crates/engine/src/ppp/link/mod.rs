@@ -49,6 +49,9 @@ pub struct Link {
     outputs: VecDeque<Output>,
 }
 
+/// What an idle link costs: this, and the repeatable answer to its peer's proof.
+const _: () = assert!(size_of::<Link>() <= 880);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Nothing sent yet; the first Configure-Request leaves at this time at the latest.
