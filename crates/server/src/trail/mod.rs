@@ -23,7 +23,7 @@ const HEAD: usize = 2048;
 const TAIL: usize = 1024;
 /// The largest step in bytes, with its time.
 const LARGEST: usize = step::LONGEST_WORDS + 32;
-/// What grows grows by so many bytes.
+/// What grows grows by so many bytes, until the network is up: from there on little comes, for a long time.
 const GROWTH: usize = 128;
 /// The format of [`Packed`].
 pub const FORMAT: u8 = 1;
@@ -47,6 +47,8 @@ pub struct Trail {
     /// Calls so far; those beyond 255 share a number.
     calls: u8,
     is_head_full: bool,
+    /// The network has been up.
+    is_up: bool,
     /// Echoes are answered, and that has been told.
     echoes: bool,
 }
@@ -61,6 +63,7 @@ impl Default for Trail {
             left_out: 0,
             calls: 0,
             is_head_full: false,
+            is_up: false,
             echoes: false,
         }
     }
@@ -93,7 +96,7 @@ impl Trail {
         let Some(step) = Step::of(peer, event) else { return };
         self.keep(&(self.millis(), call, step));
         if matches!(event, Event::NetworkUp(_)) {
-            // From here on little comes, for a long time.
+            self.is_up = true;
             self.head.shrink_to_fit();
         }
     }
@@ -118,7 +121,8 @@ impl Trail {
         self.is_head_full |= self.head.len() + packed.len() > HEAD;
         let buffer = if self.is_head_full { &mut self.tail } else { &mut self.head };
         if buffer.capacity() - buffer.len() < packed.len() {
-            buffer.reserve_exact(packed.len().max(GROWTH));
+            let growth = if self.is_up { 0 } else { GROWTH };
+            buffer.reserve_exact(packed.len().max(growth));
         }
         buffer.extend_from_slice(&packed);
         while self.tail.len() > TAIL {
