@@ -67,6 +67,8 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         bench::EVENTS_INSIDE => bench::run_events_inside(),
         bench::PEERS_INSIDE => bench::run_peers_inside(rest),
         bench::SCALE_INSIDE => bench::run_scale_inside(),
+        bench::GUESTS_INSIDE => bench::run_guests_inside(),
+        bench::connections::COMMAND => bench::connections::hold(rest),
         bench::storm::INSIDE => bench::storm::run_inside(),
         bench::storm::SOAK_INSIDE => bench::storm::run_soak_inside(),
         lab::SYSLOG => lab::write_syslog(rest),
@@ -99,6 +101,7 @@ cargo xtask bench peers [SERVER…] [--load WORDS] [--rounds NUMBER] [--seconds 
                            Gretel beside pptpd and the kernel's PPTP, each in a guest; only the whole is kept
 cargo xtask bench pictures the pictures of docs/performance.md, from its tables
 cargo xtask bench scale    ten thousand sessions: set-up rate, memory, idle cost, stop; and pptpd's beside Gretel's, each in a guest
+cargo xtask bench scale guests  the latter alone
 cargo xtask storm          ten thousand customers come back at once, while others work
 cargo xtask storm soak     tens of thousands of sessions come and go: what grows
 cargo xtask fuzz --hours NUMBER  all fuzzers, two at a time, for so long in all

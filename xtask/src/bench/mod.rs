@@ -16,7 +16,10 @@ use anyhow::{Result, bail};
 use crate::{lab, packages, workspace};
 
 pub(crate) use peers::{INSIDE as PEERS_INSIDE, run_inside as run_peers_inside};
-pub(crate) use scale::{INSIDE as SCALE_INSIDE, run_inside as run_scale_inside, storm};
+pub(crate) use scale::{
+    GUESTS_INSIDE, INSIDE as SCALE_INSIDE, connections, run_guests_inside,
+    run_inside as run_scale_inside, storm,
+};
 pub(crate) use server::{INSIDE, run_inside};
 pub(crate) use tunnel::used;
 pub(crate) use tunnel::{EVENTS_INSIDE, run_events_inside};
@@ -31,7 +34,7 @@ pub(crate) fn run(what: &[String]) -> Result<bool> {
         [one] if one == "events" => tunnel::run_events(),
         [one, choice @ ..] if one == "peers" => peers::run(choice),
         [one] if one == "pictures" => performance::draw_pictures().map(|()| true),
-        [one] if one == "scale" => scale::run(),
+        [one, rest @ ..] if one == "scale" => scale::run(rest),
         _ => bail!(
             "nothing to measure is called {what:?}: there are `cargo xtask bench` and, behind that, `crypto`, `tunnel`, `events`, `peers`, `scale` and `pictures`"
         ),

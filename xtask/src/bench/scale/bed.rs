@@ -7,7 +7,7 @@
 //! Thousands of sessions come from `customers`, a few that are watched from `neighbour`: each `gretel load` sees every GRE packet of its namespace.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -39,6 +39,8 @@ pub(super) struct Bed {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum From {
     Customers,
+    /// Customers with other addresses than the first thousands of those.
+    MoreCustomers,
     Neighbour,
 }
 
@@ -118,13 +120,30 @@ impl Bed {
             .with_context(|| fs::read_to_string(self.folder.join("serve.log")).unwrap_or_default())
     }
 
+    fn customers(&self) -> Result<&Namespace> {
+        self.customers.as_ref().context("there are no customers")
+    }
+
+    /// Starts this program's `command` at both ends of so many connections: the provider's and the customers'.
+    pub(super) fn hold_connections(
+        &self,
+        command: &str,
+        connections: usize,
+    ) -> Result<(Process, Process)> {
+        let start = |namespace: &Namespace, end: &str| {
+            let mut limited = namespace.command("prlimit");
+            limited.arg(format!("--nofile={FILES}")).arg(env::current_exe()?);
+            limited.args([command, end, &connections.to_string()]);
+            namespace.spawn(&mut limited, &self.folder.join("connections.log"))
+        };
+        Ok((start(&self.provider, "listen")?, start(self.customers()?, "10.96.0.1")?))
+    }
+
     /// Starts `gretel load`. `name` is that of its files.
     pub(super) fn load(&self, from: From, name: &str, arguments: &str) -> Result<Load> {
         let (namespace, server, sources) = match from {
-            From::Customers => {
-                let customers = self.customers.as_ref().context("there are no customers")?;
-                (customers, "10.96.0.1", "10.96.128.1-10.96.191.250")
-            }
+            From::Customers => (self.customers()?, "10.96.0.1", "10.96.128.1-10.96.191.250"),
+            From::MoreCustomers => (self.customers()?, "10.96.0.1", "10.96.160.1-10.96.191.250"),
             From::Neighbour => (&self.neighbour, "10.97.0.1", "10.97.0.2-10.97.0.2"),
         };
         let mut command = namespace.command("prlimit");
@@ -225,7 +244,11 @@ pub(super) fn end(mut process: Process, patience: Duration) -> Result<Duration> 
 }
 
 /// Asks again and again.
-fn wait_for(what: &str, patience: Duration, mut ready: impl FnMut() -> Result<bool>) -> Result<()> {
+pub(super) fn wait_for(
+    what: &str,
+    patience: Duration,
+    mut ready: impl FnMut() -> Result<bool>,
+) -> Result<()> {
     let deadline = Instant::now() + patience;
     while !ready()? {
         if Instant::now() > deadline {
