@@ -20,6 +20,7 @@ pub mod raw;
 pub mod sandbox;
 pub mod sysctl;
 pub mod tun;
+pub mod user;
 pub mod utmp;
 pub mod xdp;
 
