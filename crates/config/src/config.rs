@@ -89,6 +89,8 @@ pub struct Config {
     pub debug: bool,
     /// Whether the server confines itself.
     pub sandbox: bool,
+    /// The user that the server is once it has started; `None`: whoever starts it.
+    pub user: Option<String>,
     /// Bounds on what clients may take.
     pub limits: Limits,
     /// What is kept of attempts that have ended.
@@ -209,6 +211,7 @@ impl Config {
             delegate: own.delegate.unwrap_or(conf.has("delegate")),
             shared_interface: own.shared_interface,
             sandbox: own.sandbox.unwrap_or(true),
+            user: own.user.clone(),
             limits: own.limits,
             records: own.records.clone(),
             packets: own.packets.clone(),

@@ -121,6 +121,18 @@ pub(super) const KEYS: &[Key] = &[
         get: |config| Some(config.sandbox.to_string()),
     },
     Key {
+        path: "server.user",
+        default: "\"\"",
+        meaning: "the user that the server becomes at its start, who must be able to read its files; whoever starts it when empty",
+        names: &[],
+        set: |own, _, item, _| {
+            let name = text(item)?;
+            own.user = (!name.is_empty()).then(|| name.to_owned());
+            Ok(())
+        },
+        get: |config| config.user.as_deref().map(quoted),
+    },
+    Key {
         path: "addresses.local",
         default: "[\"192.168.0.1-100\"]",
         meaning: "our addresses in the tunnels: one for all sessions, or one for each; ranges in any part",

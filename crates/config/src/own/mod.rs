@@ -141,6 +141,7 @@ pub(crate) struct Own {
     pub(crate) setup_timeout: Option<Duration>,
     pub(crate) debug: Option<bool>,
     pub(crate) sandbox: Option<bool>,
+    pub(crate) user: Option<String>,
     pub(crate) routes: Vec<(Ipv4Addr, u8)>,
     pub(crate) domain: String,
     pub(crate) shared_interface: bool,

@@ -12,6 +12,8 @@ use crate::diagnostic::{Diagnostics, File, Place};
 #[derive(Debug)]
 pub struct SecretsFile {
     path: PathBuf,
+    /// The group that may read it.
+    group: Option<u32>,
     seen: Option<Version>,
     secrets: Secrets,
 }
@@ -27,7 +29,13 @@ struct Version {
 impl SecretsFile {
     /// A file that has not been read yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), seen: None, secrets: Secrets::default() }
+        Self { path: path.into(), group: None, seen: None, secrets: Secrets::default() }
+    }
+
+    /// The same file, which this group (its number) may read, and nobody else.
+    #[must_use]
+    pub fn for_group(self, group: Option<u32>) -> Self {
+        Self { group, ..self }
     }
 
     /// Its name.
@@ -56,11 +64,14 @@ impl SecretsFile {
         let mut diagnostics = Diagnostics::default();
         if self.seen != Some(version) {
             let text = crate::read_file(&self.path).map(Zeroizing::new).map_err(failed)?;
-            if metadata.mode() & 0o077 != 0 {
+            let is_meant = self.group == Some(metadata.gid());
+            let mode = if is_meant { 0o640 } else { 0o600 };
+            if metadata.mode() & 0o077 & !mode != 0 {
                 let (path, input) = (&self.path, &text[..]);
                 let mut file = File { path, input, secret: true, diagnostics: &mut diagnostics };
                 let message = "the secret file has world and/or group access";
-                file.warn(&Place::default(), message, format!("chmod 600 {}", path.display()));
+                let remedy = format!("chmod {mode:o} {}", path.display());
+                file.warn(&Place::default(), message, remedy);
             }
             let (secrets, found) = Secrets::parse(&self.path, &text);
             diagnostics.0.extend(found.0);
@@ -96,5 +107,22 @@ mod tests {
 
         fs::remove_file(&path).unwrap();
         assert!(file.refresh().unwrap_err().contains("chap-secrets"));
+    }
+
+    #[test]
+    fn the_group_that_is_meant_may_read_and_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("chap-secrets");
+        fs::write(&path, "scott * one *\n").unwrap();
+        let group = fs::metadata(&path).unwrap().gid();
+        let said = |group, mode| {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            SecretsFile::new(&path).for_group(group).refresh().unwrap().1.render()
+        };
+        assert_eq!(said(Some(group), 0o640), "");
+        assert!(said(Some(group), 0o660).contains("chmod 640"));
+        assert!(said(Some(group), 0o644).contains("chmod 640"));
+        assert!(said(Some(group + 1), 0o640).contains("chmod 600"));
+        assert!(said(None, 0o640).contains("chmod 600"));
     }
 }
