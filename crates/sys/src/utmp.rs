@@ -16,6 +16,8 @@ pub struct Login<'a> {
     pub user: Option<(&'a str, Ipv4Addr)>,
     /// When.
     pub at: SystemTime,
+    /// The process that serves the line.
+    pub process: u32,
 }
 
 /// Appends a record to a file, which must be there: an administrator who wants no records removes it.
@@ -34,7 +36,7 @@ fn record(login: &Login<'_>) -> libc::utmpx {
     // SAFETY: all bytes zero is a valid `utmpx`: it consists of integers and arrays of them.
     let mut record: libc::utmpx = unsafe { mem::zeroed() };
     record.ut_type = if login.user.is_some() { libc::USER_PROCESS } else { libc::DEAD_PROCESS };
-    record.ut_pid = rustix::process::getpid().as_raw_pid();
+    record.ut_pid = login.process.cast_signed();
     copy(&mut record.ut_line, login.line);
     if let Some((user, address)) = login.user {
         copy(&mut record.ut_user, user);
@@ -76,9 +78,10 @@ mod tests {
         std::fs::write(&file, b"").unwrap();
         let came = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let user = Some(("scott", Ipv4Addr::new(192, 0, 2, 7)));
-        append(&file, &Login { line: "ppp0", user, at: came }).unwrap();
-        append(&file, &Login { line: "ppp0", user: None, at: came + Duration::from_secs(300) })
-            .unwrap();
+        let login = Login { line: "ppp0", user, at: came, process: 7 };
+        append(&file, &login).unwrap();
+        let went = came + Duration::from_secs(300);
+        append(&file, &Login { user: None, at: went, ..login }).unwrap();
         assert_eq!(
             std::fs::metadata(&file).unwrap().len() as usize,
             2 * mem::size_of::<libc::utmpx>()
@@ -95,7 +98,7 @@ mod tests {
     #[test]
     fn a_long_name_is_cut_and_nothing_is_written_where_there_is_no_file() {
         let long = "x".repeat(100);
-        let login = Login { line: &long, user: None, at: SystemTime::UNIX_EPOCH };
+        let login = Login { line: &long, user: None, at: SystemTime::UNIX_EPOCH, process: 7 };
         assert!(record(&login).ut_line.iter().all(|byte| *byte == b'x' as libc::c_char));
         let missing = file("no-wtmp");
         assert_eq!(append(&missing, &login).unwrap_err().kind(), io::ErrorKind::NotFound);

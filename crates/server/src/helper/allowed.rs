@@ -1,8 +1,9 @@
-//! What a helper may be asked to run.
+//! What a helper may be asked to run, and to write.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
+use crate::host::{Mark, Wtmp};
 use crate::scripts::Program;
 use crate::settings::Settings;
 
@@ -37,11 +38,23 @@ const STEERING: [&str; 23] = [
 ];
 const STEERING_NAMES: [&str; 6] = ["PATH", "ENV", "IFS", "PS4", "CDPATH", "HOME"];
 
+/// How interfaces are called when nobody says otherwise, and how files of links with a name begin.
+const INTERFACE: &str = "ppp";
+/// Bytes of a file that other tools look for: a process's number, and an interface's name.
+const LONGEST_TEXT: usize = 64;
+
 /// What the configuration named when the server started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Allowed {
     /// All in here.
     pub(crate) folder: PathBuf,
+    /// Files of interfaces are in here.
+    pub(crate) run_dir: PathBuf,
+    /// Where logins are recorded.
+    pub(crate) wtmp: PathBuf,
+    pub(crate) pid_file: Option<PathBuf>,
+    /// How the interfaces' names begin.
+    pub(crate) interface: String,
     pub(crate) programs: Vec<PathBuf>,
     /// Variables that may have these values, whatever they do.
     pub(crate) variables: Vec<(String, OsString)>,
@@ -61,8 +74,14 @@ impl Allowed {
             &scripts.ipv6_down,
         ];
         let variables = settings.script_variables.iter();
+        let system = Wtmp::of_this_system().file;
+        let interface = settings.interface.split('%').next().unwrap_or_default();
         Self {
             folder: FOLDER.into(),
+            run_dir: settings.run_dir.clone(),
+            wtmp: settings.wtmp.as_ref().map_or(system, |wtmp| wtmp.file.clone()),
+            pid_file: settings.pid_file.clone(),
+            interface: interface.to_owned(),
             programs: programs.into_iter().cloned().collect(),
             variables: variables
                 .filter_map(|(name, value)| Some((name.clone(), value.as_ref()?.into())))
@@ -90,6 +109,39 @@ impl Allowed {
         })
     }
 
+    /// Why a mark may not be made.
+    pub(super) fn objection_to(&self, mark: &Mark) -> Option<String> {
+        let is_named = match mark {
+            Mark::Login { file, .. } => *file == self.wtmp,
+            Mark::File { path, .. } => self.is_ours(path),
+        };
+        let is_plain = match mark {
+            Mark::File { text: Some(text), .. } => {
+                let plain = |byte: u8| byte.is_ascii_graphic() || byte == b'\n';
+                text.len() <= LONGEST_TEXT && text.bytes().all(plain)
+            }
+            _ => true,
+        };
+        let why = match (is_named, is_plain) {
+            (true, true) => return None,
+            (true, false) => "that is no process id",
+            (false, _) => "it was not named when the server started: restart the server",
+        };
+        let path = mark.path().display().to_string();
+        Some(format!("{}: {why}", wire::Escaped(path.as_bytes())))
+    }
+
+    /// Whether a file is of the process ids that other tools look for.
+    fn is_ours(&self, path: &Path) -> bool {
+        let of_interface = path.parent() == Some(&self.run_dir)
+            && path.extension().is_some_and(|extension| extension == "pid")
+            && path.file_stem().and_then(|name| name.to_str()).is_some_and(|name| {
+                name.starts_with(INTERFACE)
+                    || (!self.interface.is_empty() && name.starts_with(&self.interface))
+            });
+        of_interface || self.pid_file.as_deref() == Some(path)
+    }
+
     fn names(&self, path: &Path) -> bool {
         let plain = path.components().all(|part| part != Component::ParentDir);
         let inside = plain && path.starts_with(&self.folder);
@@ -110,6 +162,7 @@ mod tests {
             folder: FOLDER.into(),
             programs: vec!["/usr/local/sbin/up".into()],
             variables: vec![("PATH".into(), "/sbin:/bin".into())],
+            ..Allowed::default()
         }
     }
 

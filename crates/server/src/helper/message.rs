@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use zeroize::Zeroizing;
 
 use super::Allowed;
+use crate::host::Mark;
 use crate::look::{Question, Seen};
 use crate::scripts::Program;
 
@@ -44,6 +45,8 @@ pub(crate) enum Order {
     Close,
     /// That somebody looks at this host.
     Look(Question),
+    /// That a mark for other tools is made.
+    Mark(Mark),
 }
 
 /// A login that PAM is asked about.
@@ -70,6 +73,8 @@ pub(crate) enum Answer {
     Refused { password: bool, reason: String },
     /// What was seen.
     Seen(Seen),
+    /// The mark is made.
+    Marked,
 }
 
 impl Frame {
@@ -146,6 +151,8 @@ impl Order {
             Self::Close => (3, Vec::new()),
             // It fits: neither has more in it than some names and addresses.
             Self::Look(question) => (4, vec![postcard::to_allocvec(&question).unwrap_or_default()]),
+            // A path that is no UTF-8 does not travel: then this is no order, which the helper says.
+            Self::Mark(mark) => (5, vec![postcard::to_allocvec(&mark).unwrap_or_default()]),
         };
         Frame { number, kind, fields: fields.into_iter().map(Zeroizing::new).collect() }
     }
@@ -164,6 +171,7 @@ impl Order {
             })),
             (3, []) => Some(Self::Close),
             (4, [question]) => postcard::from_bytes(question).ok().map(Self::Look),
+            (5, [mark]) => postcard::from_bytes(mark).ok().map(Self::Mark),
             _ => None,
         }
         .ok_or_else(|| bad("a frame that is no order"))
@@ -181,6 +189,7 @@ impl Answer {
                 (14, vec![vec![u8::from(password)], reason.into_bytes()])
             }
             Self::Seen(seen) => (15, vec![postcard::to_allocvec(&seen).unwrap_or_default()]),
+            Self::Marked => (16, Vec::new()),
         };
         Frame { number, kind, fields: fields.into_iter().map(Zeroizing::new).collect() }
     }
@@ -202,6 +211,7 @@ impl Answer {
                 Some(Self::Refused { password: password[..] == [1], reason: text(reason) })
             }
             (15, [seen]) => postcard::from_bytes(seen).ok().map(Self::Seen),
+            (16, []) => Some(Self::Marked),
             _ => None,
         }
         .ok_or_else(|| bad("a frame that is no answer"))
@@ -209,20 +219,26 @@ impl Answer {
 }
 
 impl Allowed {
-    /// How many programs, the programs, and `NAME=VALUE` for each variable.
+    /// How many programs, single paths (empty for none), the interfaces' name, the programs, and `NAME=VALUE` for each variable.
     fn fields(self) -> Vec<Vec<u8>> {
         let count = (self.programs.len() as u32).to_le_bytes().to_vec();
-        let folder = self.folder.into_os_string().into_vec();
-        let programs = self.programs.into_iter().map(|path| path.into_os_string().into_vec());
+        let bytes = |path: PathBuf| path.into_os_string().into_vec();
+        let pid_file = self.pid_file.unwrap_or_default();
+        let paths = [self.folder, self.run_dir, self.wtmp, pid_file].map(bytes);
+        let interface = self.interface.into_bytes();
+        let programs = self.programs.into_iter().map(bytes);
         let variables = self
             .variables
             .into_iter()
             .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
-        [count, folder].into_iter().chain(programs).chain(variables).collect()
+        let single = [count].into_iter().chain(paths).chain([interface]);
+        single.chain(programs).chain(variables).collect()
     }
 
     fn read(fields: &[Zeroizing<Vec<u8>>]) -> Option<Self> {
-        let [count, folder, rest @ ..] = fields else { return None };
+        let [count, folder, run_dir, wtmp, pid_file, interface, rest @ ..] = fields else {
+            return None;
+        };
         let count = u32::from_le_bytes(count[..].try_into().ok()?) as usize;
         let (programs, variables) = rest.split_at_checked(count)?;
         let path = |bytes: &Zeroizing<Vec<u8>>| PathBuf::from(OsString::from_vec(bytes.to_vec()));
@@ -233,6 +249,10 @@ impl Allowed {
         };
         Some(Self {
             folder: path(folder),
+            run_dir: path(run_dir),
+            wtmp: path(wtmp),
+            pid_file: Some(path(pid_file)).filter(|path| !path.as_os_str().is_empty()),
+            interface: String::from_utf8(interface.to_vec()).ok()?,
             programs: programs.iter().map(path).collect(),
             variables: variables.iter().map(variable).collect::<Option<_>>()?,
         })
@@ -270,6 +290,10 @@ mod tests {
         };
         let allowed = Allowed {
             folder: "/etc/ppp".into(),
+            run_dir: "/run".into(),
+            wtmp: "/var/log/wtmp".into(),
+            pid_file: Some("/run/pptpd.pid".into()),
+            interface: "ppp".into(),
             programs: vec!["/usr/local/bin/up".into()],
             variables: vec![("PATH".into(), "/sbin:/bin".into())],
         };
@@ -284,6 +308,11 @@ mod tests {
         let question = Question::Holder([192, 0, 2, 7].into());
         match Order::read(sent(&Order::Look(question.clone()).frame(8))).unwrap() {
             Order::Look(arrived) => assert_eq!(arrived, question),
+            other => panic!("{other:?}"),
+        }
+        let mark = Mark::File { path: "/run/ppp0.pid".into(), text: Some("17\n".into()) };
+        match Order::read(sent(&Order::Mark(mark.clone()).frame(9))).unwrap() {
+            Order::Mark(arrived) => assert_eq!(arrived, mark),
             other => panic!("{other:?}"),
         }
         for password in [None, Some(Zeroizing::new(b"secret".to_vec()))] {
@@ -308,6 +337,7 @@ mod tests {
             Answer::Refused { password: true, reason: "why".into() },
             Answer::Seen(Seen::Holder(None)),
             Answer::Seen(Seen::Holder(Some(("eth0".into(), [2; 6])))),
+            Answer::Marked,
         ];
         for answer in answers {
             let shown = format!("{answer:?}");

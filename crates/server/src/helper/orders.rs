@@ -70,6 +70,21 @@ impl Helper {
         Ok((number, answers))
     }
 
+    /// Gives an order whose answer goes to whoever hears others, too.
+    ///
+    /// # Errors
+    ///
+    /// It is too long, or the helper is gone.
+    pub(crate) fn tell(&self, order: Order, answers: &UnboundedSender<Answer>) -> io::Result<()> {
+        let number = self.0.next.replace(self.0.next.get() + 1);
+        let letter = order.frame(number).to_bytes()?;
+        if *self.0.gone.borrow() || !self.send(letter) {
+            return Err(io::Error::other("the helper process is gone: restart the server"));
+        }
+        self.0.waiting.borrow_mut().insert(number, answers.clone());
+        Ok(())
+    }
+
     /// Gives an order about a matter that was begun, and ends it.
     pub(crate) fn close(&self, number: u64) {
         if let Ok(letter) = Order::Close.frame(number).to_bytes() {
@@ -117,13 +132,27 @@ async fn send_all(mut socket: OwnedWriteHalf, mut letters: UnboundedReceiver<Zer
     let _ = socket.shutdown().await;
 }
 
+impl std::fmt::Debug for Helper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Helper").field("gone", &*self.0.gone.borrow()).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 impl Helper {
     /// A helper in this process that runs anything, for at most `limit`.
     pub(crate) fn within(limit: Duration) -> Self {
+        Self::of(Allowed { folder: "/".into(), ..Allowed::default() }, limit)
+    }
+
+    /// A helper in this process.
+    pub(crate) fn allowed(allowed: Allowed) -> Self {
+        Self::of(allowed, Duration::from_secs(1))
+    }
+
+    fn of(allowed: Allowed, limit: Duration) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let folder = "/".into();
-        allow(&ours, Allowed { folder, programs: Vec::new(), variables: Vec::new() }).unwrap();
+        allow(&ours, allowed).unwrap();
         tokio::task::spawn_local(async move { super::work::serve(theirs, limit).await.unwrap() });
         Self::connect(ours).unwrap()
     }

@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 use super::message::Frame;
 use super::{Allowed, Answer, Login, Order};
 use crate::event::Event;
+use crate::host::{Mark, WtmpdbWriter};
 use crate::look::Question;
 use crate::scripts::Program;
 
@@ -41,6 +42,7 @@ pub(super) async fn serve(socket: UnixStream, limit: Duration) -> io::Result<()>
         return Err(io::Error::new(io::ErrorKind::InvalidData, "no first order"));
     };
     let sessions = Sessions::default();
+    let mut wtmpdb = WtmpdbWriter::default();
     let stop = Arc::new(AtomicBool::new(false));
     while let Some(frame) = Frame::read(&mut read).await? {
         let number = frame.number;
@@ -52,6 +54,8 @@ pub(super) async fn serve(socket: UnixStream, limit: Duration) -> io::Result<()>
             Order::Run(program) => run(number, program, limit, &allowed, &answers),
             Order::Ask(login) => ask(number, login, &sessions, &answers),
             Order::Look(question) => look(number, question, &stop, &answers),
+            // At once, so that one follows the other.
+            Order::Mark(mark) => answers.say(number, make(mark, &allowed, &mut wtmpdb)),
             Order::Close => {
                 let session = sessions.borrow_mut().remove(&number);
                 // Closing takes the modules their time.
@@ -123,6 +127,17 @@ fn look(number: u64, question: Question, stop: &Arc<AtomicBool>, answers: &Answe
             },
         );
     });
+}
+
+fn make(mark: Mark, allowed: &Allowed, wtmpdb: &mut WtmpdbWriter) -> Answer {
+    if let Some(objection) = allowed.objection_to(&mark) {
+        return Answer::Failed(objection);
+    }
+    match mark.make(wtmpdb) {
+        // Whoever wants no records removes the file, and a file that is to go may be gone.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Answer::Failed(error.to_string()),
+        _ => Answer::Marked,
+    }
 }
 
 /// Says what became of orders.

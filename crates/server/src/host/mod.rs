@@ -1,13 +1,13 @@
 //! What a session needs of this host: its interface, its addresses, and somebody who answers ARP for the peer.
 
 mod journal;
+mod marks;
 mod prefixes;
 mod records;
 mod shared;
 mod wtmpdb;
 
 use std::cell::{Cell, RefCell};
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -18,10 +18,14 @@ use sys::netlink::{Error, Netlink, PROTOCOL, Route, proxy_arp_interface};
 use sys::tun::{Offloads, Tun};
 
 pub use journal::{Change, Journal};
+pub(crate) use marks::Mark;
 pub use records::Wtmp;
 pub use shared::SharedInterface;
+pub(crate) use wtmpdb::Writer as WtmpdbWriter;
 
 use crate::event::{Bus, Event, Source};
+use crate::helper::Helper;
+use marks::Marker;
 
 const NO_OFFLOADS: &str = "the kernel refuses offloads on TUN interfaces: every packet costs a system call of its own, so that throughput is about a \
     half of what it could be; a newer kernel has them";
@@ -31,7 +35,7 @@ const NO_OFFLOADS: &str = "the kernel refuses offloads on TUN interfaces: every 
 pub struct Host {
     netlink: RefCell<Netlink>,
     journal: Journal,
-    wtmpdb: RefCell<wtmpdb::Writer>,
+    marker: RefCell<Marker>,
     /// Whether it has been said that this kernel's interfaces have no offloads.
     has_told_of_offloads: Cell<bool>,
 }
@@ -57,9 +61,14 @@ impl Host {
         Ok(Self {
             netlink: RefCell::new(Netlink::open()?),
             journal: Journal::open(state_dir)?,
-            wtmpdb: RefCell::default(),
+            marker: RefCell::default(),
             has_told_of_offloads: Cell::new(false),
         })
+    }
+
+    /// Has the helper write what other tools look for, as this process may not. Wants a `LocalSet` around it.
+    pub(crate) fn mark_by(&self, helper: Helper, bus: Bus) {
+        self.marker.replace(Marker::helper(helper, bus));
     }
 
     /// Undoes what an earlier process left behind.
@@ -131,10 +140,10 @@ impl Host {
                 let _ = sys::nft::delete_table(family, name);
             }
             Change::File { path } => {
-                let _ = fs::remove_file(path);
+                let _ = self.mark(Mark::File { path: path.clone(), text: None });
             }
             // Nobody is there to hear of it when the file has gone.
-            Change::Login { line, file } => drop(self.record(file, line, None)),
+            Change::Login { line, file } => drop(self.mark(Mark::login(file, line, None))),
         }
         self.journal.strike(change);
     }

@@ -1,15 +1,12 @@
 //! What other tools look for while a session is up: files with our process id, and a record in wtmp.
 
-use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use sys::utmp::{self, Login};
 use wire::Escaped;
 
-use super::{Change, Host, Interface, wtmpdb};
+use super::{Change, Host, Interface, Mark, wtmpdb};
 use crate::event::{Event, Source};
 
 /// How logins are recorded in wtmp, as the plugin `pptpd-logwtmp.so` does it.
@@ -54,21 +51,16 @@ impl Interface {
             return;
         }
         let user = if wtmp.strip_domain { without_domain(user) } else { user };
-        let user = Escaped(user).to_string();
+        let mark = Mark::login(&wtmp.file, &line, Some((Escaped(user).to_string(), client)));
         let host = self.host.clone();
-        let user = Some((user.as_str(), client));
-        let failed = |error| {
-            source.publish(Event::HostFailed { what: "record logins", error });
-        };
-        match host.make(&change, |_| host.record(&wtmp.file, &line, user)) {
+        match host.make(&change, |_| host.mark(mark)) {
             Ok(()) => self.changes.push(change),
             // Whoever wants no records removes the file.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => failed(format!("{}: {error}", wtmp.file.display())),
-        }
-        // That of an earlier row: this one is being written.
-        if let Some(error) = host.wtmpdb.borrow().take_error() {
-            failed(error);
+            Err(error) => {
+                let error = error.to_string();
+                source.publish(Event::HostFailed { what: "record logins", error });
+            }
         }
     }
 }
@@ -94,30 +86,27 @@ impl Host {
         (path, text): &(PathBuf, String),
         tell: impl FnOnce(Event),
     ) -> Option<Change> {
-        let change = Change::File { path: path.clone() };
-        let made = self.make(&change, |_| fs::write(path, text));
         let failed = |error: io::Error| Event::HostFailed {
             what: "write the file with the process id",
-            error: format!("{}: {error}", path.display()),
+            error: error.to_string(),
         };
-        made.map_err(|error| tell(failed(error))).ok().map(|()| change)
+        self.keep_file(path, text).map_err(|error| tell(failed(error))).ok()
     }
 
-    /// Records that somebody has come on a line or, with no user, that it is free again.
-    pub(super) fn record(
-        &self,
-        file: &Path,
-        line: &str,
-        user: Option<(&str, Ipv4Addr)>,
-    ) -> io::Result<()> {
-        let at = SystemTime::now();
-        if !wtmpdb::is_database(file) {
-            return utmp::append(file, &Login { line, user, at });
-        }
-        let user = user.map(|(user, client)| (user.to_owned(), client));
-        let row = wtmpdb::Row { file: file.into(), line: line.into(), user, at };
-        self.wtmpdb.borrow_mut().write(row);
-        Ok(())
+    /// Writes a file that goes when the change that is given is undone.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing it, and of noting that.
+    pub(crate) fn keep_file(&self, path: &Path, text: &str) -> io::Result<Change> {
+        let change = Change::File { path: path.to_owned() };
+        let mark = Mark::File { path: path.to_owned(), text: Some(text.to_owned()) };
+        self.make(&change, |_| self.mark(mark)).map(|()| change)
+    }
+
+    /// Makes a mark, or has it made.
+    pub(super) fn mark(&self, mark: Mark) -> io::Result<()> {
+        self.marker.borrow_mut().make(mark)
     }
 }
 
@@ -131,6 +120,8 @@ fn without_domain(user: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::event::Bus;
 
@@ -151,9 +142,8 @@ mod tests {
         fs::write(&file, b"").unwrap();
         let host = Host::open(dir.path(), &bus).unwrap();
         let change = Change::Login { line: "ppp0".into(), file: file.clone() };
-        let user = Some(("scott", Ipv4Addr::new(192, 0, 2, 7)));
-        let login = Login { line: "ppp0", user, at: SystemTime::now() };
-        host.make(&change, |_| utmp::append(&file, &login)).unwrap();
+        let user = Some(("scott".to_owned(), Ipv4Addr::new(192, 0, 2, 7)));
+        host.make(&change, |_| host.mark(Mark::login(&file, "ppp0", user))).unwrap();
         let one = fs::metadata(&file).unwrap().len();
         // The process ends here, without a word.
         drop(host);

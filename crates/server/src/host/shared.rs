@@ -243,11 +243,18 @@ impl SharedInterface {
     }
 }
 
-impl Drop for SharedInterface {
-    fn drop(&mut self) {
-        for change in self.state.get_mut().changes.drain(..) {
+impl SharedInterface {
+    /// Takes back what does not go with the interface: files, and proxy ARP.
+    pub(crate) fn take_back(&self) {
+        for change in std::mem::take(&mut self.state.borrow_mut().changes) {
             self.host.undo(&change);
         }
+    }
+}
+
+impl Drop for SharedInterface {
+    fn drop(&mut self) {
+        self.take_back();
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) struct Row {
 
 /// Writes rows, and has written them all when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     running: Option<(SyncSender<Row>, JoinHandle<()>)>,
     /// What went wrong since it was asked last.
     failed: Arc<Mutex<Option<String>>>,
