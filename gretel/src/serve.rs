@@ -258,11 +258,18 @@ impl Arguments {
 }
 
 impl Manner {
-    /// Starts the helper, while this process has all its rights and no other thread, and prepares what it will be confined to.
+    /// Starts the helper, while this process has all its rights and no other thread, becomes the user that the settings name, and prepares what it
+    /// will be confined to.
     fn options(self, settings: &mut Settings) -> anyhow::Result<Options> {
         settings.sandbox &= self.sandbox;
         let helper = server::helper::start(settings).context("cannot start a helper process")?;
         let history = history_directory(settings, &self.state_dir);
+        if let Some(user) = &settings.user {
+            // A directory that the configuration names may be others' too: it is the administrator's to give.
+            let ours = settings.history_directory.is_none().then_some(history.as_path());
+            let own: Vec<&Path> = std::iter::once(self.state_dir.as_path()).chain(ours).collect();
+            server::become_user(user, &own)?;
+        }
         let sandbox =
             server::sandbox(settings, [&self.state_dir, &history]).context("cannot prepare")?;
         let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -281,9 +288,15 @@ impl Manner {
 /// Says what this process keeps that it does not need, if anything.
 fn tell_of_rights(settings: &Settings, options: &Options, bus: &Bus) {
     if !settings.sandbox {
-        let text = "the server keeps all rights of root while it reads from the network: \
-            remove `sandbox = false` from gretel.toml, and --no-sandbox";
-        bus.server(Event::Diagnostic(text.to_owned()));
+        let rights = match &settings.user {
+            Some(user) => format!("its capabilities, as {},", user.name()),
+            None => "all rights of root".to_owned(),
+        };
+        let text = format!(
+            "the server keeps {rights} while it reads from the network: \
+             remove `sandbox = false` from gretel.toml, and --no-sandbox"
+        );
+        bus.server(Event::Diagnostic(text));
     }
     for lacking in options.sandbox.lacking() {
         let text = format!("this kernel has no {lacking}: the server does without");

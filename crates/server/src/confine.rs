@@ -29,10 +29,17 @@ pub fn sandbox(settings: &Settings, own: [&Path; 2]) -> io::Result<Sandbox> {
     let read = READ.iter().map(PathBuf::from).chain(settings.folders.iter().cloned());
     // Process ids and records of logins: whoever rotates or removes those makes new files.
     let files = [settings.pid_file.as_ref(), settings.wtmp.as_ref().map(|wtmp| &wtmp.file)];
-    let write = own
-        .map(Path::to_owned)
-        .into_iter()
-        .chain([settings.run_dir.clone(), KERNEL_SETTINGS.into()])
-        .chain(files.into_iter().flatten().filter_map(folder));
-    Sandbox::prepare(&Places { read: read.collect(), write: write.collect() })
+    let marks: Vec<PathBuf> = std::iter::once(settings.run_dir.clone())
+        .chain(files.into_iter().flatten().filter_map(folder))
+        .collect();
+    // They are the helper's work then.
+    let (seen, written) = match settings.user {
+        Some(_) => (marks, Vec::new()),
+        None => (Vec::new(), marks),
+    };
+    let write = own.map(Path::to_owned).into_iter().chain([KERNEL_SETTINGS.into()]);
+    Sandbox::prepare(&Places {
+        read: read.chain(seen).collect(),
+        write: write.chain(written).collect(),
+    })
 }

@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use config::{Config, Diagnostics, Network, Secrets, SecretsFile};
 use sys::netlink::Netlink;
+use sys::user::User;
 
 use crate::files::Files;
 use crate::filters::filters;
+use crate::own_user;
 
 /// What was found.
 #[derive(Debug)]
@@ -25,14 +27,20 @@ impl Files {
         let (config, mut diagnostics) = Config::examine(&self.paths, &self.host_name);
         let mut users = 0;
         if let Some(config) = &config {
-            let mut chap = SecretsFile::new(&config.chap_secrets);
-            let mut pap = SecretsFile::new(&config.pap_secrets);
+            let user = own_user::named(config, &mut diagnostics);
+            let group = user.as_ref().map(User::gid);
+            let mut chap = SecretsFile::new(&config.chap_secrets).for_group(group);
+            let mut pap = SecretsFile::new(&config.pap_secrets).for_group(group);
             if config.auth {
                 users += look_at(config, &mut chap, &mut diagnostics);
             }
             // PAP users may be in chap-secrets too, so the other file need not be there.
             if config.pap && config.pap_secrets.exists() {
                 users += look_at(config, &mut pap, &mut diagnostics);
+            }
+            if let Some(user) = &user {
+                let files = self.files(config, chap.known().entries());
+                diagnostics.0.extend(own_user::objections(config, user, &files).0);
             }
             if let Err(fault) = filters(&config.options) {
                 diagnostics.0.push(fault.diagnostic(config));

@@ -13,7 +13,6 @@ use config::{
 use crypto::{NtHash, Password, Secret};
 use engine::auth::Method;
 use engine::ppp::{EchoConfig, InterfaceIds, LcpConfig, MppeNeed, MppePolicy, Stateful, Timers};
-
 use wire::Escaped;
 
 use crate::auth::{Addresses, Own, Pam, User, Users};
@@ -21,6 +20,7 @@ use crate::filters::filters;
 use crate::history::Bounds;
 use crate::host::Wtmp;
 use crate::leases::{EVERYBODYS, PoolId, Slot};
+use crate::own_user;
 use crate::scripts::{IpParam, ScriptPaths};
 use crate::server::Source;
 use crate::settings::{
@@ -73,9 +73,14 @@ impl Files {
         }
         settings.debug |= self.debug;
         settings.sandbox = config.sandbox;
+        settings.user = own_user::named(&config, &mut diagnostics);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
+        }
+        let group = settings.user.as_ref().map(|user| user.gid());
         let mut users = SecretsFiles {
-            chap: SecretsFile::new(&config.chap_secrets),
-            pap: SecretsFile::new(&config.pap_secrets),
+            chap: SecretsFile::new(&config.chap_secrets).for_group(group),
+            pap: SecretsFile::new(&config.pap_secrets).for_group(group),
             everybodys: Everybodys {
                 server: config.name.clone(),
                 settings: Rc::new(settings.clone()),
@@ -87,7 +92,16 @@ impl Files {
         // What is wrong with the secrets is worth a word before the first login.
         if let Ok((secrets, found)) = users.chap.refresh() {
             diagnostics.0.extend(found.0);
-            settings.folders = self.folders(&config, secrets.entries());
+            let files = self.files(&config, secrets.entries());
+            let folders: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+            settings.folders = folders.into_iter().map(Path::to_owned).collect();
+        }
+        if let Some(user) = &settings.user {
+            let files = self.files(&config, users.chap.known().entries());
+            diagnostics.0.extend(own_user::objections(&config, user, &files).0);
+            if diagnostics.has_errors() {
+                return Err(diagnostics);
+            }
         }
         if config.options.dump {
             diagnostics.0.extend(config.in_effect().0);
@@ -97,17 +111,20 @@ impl Files {
 }
 
 impl Files {
-    /// Where everything is that may be read again: a file's folder, as editors put a new file in the old one's place.
-    fn folders(&self, config: &Config, entries: &[Entry]) -> Vec<PathBuf> {
+    /// All that may be read again; some of it need not be there. It is the folders that matter to the sandbox, as editors put a new file in the
+    /// old one's place.
+    pub(crate) fn files(&self, config: &Config, entries: &[Entry]) -> Vec<PathBuf> {
         let paths = &self.paths;
         let own = [&paths.pptpd_conf, &paths.ppp_options, &paths.gretel_toml];
         let secrets = [&config.chap_secrets, &config.pap_secrets];
         let files = own.into_iter().chain(secrets).map(PathBuf::as_path);
-        let named = config.origins.iter().map(|origin| &*origin.file);
+        // A file without a single option is no origin of anything.
+        let options = config.origins.iter().filter(|origin| origin.name == "option");
+        let options = options.filter_map(|origin| origin.argument.as_deref()).map(Path::new);
+        let named = config.origins.iter().map(|origin| &*origin.file).filter(|it| it.is_absolute());
         let kept = entries.iter().filter_map(Entry::secret_file);
-        let folders = files.chain(named).chain(kept).filter_map(Path::parent);
-        let folders: BTreeSet<&Path> = folders.collect();
-        folders.into_iter().map(Path::to_owned).collect()
+        let all: BTreeSet<&Path> = files.chain(options).chain(named).chain(kept).collect();
+        all.into_iter().map(Path::to_owned).collect()
     }
 }
 

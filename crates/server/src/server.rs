@@ -21,7 +21,7 @@ use crate::connections::Connections;
 use crate::doctor::Process;
 use crate::event::{Bus, Event};
 use crate::helper::Helper;
-use crate::host::{Change, Host, SharedInterface};
+use crate::host::{Host, SharedInterface};
 use crate::listener::{self, Census};
 use crate::open_files;
 use crate::packet_path::{self, Choice};
@@ -125,23 +125,23 @@ pub fn run(
         options.sandbox.enter(Role::Control).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot give up what is not needed: {error}"))
         })?;
+        let helper = Helper::connect(options.helper)?;
+        if settings.user.is_some() {
+            host.mark_by(helper.clone(), bus.clone());
+        }
         host.undo_leftovers(&bus)?;
         if let Some(interface) = &interface {
             interface.begin(&settings, &bus).map_err(cannot_share)?;
         }
-        let helper = Helper::connect(options.helper)?;
         let scripts = Scripts::open(&options.state_dir, helper.clone(), &bus)?;
         if let Some(missing) = settings.wtmp.as_ref().filter(|wtmp| !wtmp.file.exists()) {
             bus.server(Event::Diagnostic(no_wtmp(&missing.file)));
         }
-        let pid_file = settings.pid_file.clone().map(|path| Change::File { path });
-        if let Some(change @ Change::File { path }) = &pid_file {
-            let written =
-                host.make(change, |_| fs::write(path, format!("{}\n", std::process::id())));
-            written.map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
-            })?;
-        }
+        let process = format!("{}\n", std::process::id());
+        let pid_file = settings.pid_file.as_deref().map(|path| host.keep_file(path, &process));
+        let pid_file = pid_file.transpose().map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot write the process id: {error}"))
+        })?;
         let listening = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
         let slots = settings.slots.len();
         let mut shared = Shared::new(
@@ -199,11 +199,14 @@ pub fn run(
             let _ = task.await;
         }
         scripts.farewell().await;
-        helper.farewell().await;
-        shared.bus.tell_untold();
+        if let Some(interface) = &shared.interface {
+            interface.take_back();
+        }
         if let Some(change) = &pid_file {
             shared.host.undo(change);
         }
+        helper.farewell().await;
+        shared.bus.tell_untold();
         for task in [heart, relay, Some(watch)].into_iter().flatten().chain(admin) {
             task.abort();
         }
@@ -219,6 +222,11 @@ fn lock(state_dir: &Path) -> io::Result<fs::File> {
             io::ErrorKind::WouldBlock => {
                 format!("another server uses {dir}: stop it, or give this one another --state-dir")
             }
+            io::ErrorKind::PermissionDenied => {
+                format!(
+                    "cannot use {dir}: {error}: it is another user's; to have it back: chown -R $(id -u): {dir}"
+                )
+            }
             _ => format!("cannot use {dir}: {error}"),
         };
         io::Error::new(error.kind(), text)
@@ -230,6 +238,7 @@ fn lock(state_dir: &Path) -> io::Result<fs::File> {
 }
 
 const MODE_STAYS: &str = "interface.mode counts from the next start on: restart the server";
+const USER_STAYS: &str = "server.user counts from the next start on: restart the server";
 
 fn no_wtmp(file: &Path) -> String {
     let file = file.display();
@@ -341,6 +350,9 @@ fn reload(source: &mut impl Source, shared: &Shared) {
             }
             if settings.shared_interface != shared.interface.is_some() {
                 shared.bus.server(Event::Diagnostic(MODE_STAYS.to_owned()));
+            }
+            if settings.user != shared.settings().user {
+                shared.bus.server(Event::Diagnostic(USER_STAYS.to_owned()));
             }
             shared.replace_settings(settings, users);
             shared.bus.server(Event::Reloaded);

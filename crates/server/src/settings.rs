@@ -11,6 +11,7 @@ use engine::data::filter::Filters;
 use engine::ppp::{
     Grant, InterfaceIds, LcpConfig, LinkConfig, MppePolicy, ServerConfig, Side, Timers,
 };
+use sys::user::User;
 
 use crate::auth::Pam;
 use crate::host::Wtmp;
@@ -78,6 +79,8 @@ pub struct Settings {
     pub pid_file: Option<PathBuf>,
     /// Whether the server gives up what it does not need once it has started.
     pub sandbox: bool,
+    /// The user that it is then; `None`: whoever starts it.
+    pub user: Option<User>,
     /// Where its files were found when it started; it can read no others later.
     pub folders: Vec<PathBuf>,
     /// Scripts to run as sessions come and go.
@@ -281,6 +284,7 @@ impl Settings {
             history: crate::history::Bounds::default(),
             pid_file: None,
             sandbox: true,
+            user: None,
             folders: Vec::new(),
             scripts: ScriptPaths::default(),
             ip_param: IpParam::ClientAddress,
