@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "json")]
     unfix: bool,
     /// Where changes to this host are noted until they are undone.
-    #[arg(long, value_name = "DIR", default_value = "/run/gretel")]
+    #[arg(long, value_name = "DIR", default_value = "/run/gretel-doctor")]
     state_dir: PathBuf,
 }
 
@@ -91,7 +91,7 @@ fn examine_path(arguments: &Arguments, host: &str) -> anyhow::Result<Vec<Check>>
         server: host.to_owned(),
         login,
         patience: Duration::from_secs(arguments.timeout.max(1)),
-        state_dir: arguments.state_dir.join("doctor-path"),
+        state_dir: arguments.state_dir.join("path"),
     };
     Ok(doctor::examine_path(&target, doctor::firewall_rules().ok().as_ref()))
 }
