@@ -25,8 +25,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
 /// Covers what the lab's programs write, so that nothing reaches the machine's own files.
 pub(crate) fn furnish() -> Result<()> {
     let script = "set -e
+        mkdir -p /dev/net
         for directory in /run /etc/ppp /var/log /tmp; do mount -t tmpfs tmpfs $directory; done
         mkdir -p /run/netns /run/lock
+        # As udev has it: whoever has CAP_NET_ADMIN may make interfaces.
+        mount -t tmpfs tmpfs /dev/net; mknod -m 666 /dev/net/tun c 10 200
         ip link set lo up";
     // The build and its results may lie below a covered directory.
     let keep = env::current_exe()?;

@@ -45,7 +45,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Runs `gretel` beside the server.
-fn gretel(world: &World, arguments: &[&str]) -> Result<String> {
+pub(super) fn gretel(world: &World, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(workspace::gretel());
     command.args(arguments).arg("--state-dir").arg(state_dir(world)).stdin(Stdio::null());
     output(&mut command)

@@ -16,11 +16,18 @@ use crate::{
     },
 };
 
-pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "systemd runs the service in pptpd's place, under both names, and its journal has the old words",
-    compared: false,
-    run: |world| with_guest_of(world, start, serve),
-}];
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "systemd runs the service in pptpd's place, under both names, and its journal has the old words",
+        compared: false,
+        run: |world| with_guest_of(world, start, serve),
+    },
+    Scenario {
+        name: "what is wrong with the files is said while pptpd runs, and dpkg leaves it in its place",
+        compared: false,
+        run: |world| with_guest_of(world, start, say_first),
+    },
+];
 
 fn start(segment: &Segment) -> Result<Guest> {
     let mut guest =
@@ -52,7 +59,11 @@ fn serve(world: &mut World, guest: &mut Guest) -> Result<()> {
 
     // The old service runs; nobody types more than this.
     let said = guest.sh(60, "dpkg -i /mnt/gretel.deb")?;
-    for words in ["do not purge the package pptpd", "/etc/ppp/ip-up runs within"] {
+    for words in [
+        "gretel: what will become of /etc/pptpd.conf",
+        "do not purge the package pptpd",
+        "/etc/ppp/ip-up runs within",
+    ] {
         ensure!(said.contains(words), "the installation does not say {words:?}:\n{said}");
     }
     is_gretel(guest).map_err(|error| error.context(said))?;
@@ -79,6 +90,7 @@ fn serve(world: &mut World, guest: &mut Guest) -> Result<()> {
     keeps_calls_while_it_reads_files(world, guest)?;
     starts_again(world, guest)?;
     scripts_have_limits_that_can_be_lifted(world, guest)?;
+    serves_as_a_user_of_its_own(world, guest)?;
 
     guest.sh(60, "systemctl stop pptpd; ! systemctl is-active gretel && ! ip link show ppp0")?;
     guest.sh(60, "dpkg --remove gretel")?;
@@ -87,6 +99,50 @@ fn serve(world: &mut World, guest: &mut Guest) -> Result<()> {
         "systemctl show -P LoadState gretel pptpd; cd /etc/systemd/system; ls gretel* pptpd* *.wants/gretel* 2>/dev/null; find /etc/init.d/pptpd -executable",
     )?;
     ensure!(left.split_whitespace().eq(["not-found", "not-found"]), "left: {left}");
+    Ok(())
+}
+
+/// An option that pptpd's pppd takes at each call, and with which Gretel does not start.
+const REFUSED: &str = "plugin radius.so";
+
+fn say_first(world: &mut World, guest: &mut Guest) -> Result<()> {
+    let spoil = format!("echo '{REFUSED}' >>/etc/ppp/pptpd-options");
+    let mend = format!("sed -i '/{REFUSED}/d' /etc/ppp/pptpd-options");
+    let said = guest.sh(120, &format!("{spoil}; ! dpkg -i /mnt/gretel.deb 2>&1"))?;
+    for words in ["error: plugin radius.so", "gretel: not installed", "pptpd stays"] {
+        ensure!(said.contains(words), "dpkg does not say {words:?}:\n{said}");
+    }
+    let state = guest.sh(
+        60,
+        "dpkg-query -W -f '${db:Status-Status}\\n' pptpd gretel 2>/dev/null; systemctl is-active pptpd
+         readlink /proc/$(systemctl show -P MainPID pptpd)/exe; ls /usr/sbin/gretel /var/lib/dpkg/info/gretel.* 2>/dev/null || true",
+    )?;
+    let states: Vec<&str> = state.split_whitespace().filter(|it| *it != "not-installed").collect();
+    ensure!(states == ["installed", "active", "/usr/sbin/pptpd"], "{state}\n{said}");
+    guest.sh(60, &mend)?;
+    call(world)?;
+    world.client()?.hang_up()?;
+
+    // Each line that apt prints, with whether the old server lives once it has been read.
+    let told = guest.sh(
+        180,
+        &format!(
+            r#"{spoil}
+            pid=$(systemctl show -P MainPID pptpd)
+            DEBIAN_FRONTEND=noninteractive apt-get -y -q install /mnt/gretel.deb 2>&1 |
+                while read -r line; do kill -0 $pid 2>/dev/null && echo "up $line" || echo "down $line"; done"#
+        ),
+    )?;
+    let at = |words: &str| told.lines().position(|line| line.contains(words));
+    let report = at("error: plugin radius.so");
+    ensure!(
+        report.is_some_and(|line| told.lines().nth(line).is_some_and(|it| it.starts_with("up "))),
+        "the report is not there before pptpd is stopped:\n{told}"
+    );
+    ensure!(report < at("Removing pptpd"), "the report comes after pptpd has gone:\n{told}");
+    guest.sh(60, &format!("{mend}; systemctl restart gretel"))?;
+    is_gretel(guest).map_err(|error| error.context(told))?;
+    call(world)?;
     Ok(())
 }
 
@@ -149,6 +205,63 @@ fn scripts_have_limits_that_can_be_lifted(world: &mut World, guest: &mut Guest) 
     ensure!(free == "wrote\nset\nnobody\nrouted\ndone\n", "without limits: {free}");
     guest.sh(60, "rm -r /etc/systemd/system/gretel.service.d; systemctl daemon-reload")?;
     Ok(())
+}
+
+/// As the package's own user: by `server.user`, where the helper stays root, and by systemd's `User=`.
+fn serves_as_a_user_of_its_own(world: &mut World, guest: &mut Guest) -> Result<()> {
+    let refused = guest.sh(
+        60,
+        r#"mkdir -p /etc/gretel /etc/systemd/system/gretel.service.d
+        printf '[server]\nuser = "gretel"\n' >/etc/gretel/gretel.toml
+        printf '%s\n' '#!/bin/sh' 'echo "$(id -un) $1" >>/run/users' >/etc/ppp/ip-up
+        cp /usr/share/doc/gretel/examples/own-user.conf /etc/systemd/system/gretel.service.d
+        systemctl daemon-reload
+        gretel check 2>&1; ! systemctl restart gretel 2>/dev/null
+        systemctl reset-failed gretel"#,
+    )?;
+    let mends = "chgrp gretel /etc/ppp/chap-secrets && chmod 640 /etc/ppp/chap-secrets";
+    ensure!(refused.contains(mends), "{refused}");
+    guest.sh(60, &format!("{mends}; gretel check >/dev/null; systemctl restart gretel"))?;
+    for by in ["server.user", "User="] {
+        is_gretel(guest).map_err(|error| error.context(by))?;
+        call(world).map_err(|error| error.context(by))?;
+        let seen = guest.sh(
+            60,
+            "stat -c %U /run/gretel /run/gretel/admin.sock /var/lib/gretel/history.db
+             grep -h ^Uid: /proc/$(systemctl show -P MainPID gretel)/task/*/status | sort -u | tr '\\t' ' '
+             id -u gretel; gretel who",
+        )?;
+        let words: Vec<&str> = seen.split_whitespace().collect();
+        ensure!(words[..3] == ["gretel"; 3] && seen.contains("anna"), "{by}: {seen}");
+        // One line for all threads: the real, effective, saved and file system's number.
+        ensure!(words[3] == "Uid:" && words[4..8] == [words[8]; 4], "{by}: {seen}");
+        guest
+            .sh(60, "echo 'anna pptpd other *' >/etc/ppp/chap-secrets; systemctl reload gretel")?;
+        world.call("require-mppe-128")?.ensure_refused()?;
+        guest.sh(60, "cat /mnt/chap-secrets >/etc/ppp/chap-secrets")?;
+        guest.sh(60, "kill -KILL $(systemctl show -P MainPID gretel); sleep 0.5")?;
+        is_gretel(guest).map_err(|error| error.context(by))?;
+        call(world).map_err(|error| error.context(by))?;
+        let runs = guest
+            .sh(60, "tail -n 1 /run/users; rm /run/users; ls /run/ppp0.pid 2>/dev/null || true")?;
+        let wanted = match by {
+            "server.user" => "root ppp0\n/run/ppp0.pid\n",
+            _ => "gretel ppp0\n",
+        };
+        ensure!(runs == wanted, "{by}: {runs}");
+        guest.sh(
+            60,
+            "printf '[Service]\nUser=gretel\nAmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE\n' >/etc/systemd/system/gretel.service.d/own-user.conf
+             install -m 666 /dev/null /run/users
+             systemctl daemon-reload; systemctl restart gretel",
+        )?;
+    }
+    guest.sh(
+        60,
+        "rm -r /etc/systemd/system/gretel.service.d /etc/gretel; systemctl daemon-reload; systemctl stop gretel
+         chown -R root: /run/gretel /var/lib/gretel; systemctl start gretel",
+    )?;
+    is_gretel(guest)
 }
 
 /// Calls, and gives the address.

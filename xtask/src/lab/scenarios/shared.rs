@@ -22,6 +22,7 @@ pub(super) const ALSO: &[&str] = &[
     "with delegate a client has the address of its own line, and none without",
     "with bcrelay broadcasts pass between the lan and the clients",
     "a server that was killed clears up at its next start and serves again",
+    "as a user of its own the server does what it does as root, and no thread is root's",
     "gretel capture of one client has its packets outside and inside, and nobody else's",
 ];
 
