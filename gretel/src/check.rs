@@ -3,10 +3,12 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::Parser;
 use config::{Class, Config, Diagnostic, Origin, Pool, Severity};
 use serde_json::{Value, json};
 use server::Examined;
 
+use crate::pptpd;
 use crate::serve::FileArguments;
 
 /// What to look at, and how to say it.
@@ -20,11 +22,19 @@ pub(crate) struct Arguments {
     /// Take warnings for errors.
     #[arg(long)]
     strict: bool,
+    /// What pptpd would be started with, as DAEMON_OPTS in /etc/default/pptpd.
+    #[arg(last = true, value_name = "OPTIONS OF PPTPD", allow_hyphen_values = true)]
+    pptpd: Vec<String>,
 }
 
 /// Says what there is to say. Success means that a server would start.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let examined = arguments.files.files(None).examine();
+    let mut files = arguments.files.files(None);
+    if !arguments.pptpd.is_empty() {
+        let typed = std::iter::once("pptpd").chain(arguments.pptpd.iter().map(String::as_str));
+        pptpd::Arguments::try_parse_from(typed)?.apply(&mut files.paths);
+    }
+    let examined = files.examine();
     let bad = if arguments.strict { Severity::Warning } else { Severity::Error };
     let good = examined.diagnostics.0.iter().all(|diagnostic| diagnostic.severity < bad);
     let mut out = io::stdout().lock();

@@ -103,6 +103,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 impl Arguments {
+    /// Has the files say what this command line says in their place.
+    pub(crate) fn apply(&self, paths: &mut config::Paths) {
+        paths.pptpd_conf.clone_from(&self.conf);
+        paths.command_line = self.keywords();
+    }
+
     /// The command line as keywords of `pptpd.conf`.
     fn keywords(&self) -> Vec<(&'static str, String)> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());

@@ -92,3 +92,25 @@ fn the_configuration_is_shown_and_converted_with_its_sources() {
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty() && !output.stderr.is_empty());
 }
+
+#[test]
+fn options_of_pptpd_count_as_they_do_for_pptpd() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    fs::write(file("conf"), "localip 198.51.100.1\nremoteip 198.51.100.2-9\n").unwrap();
+    fs::write(file("options"), "require-mschap-v2\nno-such-option\n").unwrap();
+    let run = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gretel"));
+        let output = command.args(["check", "--"]).args(options).output().unwrap();
+        (output.status.code(), text(&output), String::from_utf8(output.stderr).unwrap())
+    };
+    let conf = file("conf");
+    let (_, said, _) = run(&["--debug", "-c", &conf, "-C", "3"]);
+    assert!(said.contains("sessions       3: 198.51.100.1 here"), "{said}");
+    let (status, said, _) = run(&["--conf", &conf, "--option", &file("options")]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("no-such-option"), "{said}");
+    let (status, _, said) = run(&["--no-such-flag"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("--no-such-flag"), "{said}");
+}
