@@ -12,8 +12,9 @@ use anyhow::{Context, Result};
 use crate::workspace::{self, cargo, output, run as run_command};
 
 /// Files of the package: where they come from (below the project's root), where they go, and their mode.
-const FILES: [(&str, &str, u32); 9] = [
+const FILES: [(&str, &str, u32); 11] = [
     ("packaging/gretel.service", "usr/lib/systemd/system/gretel.service", 0o644),
+    ("packaging/gretel.sysusers", "usr/lib/sysusers.d/gretel.conf", 0o644),
     ("README.md", "usr/share/doc/gretel/README.md", 0o644),
     ("README.ja.md", "usr/share/doc/gretel/README.ja.md", 0o644),
     ("packaging/fail2ban/gretel.conf", "usr/share/doc/gretel/fail2ban/gretel.conf", 0o644),
@@ -24,6 +25,7 @@ const FILES: [(&str, &str, u32); 9] = [
         "usr/share/doc/gretel/examples/unconfined-scripts.conf",
         0o644,
     ),
+    ("packaging/examples/own-user.conf", "usr/share/doc/gretel/examples/own-user.conf", 0o644),
     ("packaging/examples/fast-path.conf", "usr/share/doc/gretel/examples/fast-path.conf", 0o644),
     ("packaging/examples/pptpd-options", "usr/share/doc/gretel/examples/pptpd-options", 0o644),
 ];
@@ -40,7 +42,7 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("fish", "usr/share/fish/vendor_completions.d/gretel.fish"),
 ];
 /// Scripts that dpkg runs.
-const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
+const SCRIPTS: [&str; 4] = ["preinst", "postinst", "prerm", "postrm"];
 
 /// Builds the package and gives its path.
 pub(crate) fn build() -> Result<PathBuf> {
@@ -84,10 +86,23 @@ pub(crate) fn build() -> Result<PathBuf> {
         let from = root.join("packaging/debian").join(script);
         install(&from, &tree.join("DEBIAN").join(script), 0o755)?;
     }
+    install(&root.join("packaging/debian/templates"), &tree.join("DEBIAN/templates"), 0o644)?;
+    write_looker(&root.join("packaging/debian/config.in"), &program, &tree.join("DEBIAN/config"))?;
     let mut build = Command::new("dpkg-deb");
     run_command(build.args(["--root-owner-group", "--build"]).arg(&tree).arg(&package))?;
     println!("{}", package.display());
     Ok(package)
+}
+
+/// The script that looks the configuration over before anything is installed, with the program behind it.
+fn write_looker(from: &Path, program: &Path, to: &Path) -> Result<()> {
+    let script = fs::read_to_string(from).with_context(|| from.display().to_string())?;
+    let first = script.lines().count() + 1;
+    let pack = r#"gzip -9nc "$0" | base64"#;
+    let program = output(Command::new("sh").args(["-c", pack]).arg(program))?;
+    write(to, &(script.replace("@LINE@", &first.to_string()) + &program))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
+    Ok(())
 }
 
 /// gretel.toml(5): the documented file, as it stands.
@@ -195,6 +210,37 @@ mod tests {
     fn nothing_in_the_file_is_taken_for_a_request_of_the_page() {
         let page = manual_of_keys(".so /etc/passwd\n'x\na\\b-c\n");
         assert!(page.contains("\n\\&.so /etc/passwd\n\\&'x\n\\&a\\eb\\-c\n.fi\n"), "{page}");
+    }
+
+    /// All pages below a folder.
+    fn pages(folder: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+        let here = files.into_iter().filter(|file| file.extension().is_some_and(|it| it == "md"));
+        here.chain(folders.iter().flat_map(|folder| pages(folder))).collect()
+    }
+
+    #[test]
+    fn links_of_the_pages_lead_to_what_the_package_has_too() {
+        let root = workspace::root();
+        let docs = root.join("docs").canonicalize().unwrap();
+        let readmes = ["README.md", "README.ja.md"].map(|name| root.join(name));
+        let mut links = 0;
+        for page in pages(&docs).into_iter().chain(readmes.clone()) {
+            let text = fs::read_to_string(&page).unwrap();
+            let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+            for target in targets.filter(|it| !it.contains("://") && !it.starts_with('#')) {
+                let file = target.split('#').next().unwrap();
+                let found = page.parent().unwrap().join(file).canonicalize();
+                let shipped = found.is_ok_and(|found| {
+                    found.starts_with(&docs)
+                        || readmes.iter().any(|it| it.canonicalize().unwrap() == found)
+                });
+                assert!(shipped, "{}: {target}", page.display());
+                links += 1;
+            }
+        }
+        assert!(links > 100, "only {links} links were found");
     }
 
     #[test]

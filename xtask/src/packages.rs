@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use crate::workspace::{as_root, run};
 
 /// What the lab runs: real clients and servers, a kernel for guests, and tools to watch them.
-const PACKAGES: [&str; 16] = [
+const PACKAGES: [&str; 17] = [
+    "apt-utils",
     "ethtool",
     "fail2ban",
     "iperf3",

@@ -109,7 +109,7 @@ fn say_first(world: &mut World, guest: &mut Guest) -> Result<()> {
     let spoil = format!("echo '{REFUSED}' >>/etc/ppp/pptpd-options");
     let mend = format!("sed -i '/{REFUSED}/d' /etc/ppp/pptpd-options");
     let said = guest.sh(120, &format!("{spoil}; ! dpkg -i /mnt/gretel.deb 2>&1"))?;
-    for words in ["error: plugin radius.so", "gretel: not installed", "pptpd stays"] {
+    for words in ["the plugin radius.so is not supported", "gretel: not installed", "pptpd stays"] {
         ensure!(said.contains(words), "dpkg does not say {words:?}:\n{said}");
     }
     let state = guest.sh(
@@ -134,7 +134,7 @@ fn say_first(world: &mut World, guest: &mut Guest) -> Result<()> {
         ),
     )?;
     let at = |words: &str| told.lines().position(|line| line.contains(words));
-    let report = at("error: plugin radius.so");
+    let report = at("the plugin radius.so is not supported");
     ensure!(
         report.is_some_and(|line| told.lines().nth(line).is_some_and(|it| it.starts_with("up "))),
         "the report is not there before pptpd is stopped:\n{told}"
