@@ -63,7 +63,7 @@ fn dispatch(arguments: &[String]) -> Result<bool> {
         attacks::STRIKE => attacks::strike(rest),
         lab::INSIDE => lab::run_inside(rest),
         bench::INSIDE => bench::run_inside(),
-        bench::TUNNEL_INSIDE => bench::run_tunnel_inside(),
+        bench::TUNNEL_INSIDE => bench::run_tunnel_inside(rest),
         bench::EVENTS_INSIDE => bench::run_events_inside(),
         bench::PEERS_INSIDE => bench::run_peers_inside(rest),
         bench::SCALE_INSIDE => bench::run_scale_inside(),
@@ -96,6 +96,9 @@ cargo xtask attacks [FILTER]  a live session's throughput before and under each 
 cargo xtask bench          set-up rate, throughput, memory
 cargo xtask bench crypto   sealing and opening of packets
 cargo xtask bench tunnel   throughput, processor time and delay of a tunnel
+cargo xtask bench tunnel [WAY]... [--rounds NUMBER] [--one-stream]
+                           the same of the ways whose names begin so, with one TCP stream only: printed, not kept
+cargo xtask bench tunnel queues  lengths of a shared interface's queue: throughput, delay under load
 cargo xtask bench events   what events cost while packets flow
 cargo xtask bench peers [SERVER…] [--load WORDS] [--rounds NUMBER] [--seconds NUMBER]
                            Gretel beside pptpd and the kernel's PPTP, each in a guest; only the whole is kept

@@ -1,8 +1,10 @@
 //! Sealing and opening of packets, against other ways to do the same.
 
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use super::performance::Section;
 use crate::workspace;
@@ -27,4 +29,23 @@ pub(crate) fn run() -> Result<bool> {
     }
     .keep()?;
     Ok(true)
+}
+
+/// Builds the benchmark and gives its executable, for [`kernel_shaped`].
+pub(super) fn build() -> Result<PathBuf> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["bench", "--quiet", "--package", "gretel-crypto", "--bench", "mppe", "--no-run"]);
+    let messages = workspace::output(cargo.args(["--message-format", "json"]))?;
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut executables =
+        messages.filter_map(|message| Some(message["executable"].as_str()?.into()));
+    executables.next_back().context("cargo bench names no executable")
+}
+
+/// What (a) takes for a packet of 1,400 bytes now, in microseconds.
+pub(super) fn kernel_shaped(executable: &Path) -> Result<f64> {
+    let table = workspace::output(Command::new(executable).args(["--bench", "--length", "1400"]))?;
+    let row = table.lines().find(|line| line.contains("| (a)")).context("no row of (a)")?;
+    let nanos = row.split('|').nth(3).context("no median of (a)")?;
+    Ok(nanos.trim().parse::<f64>()? / 1000.0)
 }

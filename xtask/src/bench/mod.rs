@@ -30,7 +30,7 @@ pub(crate) fn run(what: &[String]) -> Result<bool> {
     match what {
         [] => server::run(),
         [one] if one == "crypto" => crypto::run(),
-        [one] if one == "tunnel" => tunnel::run(),
+        [one, options @ ..] if one == "tunnel" => tunnel::run(options),
         [one] if one == "events" => tunnel::run_events(),
         [one, choice @ ..] if one == "peers" => peers::run(choice),
         [one] if one == "pictures" => performance::draw_pictures().map(|()| true),

@@ -47,6 +47,8 @@ fn timed(work: impl FnOnce()) -> Duration {
 fn main() {
     // `cargo test --benches` and `cargo bench -- --test` only want to know that it runs.
     let is_test = !std::env::args().any(|argument| argument == "--bench");
+    // `--length 1400`: packets of this length alone.
+    let wanted = std::env::args().skip_while(|argument| argument != "--length").nth(1);
     check();
     let rounds = if is_test { 3 } else { ROUNDS };
     println!(
@@ -54,6 +56,9 @@ fn main() {
     );
     println!("|---|---|---|---|---|---|");
     for len in LENGTHS {
+        if wanted.as_ref().is_some_and(|wanted| *wanted != len.to_string()) {
+            continue;
+        }
         let mut ways = ways(len);
         measure(&mut ways, len, rounds);
         print_rows(&mut ways, len);

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::{
     lab::{Namespace, Process, wire},
@@ -25,6 +25,8 @@ use crate::{
 pub(super) const INNER: &str = "192.168.77.1";
 /// The server's address on the cable to `near`.
 pub(super) const OUTER: &str = "10.98.0.1";
+/// A machine behind the server.
+pub(super) const BEHIND: &str = "10.96.0.2";
 /// The server's address behind the VXLAN.
 pub(super) const BEHIND_VXLAN: &str = "192.168.78.1";
 
@@ -35,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Bed {
     pub(super) near: Namespace,
     pub(super) other: Namespace,
-    far: Namespace,
+    pub(super) far: Namespace,
     folder: PathBuf,
 }
 
@@ -68,17 +70,55 @@ impl Bed {
         Ok(())
     }
 
-    /// Starts iperf3's server anew, and gives it back.
+    /// Bytes of a packet, on average, of all that have gone through the VXLAN to the server so far: none is a super-packet.
+    pub(super) fn vxlan_packet_len(&self) -> Result<f64> {
+        let text = self.far.sh("cd /sys/class/net/vxlan0/statistics && cat rx_bytes rx_packets")?;
+        let figures: Vec<f64> = text.split_whitespace().filter_map(|it| it.parse().ok()).collect();
+        let [bytes, packets] = figures[..] else { bail!("no statistics of the VXLAN: {text}") };
+        Ok(bytes / packets)
+    }
+
+    /// The machine at [`BEHIND`], to which the server forwards.
+    pub(super) fn behind(&self) -> Result<Namespace> {
+        let behind = Namespace::new("behind")?;
+        wire((&behind, "eth0"), (&self.far, "behind"))?;
+        behind.sh("ip address add 10.96.0.2/24 dev eth0 && ip route add default via 10.96.0.1")?;
+        self.far.sh("ip address add 10.96.0.1/24 dev behind && sysctl -q net.ipv4.ip_forward=1")?;
+        Ok(behind)
+    }
+
+    /// Has both clients reach [`BEHIND`] through their tunnels.
+    pub(super) fn route_behind(&self) -> Result<()> {
+        for client in [&self.near, &self.other] {
+            client.sh("ip route replace 10.96.0.0/24 dev ppp0")?;
+        }
+        Ok(())
+    }
+
+    /// Packets and super-packets that the server's first interface has sent so far, and dropped.
+    pub(super) fn sent_and_dropped(&self) -> Result<[f64; 2]> {
+        let files = "cd /sys/class/net/ppp0/statistics && cat tx_packets tx_dropped";
+        let text = self.far.sh(files)?;
+        let figures: Vec<f64> = text.split_whitespace().filter_map(|it| it.parse().ok()).collect();
+        figures.try_into().map_err(|_| anyhow!("no statistics of ppp0: {text}"))
+    }
+
+    /// Starts iperf3's server at the tunnel's end anew, and gives it back.
     pub(super) fn iperf_server(&self) -> Result<Process> {
-        let mut command = self.far.command("iperf3");
+        self.iperf_server_in(&self.far)
+    }
+
+    /// As [`iperf_server`](Self::iperf_server), elsewhere.
+    pub(super) fn iperf_server_in(&self, namespace: &Namespace) -> Result<Process> {
+        let mut command = namespace.command("iperf3");
         command.args(["--server", "--forceflush"]);
-        let server = self.far.spawn(&mut command, &self.folder.join("iperf3.log"))?;
-        wait_for("iperf3", || Ok(self.far.sh("ss -Hltn")?.contains(":5201")))?;
+        let server = namespace.spawn(&mut command, &self.folder.join("iperf3.log"))?;
+        wait_for("iperf3", || Ok(namespace.sh("ss -Hltn")?.contains(":5201")))?;
         Ok(server)
     }
 
-    /// Starts `gretel serve` and both clients.
-    pub(super) fn tunnel(&self, serve: &[&str], connect: &[&str]) -> Result<Tunnel> {
+    /// Starts `gretel serve`, with this `gretel.toml`, and both clients.
+    pub(super) fn tunnel(&self, toml: &str, serve: &[&str], connect: &[&str]) -> Result<Tunnel> {
         let path = |name: &str| self.folder.join(name);
         let options = path("options");
         let conf = format!(
@@ -88,6 +128,7 @@ impl Bed {
         fs::write(path("pptpd.conf"), conf)?;
         fs::write(&options, "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\nnodefaultroute\n")?;
         fs::write(path("ppp-options"), "")?;
+        fs::write(path("gretel.toml"), toml)?;
         fs::write(path("secrets"), "anna pptpd secret *\nbert pptpd secret *\n")?;
         fs::write(path("password"), "secret")?;
         let mut command = self.far.command(workspace::gretel());
@@ -97,6 +138,7 @@ impl Bed {
             ("--ppp-options", "ppp-options"),
             ("--chap-secrets", "secrets"),
             ("--pap-secrets", "secrets"),
+            ("--gretel-toml", "gretel.toml"),
             ("--state-dir", "state"),
         ] {
             command.arg(option).arg(path(file));

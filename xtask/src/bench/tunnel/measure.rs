@@ -1,8 +1,8 @@
 //! What is measured through a tunnel, or beside it.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::bed::{Bed, Tunnel};
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How long each load runs.
-const SECONDS: u32 = 2;
+pub(super) const SECONDS: u32 = 2;
 /// What processor time is counted for.
 const UNIT_BYTES: f64 = 1400.0;
 
@@ -20,7 +20,7 @@ const UNIT_BYTES: f64 = 1400.0;
 pub(super) type Figures = [Option<f64>; NAMES.len()];
 
 /// What is measured, and in what.
-pub(super) const NAMES: [(&str, &str); 17] = [
+pub(super) const NAMES: [(&str, &str); 18] = [
     ("TCP, 1 stream, to the server", "Mbit/s"),
     ("TCP, 1 stream, to the client", "Mbit/s"),
     ("TCP, 4 streams, to the server", "Mbit/s"),
@@ -31,6 +31,7 @@ pub(super) const NAMES: [(&str, &str); 17] = [
     ("processor, 1 stream to the server: server", "us/1400 B"),
     ("processor, 1 stream to the server: iperf3, both ends", "us/1400 B"),
     ("processor, 1 stream to the server: all", "us/1400 B"),
+    ("processor, 1 stream to the server: whole machine", "us/1400 B"),
     ("ping, idle, mean", "ms"),
     ("ping, idle, 99th percentile", "ms"),
     ("ping of another session under 1 stream, 99th percentile", "ms"),
@@ -40,49 +41,80 @@ pub(super) const NAMES: [(&str, &str); 17] = [
     ("processor, 100 sessions: server, for an echo and its answer", "us/1400 B"),
 ];
 
+/// Rows of processor time that a stand-in of the kernel's has too.
+pub(super) const COMPARED: [usize; 2] = [ALL, ALL + 1];
+/// The row of all processor time of the processes.
+const ALL: usize = 9;
+
 /// Measures between `near` and a server address, through a tunnel if there is one.
 pub(super) fn measure(bed: &Bed, address: &str, tunnel: Option<&Tunnel>) -> Result<Figures> {
     let server = bed.iperf_server()?;
     let iperf = |options: &str| run(&bed.near, address, SECONDS, options);
-    let before = tunnel.map(Tunnel::used).transpose()?;
-    let one = iperf("")?;
-    let after = tunnel.map(Tunnel::used).transpose()?;
+    let received = |result: &Value| megabits(result, "sum_received");
+    let mut figures = one_stream(bed, address, tunnel)?;
+    let both = iperf("--bidir")?;
+    let both = megabits(&both, "sum_received")? + megabits(&both, "sum_received_bidir_reverse")?;
+    figures[2..6].copy_from_slice(&[
+        Some(received(&iperf("--parallel 4")?)?),
+        Some(received(&iperf("--parallel 4 --reverse")?)?),
+        Some(both),
+        Some(datagrams(&iperf("--udp --bitrate 0 --length 64")?)? / 1000.0),
+    ]);
+    let idle = ping(&bed.near, address, 200)?;
+    figures[11..13].copy_from_slice(&[Some(idle.mean), Some(idle.worst_of_hundred)]);
+    if tunnel.is_some() {
+        figures[13..16].copy_from_slice(&[
+            Some(under_load(bed, &bed.other, address, "")?),
+            Some(under_load(bed, &bed.other, address, "--parallel 4 --reverse")?),
+            Some(under_load(bed, &bed.near, address, "")?),
+        ]);
+    }
+    drop(server);
+    if let Some(tunnel) = tunnel {
+        figures[16..].copy_from_slice(&hundred_sessions(bed, tunnel)?.map(Some));
+    }
+    Ok(figures)
+}
+
+/// What [`measure`] measures with one TCP stream; `iperf3` must be there.
+pub(super) fn one_stream(bed: &Bed, address: &str, tunnel: Option<&Tunnel>) -> Result<Figures> {
+    let (before, machine_before) = (tunnel.map(Tunnel::used).transpose()?, machine_used()?);
+    let one = run(&bed.near, address, SECONDS, "")?;
+    let (after, machine_after) = (tunnel.map(Tunnel::used).transpose()?, machine_used()?);
     let units = number(&one, "/end/sum_received/bytes")? / UNIT_BYTES;
     let used = before.zip(after).map(|(before, after)| {
         [0, 1].map(|end: usize| micros(after[end].saturating_sub(before[end])) / units)
     });
     let iperf_used = processor(&one)? / units;
-    let all = used.map_or(0.0, |used| used[0] + used[1]) + iperf_used;
-    let received = |result: &Value| megabits(result, "sum_received");
-    let both = iperf("--bidir")?;
-    let both = megabits(&both, "sum_received")? + megabits(&both, "sum_received_bidir_reverse")?;
-    let mut figures = [
-        Some(received(&one)?),
-        Some(received(&iperf("--reverse")?)?),
-        Some(received(&iperf("--parallel 4")?)?),
-        Some(received(&iperf("--parallel 4 --reverse")?)?),
-        Some(both),
-        Some(datagrams(&iperf("--udp --bitrate 0 --length 64")?)? / 1000.0),
+    let back = run(&bed.near, address, SECONDS, "--reverse")?;
+    let mut figures = [None; NAMES.len()];
+    figures[0] = Some(megabits(&one, "sum_received")?);
+    figures[1] = Some(megabits(&back, "sum_received")?);
+    figures[6..=ALL + 1].copy_from_slice(&[
         used.map(|used| used[0]),
         used.map(|used| used[1]),
         Some(iperf_used),
-        Some(all),
-        Some(ping(&bed.near, address, 200)?.mean),
-        Some(ping(&bed.near, address, 200)?.worst_of_hundred),
-        tunnel.map(|_| under_load(bed, &bed.other, address, "")).transpose()?,
-        tunnel
-            .map(|_| under_load(bed, &bed.other, address, "--parallel 4 --reverse"))
-            .transpose()?,
-        tunnel.map(|_| under_load(bed, &bed.near, address, "")).transpose()?,
-        None,
-        None,
-    ];
-    drop(server);
-    if let Some(tunnel) = tunnel {
-        let many = hundred_sessions(bed, tunnel)?.map(Some);
-        figures[NAMES.len() - many.len()..].copy_from_slice(&many);
-    }
+        Some(used.map_or(0.0, |used| used[0] + used[1]) + iperf_used),
+        Some(micros(machine_after.saturating_sub(machine_before)) / units),
+    ]);
     Ok(figures)
+}
+
+/// For how long the machine's processors have worked, on whatever it was: softirqs in nobody's context too.
+fn machine_used() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let ticks: Vec<u64> = text
+        .split_whitespace()
+        .skip(1)
+        .take(7)
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .context("/proc/stat")?;
+    let [user, nice, system, _idle, _waiting, hard, soft] = ticks[..] else {
+        bail!("/proc/stat has no seven figures");
+    };
+    // In hundredths of a second, whatever the kernel's own clock is (USER_HZ).
+    Ok(Duration::from_millis((user + nice + system + hard + soft) * 10))
 }
 
 /// Echoes as long as the tunnel takes them, of 100 sessions at once: Mbit/s that come back, and the server's work for one both ways.
@@ -97,7 +129,7 @@ fn hundred_sessions(bed: &Bed, tunnel: &Tunnel) -> Result<[f64; 2]> {
 }
 
 /// The 99th percentile of pings from `from` while iperf3 fills the tunnel of `near`.
-fn under_load(bed: &Bed, from: &Namespace, address: &str, options: &str) -> Result<f64> {
+pub(super) fn under_load(bed: &Bed, from: &Namespace, address: &str, options: &str) -> Result<f64> {
     let script = format!("timeout 30 iperf3 --client {address} --time {} {options}", SECONDS + 1);
     std::thread::scope(|scope| {
         let load = scope.spawn(|| bed.near.sh(&script));
