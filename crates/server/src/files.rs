@@ -499,3 +499,56 @@ impl Addresses for AddressRules {
         self.choose_address(suggested, unit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_gives_its_users_what_it_says_and_a_users_own_line_counts_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let options = file("options", "name pptpd\nrequire-mschap-v2\nms-dns 10.0.0.2\nmtu 1400\n");
+        let paths = Paths {
+            pptpd_conf: file(
+                "pptpd.conf",
+                &format!("option {}\nlocalip 10.0.0.1\nremoteip 10.0.0.5-9\n", options.display()),
+            ),
+            ppp_options: file("ppp", ""),
+            chap_secrets: file("secrets", "* pptpd x *\nanna@shop pptpd x * -- mtu 1300\n"),
+            pap_secrets: file("pap", ""),
+            gretel_toml: file(
+                "gretel.toml",
+                "[pools.shop]\nusers = [\"*@shop\"]\nremote = [\"10.0.1.5-6\"]\ndns = [\"10.0.1.2\"]\ndomain = \"shop\"\n\
+                 [pools.all]\nusers = [\"*@*\"]\nremote = [\"10.0.2.5\"]\n",
+            ),
+            command_line: Vec::new(),
+        };
+        let files = Files {
+            paths,
+            host_name: b"gate".to_vec(),
+            listen: None,
+            prefer_stateful_mppe: false,
+            packet_io: None,
+            debug: false,
+        };
+        let (settings, mut users, _) = files.read().unwrap();
+        let pools: Vec<PoolId> = settings.slots.iter().map(|slot| slot.pool).collect();
+        assert_eq!(pools, [0, 0, 0, 0, 0, 1, 1, 2]);
+        let mut find = |name: &[u8]| {
+            let user = users.find(Method::MsChapV2, name, &mut Vec::new()).unwrap();
+            let own = user.own.map(|own| own.settings);
+            let told = own.map(|own| (own.dns[0], own.domain.clone(), own.lcp.mtu));
+            (user.pool, told)
+        };
+        let dns = |last: [u8; 4]| Some(Ipv4Addr::from(last));
+        assert_eq!(find(b"bert"), (EVERYBODYS, None));
+        assert_eq!(find(b"bert@shop"), (1, Some((dns([10, 0, 1, 2]), "shop".into(), 1400))));
+        assert_eq!(find(b"anna@shop"), (1, Some((dns([10, 0, 1, 2]), "shop".into(), 1300))));
+        assert_eq!(find(b"bert@home"), (2, Some((dns([10, 0, 0, 2]), String::new(), 1400))));
+    }
+}
