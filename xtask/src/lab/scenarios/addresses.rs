@@ -1,6 +1,6 @@
 //! What a client is told: its address and its name servers.
 
-use std::{net::UdpSocket, process::Stdio, time::Duration};
+use std::{fs, net::UdpSocket, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
@@ -29,6 +29,34 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             world.end_and_check()
         },
     },
+    Scenario {
+        name: "a mask with + gives a user the address of the session's number",
+        compared: true,
+        run: |world| {
+            let secrets = "anna pptpd secret 192.168.77.64/27+\n";
+            world.serve(&Files { secrets, ..Files::SHIPPED })?;
+            let call = world.call("require-mppe-128")?;
+            ensure!(call.address()? == "192.168.77.65", "{:?}", call.address);
+            world.client()?.ping_all_sizes(INNER)?;
+            world.end_and_check()
+        },
+    },
+    Scenario {
+        name: "a user whose secret is an NT hash logs in with the password, and not with the hash",
+        compared: false,
+        run: |world| {
+            let secrets = "anna pptpd {nt}878d8014606cda29677a44efa1353fc7 *\n";
+            world.serve(&Files { secrets, ..Files::SHIPPED })?;
+            world.call("require-mppe-128")?.address()?;
+            world.client()?.ping_all_sizes(INNER)?;
+            world.end_and_check()?;
+            world.make(["G-203"]);
+            let hash = "{nt}878d8014606cda29677a44efa1353fc7";
+            world.call_as("anna", hash, "require-mppe-128")?.ensure_refused()?;
+            world.end_and_check()
+        },
+    },
+    Scenario { name: POOLS, compared: false, run: pools },
     Scenario {
         name: "name servers of the options file reach the client",
         compared: true,
@@ -92,6 +120,55 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: ipv6,
     },
 ];
+
+pub(super) const POOLS: &str =
+    "users of a pool have its addresses and name servers, and others those for everybody";
+
+const POOLS_OF_TWO: &str = "[pools.shop]\nusers = [\"*@shop\"]\nremote = [\"192.168.77.120-121\"]\ndns = [\"192.168.77.3\"]\n\
+     [pools.lab]\nusers = [\"carl*\"]\nremote = [\"192.168.77.130\"]\n";
+
+fn pools(world: &mut World) -> Result<()> {
+    let file = world.segment.folder.join("gretel/gretel.toml");
+    fs::write(&file, POOLS_OF_TWO)?;
+    let result = with_pools(world);
+    fs::remove_file(&file)?;
+    result
+}
+
+fn with_pools(world: &mut World) -> Result<()> {
+    let files = Files {
+        secrets: "anna pptpd secret *\nbert@shop pptpd secret *\ncarl pptpd secret *\n\
+                  carla pptpd secret * -- ms-dns 192.168.77.8\n",
+        options: "require-mschap-v2\nrequire-mppe-128\nms-dns 192.168.77.2\n",
+        ..Files::SHIPPED
+    };
+    world.serve(&files)?;
+    for (user, address, told) in [
+        ("anna", "192.168.77.100", "primary   DNS address 192.168.77.2"),
+        ("bert@shop", "192.168.77.120", "primary   DNS address 192.168.77.3"),
+        ("carl", "192.168.77.130", "primary   DNS address 192.168.77.2"),
+        ("carla", "192.168.77.130", "secondary DNS address 192.168.77.8"),
+    ] {
+        let call = world.call_as(user, "secret", "require-mppe-128 usepeerdns")?;
+        ensure!(call.address()? == address, "{user} has {:?}", call.address);
+        ensure!(call.log.contains(told), "{user}: no {told:?} in\n{}", call.log);
+        // The neighbour finds the client by the server's ARP answers.
+        let ping = format!("ping -n -q -c 3 -i 0.1 -W 1 {address}");
+        world.segment.neighbour.sh(&ping).with_context(|| format!("{user} from the lan"))?;
+        world.end_and_check()?;
+    }
+    // The pool of one address is full; everybody's is not.
+    world.make(["G-207"]);
+    world.call_as("carl", "secret", "require-mppe-128")?.address()?;
+    let caller = Caller::new(world, "caller", "10.99.0.9")?;
+    let mut check = caller.command_as("carla", "secret", &["--check"])?;
+    let output = check.stdin(Stdio::null()).output()?;
+    ensure!(!output.status.success(), "a second session in a pool of one address");
+    wait_for_log(&mut *world.server, "all addresses of the user's pool are in use", SOON)?;
+    let output = caller.command("secret", &["--check"])?.stdin(Stdio::null()).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    world.end_and_check()
+}
 
 fn name_servers(world: &mut World) -> Result<()> {
     let options = "require-mschap-v2\nrequire-mppe-128\nms-dns 192.168.77.2\nms-dns 192.168.77.3\n";

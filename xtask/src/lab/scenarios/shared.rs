@@ -19,6 +19,7 @@ pub(super) const ALSO: &[&str] = &[
     "ten clients of one server reach it at the same time",
     "a client with 128-bit stateless MPPE moves traffic both ways",
     "a user with an address in chap-secrets gets it",
+    super::addresses::POOLS,
     "with delegate a client has the address of its own line, and none without",
     "with bcrelay broadcasts pass between the lan and the clients",
     "a server that was killed clears up at its next start and serves again",
