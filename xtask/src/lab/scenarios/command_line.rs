@@ -15,7 +15,7 @@ use crate::{
     lab::{
         caller::Caller,
         network::Process,
-        segment::NEIGHBOUR,
+        segment::{INNER, NEIGHBOUR},
         server::{Files, wait_for_log},
         world::World,
     },
@@ -37,6 +37,26 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "a server with broken files does not start, and says where they are broken",
         compared: false,
         run: broken_files,
+    },
+    Scenario {
+        name: "with debug the log has the lines of pppd and of pptpd about each packet",
+        compared: true,
+        run: |world| {
+            world.serve(&Files::SHIPPED)?;
+            world.call("require-mppe-128")?.address()?;
+            world.client()?.ping_all_sizes(INNER)?;
+            for line in [
+                "sent [LCP ConfReq id=0x1 <",
+                "rcvd [LCP ConfReq id=0x1 <asyncmap 0x0>",
+                "sent [CHAP Challenge id=0x",
+                "rcvd [CCP ConfReq id=0x1 <mppe +H -M +S -L -D -C>]",
+                "sent [IPCP ConfAck id=0x",
+                "GRE: accepting packet #",
+            ] {
+                wait_for_log(&mut *world.server, line, PATIENCE)?;
+            }
+            world.end_and_check()
+        },
     },
     Scenario {
         name: "a server that is told to read broken files again keeps what it had",
@@ -257,14 +277,34 @@ const ARGUMENTS: [&str; 10] = [
 
 fn broken_reload(world: &mut World) -> Result<()> {
     world.serve(&Files::SHIPPED)?;
-    let options = world.segment.folder.join("gretel/pptpd-options");
-    let good = fs::read_to_string(&options)?;
-    fs::write(&options, format!("{good}require-mppe-182\n"))?;
-    world.server.sh("pkill -HUP -x gretel")?;
-    wait_for_log(&mut *world.server, "require-mppe-182", PATIENCE)?;
     let caller = Caller::new(world, "caller", "10.99.0.9")?;
-    let check = caller.command("secret", &["--check"])?.stdin(Stdio::null()).output()?;
-    ensure!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
-    fs::write(&options, good)?;
+    let mut steady = Caller::new(world, "steady", "10.99.0.10")?;
+    steady.connect()?;
+    for (name, lines, fault) in [
+        ("pptpd-options", "require-mppe-182\n", "\"require-mppe-182\" is no option"),
+        ("gretel.toml", "[session]\nidle = 1\nidel = 3\n", "there is no key session.idel"),
+    ] {
+        let file = world.segment.folder.join("gretel").join(name);
+        // There need be no gretel.toml.
+        let good = fs::read_to_string(&file).unwrap_or_default();
+        let broken = format!("{good}{lines}");
+        fs::write(&file, &broken)?;
+        // Clients are called gretel too.
+        let server = world.server.pid().context("the server does not run")?;
+        world.server.sh(&format!("kill -HUP {server}"))?;
+        let last = broken.lines().count();
+        let said = format!("the old options stay: {}:{last}:1: error: {fault}", file.display());
+        wait_for_log(&mut *world.server, &said, PATIENCE)?;
+        // Nothing of the file counts: neither for who is there nor for who comes.
+        let check = caller.command("secret", &["--check"])?.stdin(Stdio::null()).output()?;
+        ensure!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+        thread::sleep(Duration::from_millis(1500));
+        steady.ping(INNER, 1372, 3)?;
+        match good.is_empty() {
+            true => fs::remove_file(&file)?,
+            false => fs::write(&file, good)?,
+        }
+    }
+    steady.disconnect()?;
     world.check_released(PATIENCE)
 }

@@ -1,14 +1,19 @@
 //! Clients that must be turned away, each with one clear reason.
 
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    time::Duration,
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::Scenario;
 use crate::lab::{
+    caller::Caller,
     client::Client,
     segment::SECOND_GUEST,
     server::{Files, wait_for_log},
+    stranger::{Stranger, call_request, connect, start_request},
     world::World,
 };
 
@@ -78,6 +83,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         compared: true,
         run: no_free_address,
     },
+    Scenario {
+        name: "a call to a full server is refused with General Error and No-Resource, and a line in the log",
+        compared: false,
+        run: full,
+    },
 ];
 
 /// How long a log line may take to appear after the client knows.
@@ -130,5 +140,37 @@ fn no_free_address(world: &mut World) -> Result<()> {
     // The address is free again.
     let call = world.call("require-mppe-128")?;
     ensure!(call.address()? == "192.168.77.100", "{:?}", call.address);
+    world.end_and_check()
+}
+
+fn full(world: &mut World) -> Result<()> {
+    world.make(["G-401"]);
+    world.serve(&Files { addresses: "192.168.77.100", ..Files::SHIPPED })?;
+    let mut caller = Caller::new(world, "caller", "10.99.0.9")?;
+    caller.connect()?;
+    let stranger = Stranger::new(world, "stranger", "10.99.0.66")?;
+    let reply = stranger.inside(|| {
+        let mut control = connect()?;
+        control.write_all(&start_request())?;
+        control.read_exact(&mut [0; 156]).context("no Start-Control-Connection-Reply")?;
+        let mut replies = Vec::new();
+        // The second shows that the control connection has outlived the refusal.
+        for _ in 0..2 {
+            control.write_all(&call_request())?;
+            let mut reply = [0; 32];
+            control.read_exact(&mut reply).context("no Outgoing-Call-Reply")?;
+            replies.push(reply);
+        }
+        Ok(replies)
+    })?;
+    for reply in reply {
+        // RFC 2637 §2.8: control message type, the peer's call id, result 2 (General Error), error 4 (No-Resource, §2.16).
+        ensure!(reply[8..10] == [0, 8], "{reply:?}");
+        ensure!(reply[14..16] == [0, 7] && reply[16..18] == [2, 4], "{reply:?}");
+    }
+    let told = "MGR: No free connection slots or IPs - no more clients can connect! Call from 10.99.0.66 refused";
+    wait_for_log(&mut *world.server, told, SOON)?;
+    caller.ping(crate::lab::segment::INNER, 1372, 3)?;
+    caller.disconnect()?;
     world.end_and_check()
 }
