@@ -9,6 +9,7 @@ mod capture;
 mod command_line;
 mod doctor;
 pub(super) mod faults;
+mod flags;
 mod found;
 mod hooks;
 mod hostile;
@@ -109,6 +110,7 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         found::SCENARIOS,
         pages::SCENARIOS,
         command_line::SCENARIOS,
+        flags::SCENARIOS,
         doctor::SCENARIOS,
         capture::SCENARIOS,
         rights::SCENARIOS,
@@ -121,4 +123,47 @@ pub(crate) fn all() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         [(Kind::Gretel, scenario)].into_iter().chain(also).chain(pptpd)
     });
     kinds.chain(shared::SCENARIOS.iter().map(|scenario| (Kind::Shared, scenario)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::all;
+    use crate::workspace::{self, output};
+
+    /// What the page about differences names as proof, test by test.
+    fn named() -> Vec<String> {
+        let page = fs::read_to_string(workspace::root().join("docs/differences-from-pptpd.md"));
+        let page = page.unwrap_or_default();
+        let rows =
+            page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| defect"));
+        let proofs = rows.filter_map(|row| row.trim_end_matches(" |").rsplit_once(" | "));
+        proofs.map(|(_, proof)| proof.to_owned()).collect()
+    }
+
+    #[test]
+    fn the_proofs_that_the_page_about_differences_names_are_there() {
+        let proofs = named();
+        assert!(proofs.len() > 10, "{proofs:?}");
+        let root = workspace::root();
+        let tests = output(
+            std::process::Command::new("grep")
+                .args(["-rhoE", "--include=*.rs", r"fn [a-z0-9_]+\("])
+                .args([root.join("crates"), root.join("gretel/src")]),
+        )
+        .unwrap();
+        for proof in proofs {
+            let mut found = 0;
+            for test in proof.split('`').skip(1).step_by(2).filter(|name| name.contains('_')) {
+                assert!(tests.contains(&format!("fn {test}(")), "there is no test {test}");
+                found += 1;
+            }
+            for name in proof.split('"').skip(1).step_by(2) {
+                assert!(all().any(|(_, one)| one.name == name), "there is no scenario {name:?}");
+                found += 1;
+            }
+            assert!(found > 0, "{proof:?} names nothing");
+        }
+    }
 }

@@ -50,6 +50,7 @@ const APPLIES_NOT: &[(&str, &str)] = &[
     ("serve --quickstart needs no file, reaches the lan and undoes what it changed", OWN_FILES),
     ("called as pptpd it is a daemon with pptpd's command line and files", OWN_FILES),
     ("a server with broken files does not start, and says where they are broken", OWN_FILES),
+    (super::flags::NAME, OWN_FILES),
 ];
 const OWN_FILES: &str = "it is about a server with files of its own";
 
