@@ -60,7 +60,7 @@ fn serve(world: &mut World, guest: &mut Guest) -> Result<()> {
     // The old service runs; nobody types more than this.
     let said = guest.sh(60, "dpkg -i /mnt/gretel.deb")?;
     for words in [
-        "gretel: what will become of /etc/pptpd.conf",
+        "gretel: /etc/pptpd.conf, and what it names, will work as they are",
         "do not purge the package pptpd",
         "/etc/ppp/ip-up runs within",
     ] {
