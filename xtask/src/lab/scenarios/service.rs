@@ -108,7 +108,9 @@ const REFUSED: &str = "plugin radius.so";
 fn say_first(world: &mut World, guest: &mut Guest) -> Result<()> {
     let spoil = format!("echo '{REFUSED}' >>/etc/ppp/pptpd-options");
     let mend = format!("sed -i '/{REFUSED}/d' /etc/ppp/pptpd-options");
-    let said = guest.sh(120, &format!("{spoil}; ! dpkg -i /mnt/gretel.deb 2>&1"))?;
+    // What is disabled its package does not start again.
+    let install = format!("systemctl -q enable pptpd; {spoil}; ! dpkg -i /mnt/gretel.deb 2>&1");
+    let said = guest.sh(120, &install)?;
     for words in ["the plugin radius.so is not supported", "gretel: not installed", "pptpd stays"] {
         ensure!(said.contains(words), "dpkg does not say {words:?}:\n{said}");
     }
