@@ -1,6 +1,6 @@
 //! `/etc/gretel/gretel.toml`: what the Debian files cannot say, or all that they say. It counts more than they do.
 //!
-//! [`keys::KEYS`] has one row for each key. Reading, `gretel config show` and `gretel config convert` follow it, and so does `docs/gretel.toml`.
+//! [`keys::keys`] has one row for each key. Reading, `gretel config show` and `gretel config convert` follow it, and so does `docs/gretel.toml`.
 
 mod keys;
 mod pools;
@@ -22,7 +22,7 @@ use crate::words::{Word, Words};
 pub use pools::Pool;
 pub use write::{Setting, sample};
 
-use keys::{KEYS, Key};
+use keys::{Key, keys};
 use pools::{OwnPool, POOLS};
 use value::{Fault, texts};
 
@@ -240,11 +240,11 @@ impl<'a> OwnFile<'a> {
             if path == POOLS {
                 continue;
             }
-            if let Some(key) = KEYS.iter().find(|key| key.path == path) {
+            if let Some(key) = keys().find(|key| key.path == path) {
                 found.push((key, span, item));
                 continue;
             }
-            let section = KEYS.iter().any(|key| key.section() == path);
+            let section = keys().any(|key| key.section() == path);
             match item.as_table_like() {
                 Some(inner) if section => self.collect(inner, &path, found, diagnostics),
                 _ => self.unknown(&path, span, diagnostics),
@@ -256,10 +256,9 @@ impl<'a> OwnFile<'a> {
         if diagnostics.is_enough(self.path) {
             return;
         }
-        let known =
-            KEYS.iter().map(|key| key.path).chain(KEYS.iter().map(Key::section)).chain([POOLS]);
+        let known = keys().map(|key| key.path).chain(keys().map(Key::section)).chain([POOLS]);
         let bare = path.rsplit('.').next().unwrap_or(path);
-        let by_name = KEYS.iter().find(|key| key.name() == bare).map(|key| key.path);
+        let by_name = keys().find(|key| key.name() == bare).map(|key| key.path);
         let remedy = match by_name.or_else(|| nearest(path, known.filter(|name| !name.is_empty())))
         {
             Some(known) => format!("did you mean {known}?"),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
-use super::keys::{KEYS, Key, list};
+use super::keys::{Key, keys, list};
 use super::pools::{POOL_KEYS, POOLS, Pool};
 use super::{PPP_OPTIONS, PPTPD_CONF};
 use crate::config::Config;
@@ -30,7 +30,7 @@ pub struct Setting<'a> {
 impl Config {
     /// The whole configuration in the words of `gretel.toml`.
     pub fn settings(&self) -> Vec<Setting<'_>> {
-        let settings = KEYS.iter().map(|key| {
+        let settings = keys().map(|key| {
             let (value, origin) = match key.path {
                 PPP_OPTIONS => self.words(false),
                 PPTPD_CONF => self.words(true),
@@ -127,8 +127,7 @@ impl Config {
 
     /// What is honoured and has no key of its own, in the words of pppd or of `pptpd.conf`.
     fn words(&self, of_pptpd_conf: bool) -> (Option<String>, Option<&Origin>) {
-        let covered =
-            |name: &str| KEYS.iter().any(|key| key.path == name || key.names.contains(&name));
+        let covered = |name: &str| keys().any(|key| key.path == name || key.names.contains(&name));
         let keyword =
             |name: &str| crate::pptpd_conf::KEYWORDS.iter().any(|known| known.name == name);
         let wanted: Vec<&Origin> = self
@@ -211,7 +210,7 @@ pub fn sample() -> String {
          # Without a pptpd.conf it stands alone, and /etc/ppp/options is not read. Every key with its default:\n",
     );
     let mut section = "";
-    for key in KEYS {
+    for key in keys() {
         if key.section() != section {
             section = key.section();
             text.push_str(&format!("\n[{section}]\n"));
