@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -126,16 +127,20 @@ impl Connections {
         }
     }
 
-    /// Has a connection do what there is to do.
+    /// Has a connection do what there is to do. A fault in the program costs that connection and no other, as it would in a task of its own.
     fn wake(&self, number: u64, wake: Wake) {
         let mut connections = self.connections.borrow_mut();
         let Some(connection) = connections.get_mut(&number) else { return };
         let (armed, waited_for) = (connection.deadline(), connection.interest());
-        connection.wake(wake);
-        if self.is_stopping.get() {
-            connection.begin_stop();
-        }
-        let gone = if connection.is_dead() { connections.remove(&number) } else { None };
+        let woken = catch_unwind(AssertUnwindSafe(|| {
+            connection.wake(wake);
+            if self.is_stopping.get() {
+                connection.begin_stop();
+            }
+        }));
+        let is_broken = woken.is_err();
+        let is_over = is_broken || connection.is_dead();
+        let gone = if is_over { connections.remove(&number) } else { None };
         let next = connections.get(&number).and_then(|connection| {
             let interest = connection.interest();
             if interest != waited_for {
@@ -145,7 +150,7 @@ impl Connections {
             connection.deadline()
         });
         drop(connections);
-        if let Some(gone) = gone {
+        if let (Some(gone), false) = (gone, is_broken) {
             gone.finish();
         }
         if next != armed {

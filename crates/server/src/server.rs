@@ -160,7 +160,7 @@ pub fn run(
 
         let (stop, stopped) = watch::channel(false);
         let census = Census::default();
-        let serving = {
+        let mut serving = {
             let (connections, shared, stopped) =
                 (connections.clone(), shared.clone(), stopped.clone());
             tokio::task::spawn_local(async move { connections.run(&shared, stopped).await })
@@ -190,12 +190,15 @@ pub fn run(
                 },
                 // Its calls are dead and it takes no new ones: a fresh process serves better.
                 failure = &mut routing => break failure.ok(),
+                // It ends by itself for a fault only.
+                _ = &mut serving => break Some(io::Error::other("a fault in the program")),
             }
         };
         bus.server(Event::Stopping { sessions: shared.session_count() });
         // Nobody left to hear it is as good as heard.
         let _ = stop.send(true);
-        for task in accepting.into_iter().chain([serving]) {
+        let serving = (!serving.is_finished()).then_some(serving);
+        for task in accepting.into_iter().chain(serving) {
             let _ = task.await;
         }
         scripts.farewell().await;

@@ -63,6 +63,7 @@ impl Subscriber for Told {
             Event::HostFailed { what, error } => {
                 self.0.borrow_mut().push(format!("{what}: {error}"));
             }
+            Event::TcpEnded(_) => panic!("a fault in what hears of it"),
             _ => {}
         }
     }
@@ -540,7 +541,7 @@ fn a_user_with_too_many_sessions_loses_the_oldest_or_is_refused() {
 }
 
 #[test]
-fn one_task_serves_all_connections_until_they_have_said_goodbye() {
+fn one_task_serves_all_connections_until_they_have_said_goodbye_and_a_fault_ends_one_alone() {
     in_namespace(|| async {
         let dir = tempfile::tempdir().unwrap();
         let bench = Bench::new(dir.path());
@@ -573,8 +574,10 @@ fn one_task_serves_all_connections_until_they_have_said_goodbye() {
             client.read_exact(&mut answer).await.unwrap();
             assert!(matches!(Message::parse(&answer), Ok(Message::StartReply(_))));
         }
-        // One goes by itself.
+        // One goes by itself, and what hears of it breaks.
         drop(clients.pop());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!serving.is_finished());
         stop.send(true).unwrap();
         for client in &mut clients {
             client.read_exact(&mut answer[..16]).await.unwrap();
