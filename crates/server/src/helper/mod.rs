@@ -1,5 +1,5 @@
 //! A second process that does what the server has given up the right to do: it runs scripts, asks PAM, looks at this host while an attempt
-//! goes badly (`look`), and, where the server is another user than root, writes what other tools look for ([`Mark`](crate::host::Mark)).
+//! goes badly (`look`), and, where the server is another user than root, writes what other tools look for (`host::Mark`).
 //!
 //! The server starts it first of all, as the same program, and then confines itself. The helper keeps the rights of root and takes orders from the server
 //! alone, over a socket that nobody else has. It does not trust them: it runs the programs that the
