@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -235,6 +236,10 @@ fn lock(state_dir: &Path) -> io::Result<fs::File> {
         io::Error::new(error.kind(), text)
     };
     fs::create_dir_all(state_dir).map_err(in_use)?;
+    // What somebody else may write there could lead this process to others' files.
+    if fs::metadata(state_dir).map_err(in_use)?.uid() != rustix::process::geteuid().as_raw() {
+        return Err(in_use(io::ErrorKind::PermissionDenied.into()));
+    }
     let file = fs::File::create(state_dir.join("lock")).map_err(in_use)?;
     file.try_lock().map_err(|error| in_use(error.into()))?;
     Ok(file)

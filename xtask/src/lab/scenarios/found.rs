@@ -41,7 +41,8 @@ const PHRASES: [&str; 10] = [
 struct Outcome {
     /// The address and the encryption; `None`: it was refused.
     tunnel: Option<(String, String)>,
-    /// The arguments of `ip-up` and `ip-down` but the terminal, and the names of their variables but REMOTENUMBER, which pppd has since 2.5.
+    /// The arguments of `ip-up` and `ip-down` but the terminal, and their variables but REMOTENUMBER, which pppd has since 2.5; of what is each
+    /// process's own (terminal, process id, time, bytes) the names.
     scripts: Vec<String>,
     /// The newest line of `last`, without times.
     record: String,
@@ -59,7 +60,8 @@ fn compare(world: &mut World, guest: &mut Pptpd) -> Result<()> {
         guest,
         r#"for script in ip-up ip-down; do
              printf '%s\n' '#!/bin/sh' 'PATH=/usr/bin:/bin' 'exec >>/run/record' 'echo "$(basename $0): $1 $3 $4 $5 $6"' \
-                 'env | sed s/=.*// | grep -vE "^(PATH|PWD|SHLVL|_|OLDPWD|REMOTENUMBER)$" | sort | tr "\n" " "; echo done' >/etc/ppp/$script
+                 'env | grep -vE "^(PATH|PWD|SHLVL|_|OLDPWD|REMOTENUMBER)=" |' \
+                 'sed -E "s/^(PPPD_PID|CONNECT_TIME|BYTES_SENT|BYTES_RCVD|DEVICE)=.*/\1/" | sort | tr "\n" " "; echo done' >/etc/ppp/$script
              chmod 755 /etc/ppp/$script
          done"#,
     )?;

@@ -130,6 +130,9 @@ fn with_user(world: &mut World, run: fn(&mut World) -> Result<()>) -> Result<()>
     fs::write(&toml, format!("[server]\nuser = \"{USER}\"\n"))?;
     let result = run(world);
     fs::remove_file(&toml)?;
+    // The next server is root's again, and takes no directory of somebody else's.
+    let state = world.segment.folder.join("gretel/state");
+    world.server.sh(&format!("chown -R root: {}", state.display()))?;
     result
 }
 
