@@ -22,12 +22,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     Ok(status.success())
 }
 
-/// Covers what the lab's programs write, so that nothing reaches the machine's own files.
+/// Covers what the lab's programs write, so that nothing reaches the machine's own files. Scripts of the package `ppp` are in `/etc/ppp/debian`.
 pub(crate) fn furnish() -> Result<()> {
     let script = "set -e
         mkdir -p /dev/net
+        scripts=$(tar -c -C /etc/ppp ip-up ip-down ipv6-up ipv6-down | base64)
         for directory in /run /etc/ppp /var/log /tmp; do mount -t tmpfs tmpfs $directory; done
-        mkdir -p /run/netns /run/lock
+        mkdir -p /run/netns /run/lock /etc/ppp/debian
+        echo \"$scripts\" | base64 -d | tar -x -C /etc/ppp/debian
         # As udev has it: whoever has CAP_NET_ADMIN may make interfaces.
         mount -t tmpfs tmpfs /dev/net; mknod -m 666 /dev/net/tun c 10 200
         ip link set lo up";

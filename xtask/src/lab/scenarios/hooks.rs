@@ -26,6 +26,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: order,
     },
     Scenario {
+        name: "Debian's own scripts run the hooks in their folders, for IPv4 and for IPv6",
+        compared: false,
+        run: debians,
+    },
+    Scenario {
         name: "last shows the user with the client's address, and files the process",
         compared: true,
         run: records,
@@ -106,6 +111,45 @@ fn arguments(world: &mut World) -> Result<()> {
     }
     for line in ["ip-up PEERNAME=anna", "ip-up OFFICE=osaka", "ip-up IFNAME=ppp0"] {
         ensure!(log.lines().any(|it| it == line), "no {line} in\n{log}");
+    }
+    Ok(())
+}
+
+fn debians(world: &mut World) -> Result<()> {
+    world.server.sh(
+        r#"mkdir -p /run/hooks; rm -f /run/hooks/log; cd /etc/ppp
+        for name in ip-up ip-down ipv6-up ipv6-down; do
+            cp debian/$name $name; mkdir $name.d
+            printf '%s\n' '#!/bin/sh' \
+                "echo \"$name \$1 \$PPP_IFACE \$PPP_LOCAL \$PPP_REMOTE \$PPP_IPPARAM.\" >>/run/hooks/log" >$name.d/10look
+            chmod 755 $name $name.d/10look
+        done"#,
+    )?;
+    let result = debians_are_run(world);
+    world.server.sh("rm -r /etc/ppp/ip-up* /etc/ppp/ip-down* /etc/ppp/ipv6-*")?;
+    result
+}
+
+fn debians_are_run(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let address = world.call("require-mppe-128")?.address()?.to_owned();
+    world.client()?.ping_all_sizes(INNER)?;
+    world.end_and_check()?;
+    let log = world.server.sh(
+        "for try in $(seq 100); do grep -q '^ip-down' /run/hooks/log && grep -q '^ipv6-down' /run/hooks/log && break; sleep 0.05; done
+         cat /run/hooks/log",
+    )?;
+    for name in ["ip-up", "ip-down"] {
+        let line = format!("{name} ppp0 ppp0 {INNER} {address} 10.99.0.2.");
+        ensure!(log.lines().any(|it| it == line), "no {line:?} in:\n{log}");
+    }
+    for name in ["ipv6-up", "ipv6-down"] {
+        let line = log.lines().find(|line| line.starts_with(&format!("{name} ppp0 ppp0 fe80::")));
+        let line = line.unwrap_or_default();
+        ensure!(
+            line.matches(" fe80::").count() == 2 && line.ends_with(" 10.99.0.2."),
+            "{name}:\n{log}"
+        );
     }
     Ok(())
 }
