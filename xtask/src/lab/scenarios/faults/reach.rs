@@ -83,6 +83,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         stranger(world, &start_request(), "close", "G-110")
     }),
     fault("fault G-114: one address opens more connections than it may", |world| {
+        // Of those that are let in, none says anything.
+        world.make(["G-109"]);
         serve(world, &Files::SHIPPED)?;
         let caller = caller(world)?;
         caller.namespace.sh(&format!(

@@ -53,6 +53,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     }),
     fault("fault G-507: addresses of no network here, and nothing translates them", |world| {
         let files = Files { addresses: "172.31.9.100-103", ..Files::SHIPPED };
+        // The files have proxyarp, and no network for it.
+        world.make(["G-502"]);
         beyond(world, &files, "true", NEIGHBOUR, "true", "G-507")
     }),
     fault("fault G-508: another host has the client's address", |world| {
