@@ -19,8 +19,17 @@ pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
     run: |world| with_guest(world, compare),
 }];
 
-/// Configurations that the real pptpd takes, below `crates/config/tests/corpus`.
-const FOUND: [&str; 6] = ["debian", "how-to", "rpm", "per-user", "hosted-server", "delegate"];
+/// Configurations that the real pptpd takes, below `crates/config/tests/corpus`, and what their client wants.
+const FOUND: [(&str, &str); 7] = [
+    ("debian", ENCRYPTED),
+    ("how-to", ENCRYPTED),
+    ("rpm", ENCRYPTED),
+    ("per-user", ENCRYPTED),
+    ("hosted-server", ENCRYPTED),
+    ("delegate", ENCRYPTED),
+    ("without-passwords", "nomppe noccp"),
+];
+const ENCRYPTED: &str = "require-mppe-128";
 
 /// Lines of the log that tools look for, at the level of a server without `debug`.
 const PHRASES: [&str; 10] = [
@@ -42,7 +51,7 @@ struct Outcome {
     /// The address and the encryption; `None`: it was refused.
     tunnel: Option<(String, String)>,
     /// The arguments of `ip-up` and `ip-down` but the terminal, and their variables but REMOTENUMBER, which pppd has since 2.5; of what is each
-    /// process's own (terminal, process id, time, bytes) the names.
+    /// session's own (terminal, process id, time, bytes, interface identifiers) the names.
     scripts: Vec<String>,
     /// The newest line of `last`, without times.
     record: String,
@@ -61,15 +70,15 @@ fn compare(world: &mut World, guest: &mut Pptpd) -> Result<()> {
         r#"for script in ip-up ip-down; do
              printf '%s\n' '#!/bin/sh' 'PATH=/usr/bin:/bin' 'exec >>/run/record' 'echo "$(basename $0): $1 $3 $4 $5 $6"' \
                  'env | grep -vE "^(PATH|PWD|SHLVL|_|OLDPWD|REMOTENUMBER)=" |' \
-                 'sed -E "s/^(PPPD_PID|CONNECT_TIME|BYTES_SENT|BYTES_RCVD|DEVICE)=.*/\1/" | sort | tr "\n" " "; echo done' >/etc/ppp/$script
+                 'sed -E "s/^(PPPD_PID|CONNECT_TIME|BYTES_SENT|BYTES_RCVD|DEVICE|LLLOCAL|LLREMOTE)=.*/\1/" | sort | tr "\n" " "; echo done' >/etc/ppp/$script
              chmod 755 /etc/ppp/$script
          done"#,
     )?;
-    for name in FOUND {
+    for (name, wants) in FOUND {
         let folder = workspace::root().join("crates/config/tests/corpus").join(name);
-        let theirs =
-            outcome(world, guest, &folder, "pptpd").with_context(|| format!("pptpd, {name}"))?;
-        let ours = outcome(world, guest, &folder, "/mnt/gretel pptpd")
+        let theirs = outcome(world, guest, &folder, wants, "pptpd")
+            .with_context(|| format!("pptpd, {name}"))?;
+        let ours = outcome(world, guest, &folder, wants, "/mnt/gretel pptpd")
             .with_context(|| format!("gretel, {name}"))?;
         ensure!(ours == theirs, "{name}: pptpd made {theirs:#?}\nand gretel {ours:#?}");
         world.note(name, &format!("{ours:?}"));
@@ -77,8 +86,14 @@ fn compare(world: &mut World, guest: &mut Pptpd) -> Result<()> {
     Ok(())
 }
 
-/// Starts a server on the folder's files, as a daemon, and has `scott` call it.
-fn outcome(world: &mut World, guest: &mut Pptpd, folder: &Path, server: &str) -> Result<Outcome> {
+/// Starts a server on the folder's files, as a daemon, and has `scott` call it, with the client's options `wants`.
+fn outcome(
+    world: &mut World,
+    guest: &mut Pptpd,
+    folder: &Path,
+    wants: &str,
+    server: &str,
+) -> Result<Outcome> {
     inside(
         guest,
         "rm -f /etc/ppp/options* /etc/ppp/*-options /etc/ppp/chap-secrets; : >/var/log/wtmp; : >/run/record",
@@ -98,7 +113,7 @@ fn outcome(world: &mut World, guest: &mut Pptpd, folder: &Path, server: &str) ->
             "{server} && for try in $(seq 100); do ss -Hltn | grep -q :1723 && exit 0; sleep 0.1; done; exit 1"
         ),
     )?;
-    let call = world.call_as("scott", "turquoise", "require-mppe-128")?;
+    let call = world.call_as("scott", "turquoise", wants)?;
     let tunnel = tunnel(&call);
     if tunnel.is_some() {
         inside(
