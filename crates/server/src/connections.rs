@@ -29,10 +29,16 @@ pub(crate) struct Connections {
     epoll: AsyncFd<Epoll>,
     bell: Bell,
     last: Cell<u64>,
-    connections: RefCell<HashMap<u64, Box<Connection>>>,
+    connections: RefCell<HashMap<u64, Served>>,
     /// When each wants to be woken, where it does.
     deadlines: RefCell<BTreeSet<(Instant, u64)>>,
     is_stopping: Cell<bool>,
+}
+
+struct Served {
+    connection: Box<Connection>,
+    /// What `deadlines` has of it.
+    armed: Option<Instant>,
 }
 
 impl Connections {
@@ -80,8 +86,10 @@ impl Connections {
         let number = mailbox.number();
         self.epoll.get_ref().add(&stream, number)?;
         let connection = Connection::new(stream, local, shared, source, ticket, mailbox);
-        self.deadlines.borrow_mut().extend(connection.deadline().map(|at| (at, number)));
-        self.connections.borrow_mut().insert(number, Box::new(connection));
+        let armed = connection.deadline();
+        self.deadlines.borrow_mut().extend(armed.map(|at| (at, number)));
+        let served = Served { connection: Box::new(connection), armed };
+        self.connections.borrow_mut().insert(number, served);
         self.bell.ring(number);
         Ok(())
     }
@@ -130,8 +138,8 @@ impl Connections {
     /// Has a connection do what there is to do. A fault in the program costs that connection and no other, as it would in a task of its own.
     fn wake(&self, number: u64, wake: Wake) {
         let mut connections = self.connections.borrow_mut();
-        let Some(connection) = connections.get_mut(&number) else { return };
-        let (armed, waited_for) = (connection.deadline(), connection.interest());
+        let Some(Served { connection, armed }) = connections.get_mut(&number) else { return };
+        let waited_for = connection.interest();
         let woken = catch_unwind(AssertUnwindSafe(|| {
             connection.wake(wake);
             if self.is_stopping.get() {
@@ -140,23 +148,25 @@ impl Connections {
         }));
         let is_broken = woken.is_err();
         let is_over = is_broken || connection.is_dead();
-        let gone = if is_over { connections.remove(&number) } else { None };
-        let next = connections.get(&number).and_then(|connection| {
+        let next = if is_over { None } else { connection.deadline() };
+        if next != *armed {
+            let mut deadlines = self.deadlines.borrow_mut();
+            armed.map(|at| deadlines.remove(&(at, number)));
+            next.map(|at| deadlines.insert((at, number)));
+            *armed = next;
+        }
+        if !is_over {
             let interest = connection.interest();
             if interest != waited_for {
                 // It fails only for a file that is not there.
                 let _ = self.epoll.get_ref().watch(connection, number, interest);
             }
-            connection.deadline()
-        });
+            return;
+        }
+        let gone = connections.remove(&number);
         drop(connections);
         if let (Some(gone), false) = (gone, is_broken) {
-            gone.finish();
-        }
-        if next != armed {
-            let mut deadlines = self.deadlines.borrow_mut();
-            armed.map(|at| deadlines.remove(&(at, number)));
-            next.map(|at| deadlines.insert((at, number)));
+            gone.connection.finish();
         }
     }
 }
