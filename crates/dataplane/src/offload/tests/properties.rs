@@ -27,6 +27,8 @@ fn spoil(packets: &mut Vec<Vec<u8>>, how: u8, at: usize) {
         0 => drop(packets.remove(index)),
         1 => packets.swap(index, other),
         2 => packets.insert(index, packets[other].clone()),
+        // A packet that was cut to nothing has no more to spoil.
+        _ if packets[index].is_empty() => {}
         3 => {
             let byte = at / 7 % packets[index].len();
             packets[index][byte] ^= 1 << (at % 8);
