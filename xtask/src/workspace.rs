@@ -43,6 +43,25 @@ pub(crate) fn build_gretel() -> Result<()> {
     run(cargo().args(["build", "--release", "--quiet", "--package", "gretel"]))
 }
 
+/// A library without which guests do not start on some processors: see its own page.
+pub(crate) fn wide_registers() -> PathBuf {
+    wide_registers_target().join("release/libwide_registers.so")
+}
+
+/// Builds [`wide_registers`].
+pub(crate) fn build_wide_registers() -> Result<()> {
+    let mut build = cargo();
+    build.args(["build", "--release", "--quiet", "--locked", "--manifest-path"]);
+    run(build
+        .arg("xtask/wide-registers/Cargo.toml")
+        .arg("--target-dir")
+        .arg(wide_registers_target()))
+}
+
+fn wide_registers_target() -> PathBuf {
+    target().join("wide-registers")
+}
+
 /// A cargo command in the source tree.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));

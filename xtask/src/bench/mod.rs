@@ -44,6 +44,7 @@ pub(crate) fn run(what: &[String]) -> Result<bool> {
 /// Builds gretel, and runs this program's command `inside` with these arguments in the lab's namespaces.
 fn run_in_sandbox(inside: &str, arguments: &[String]) -> Result<bool> {
     packages::install_missing()?;
+    workspace::build_wide_registers()?;
     workspace::build_gretel()?;
     fs::create_dir_all(workspace::lab_directory())?;
     let mut command = vec![inside.to_owned()];

@@ -17,6 +17,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::workspace;
+
 use super::{
     boot::{self, System},
     network::{Namespace, plug},
@@ -79,6 +81,7 @@ impl Guest {
         let mut child = command
             .env("HOME", &folder)
             .env("TMPDIR", "/dev/shm")
+            .env("LD_PRELOAD", workspace::wide_registers())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(folder.join("kernel.log"))?)

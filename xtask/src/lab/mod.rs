@@ -110,6 +110,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
         return Ok(true);
     }
     packages::install_missing()?;
+    workspace::build_wide_registers()?;
     let filter = &choice.filter;
     let chosen = |title: &str| title.contains(filter.as_str());
     if choice.all().any(|(kind, one)| kind != Kind::Pptpd && chosen(&one.title(kind))) {
