@@ -525,6 +525,7 @@ impl Session {
         {
             self.source.publish(Event::Ipv6Up(ipv6));
         }
+        self.source.settle();
     }
 
     /// Looks whether the session may go on, and when to look again.

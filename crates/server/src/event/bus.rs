@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use super::{Attempt, Event, Record, Subscriber, Summary};
 use crate::flood::Flood;
-use crate::trail::{Packed, Shown, Trail};
+use crate::trail::{Packed, Samples, Shown, Trail};
 use crate::verdict::{Evidence, Judgement};
 
 /// Where events go.
@@ -18,13 +18,15 @@ struct Inner {
     subscribers: Vec<Box<dyn Subscriber>>,
     sessions: Cell<u64>,
     flood: RefCell<Flood>,
+    samples: RefCell<Samples>,
 }
 
 impl Bus {
     /// A bus with these subscribers.
     pub fn new(subscribers: Vec<Box<dyn Subscriber>>) -> Self {
         let flood = RefCell::new(Flood::new(Instant::now()));
-        Self(Rc::new(Inner { subscribers, sessions: Cell::new(0), flood }))
+        let (sessions, samples) = (Cell::new(0), RefCell::default());
+        Self(Rc::new(Inner { subscribers, sessions, flood, samples }))
     }
 
     /// Tells every subscriber about something that concerns the server as a whole.
@@ -118,6 +120,11 @@ impl Source {
     /// What has happened so far.
     pub(crate) fn trail(&self) -> Packed {
         self.0.attempt.trail.borrow().packed(self.0.call)
+    }
+
+    /// The session is up: what has happened so far may take its time to be read.
+    pub(crate) fn settle(&self) {
+        self.0.attempt.trail.borrow_mut().settle(&mut self.0.bus.0.samples.borrow_mut());
     }
 
     /// Bytes that its connection's trail takes in memory now.

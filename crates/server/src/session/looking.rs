@@ -294,6 +294,7 @@ impl Session {
         let summary = self.summary(now, crate::event::Ended::Link(engine::ppp::Cause::Local("")));
         for remark in self.source.evidence().remarks(&summary) {
             if !self.looking.told.contains(&remark.verdict.code) {
+                self.looking.told.reserve_exact(1);
                 self.looking.told.push(remark.verdict.code);
                 self.source.publish(Event::Noticed(remark));
             }

@@ -1,15 +1,19 @@
 //! The trail of an attempt: what happened from TCP to the end, kept small enough that every session can have one.
 //!
 //! A [`Trail`] belongs to a control connection and is shared by its calls. It keeps the first `HEAD` bytes and the newest `TAIL` of what is packed
-//! into it, and counts what lies between. [`Packed`] is the part of one attempt, as the history has it on disk.
+//! into it, and counts what lies between; what came before the network was up is [folded](fold). [`Packed`] is the part of one attempt, as the history has it on disk.
 
+mod fold;
 mod show;
 mod step;
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use fold::Beginning;
+pub(crate) use fold::Samples;
 pub use show::{Part, Shown};
 pub use step::By;
 use step::Step;
@@ -40,6 +44,9 @@ type Entry<'a> = (u32, u8, Step<'a>);
 pub struct Trail {
     start: Instant,
     began: SystemTime,
+    /// What came before the network was up, once it is.
+    beginning: Option<Beginning>,
+    /// What follows, or everything.
     head: Vec<u8>,
     tail: Vec<u8>,
     /// Steps between the two that are not kept.
@@ -47,8 +54,6 @@ pub struct Trail {
     /// Calls so far; those beyond 255 share a number.
     calls: u8,
     is_head_full: bool,
-    /// The network has been up.
-    is_up: bool,
     /// Echoes are answered, and that has been told.
     echoes: bool,
 }
@@ -58,12 +63,12 @@ impl Default for Trail {
         Self {
             start: Instant::now(),
             began: SystemTime::now(),
+            beginning: None,
             head: Vec::new(),
             tail: Vec::new(),
             left_out: 0,
             calls: 0,
             is_head_full: false,
-            is_up: false,
             echoes: false,
         }
     }
@@ -95,9 +100,12 @@ impl Trail {
         }
         let Some(step) = Step::of(peer, event) else { return };
         self.keep(&(self.millis(), call, step));
-        if matches!(event, Event::NetworkUp(_)) {
-            self.is_up = true;
-            self.head.shrink_to_fit();
+    }
+
+    /// The network is up: from here on little comes, for a long time.
+    pub(crate) fn settle(&mut self, samples: &mut Samples) {
+        if self.beginning.is_none() {
+            self.beginning = Some(samples.fold(&std::mem::take(&mut self.head)));
         }
     }
 
@@ -118,10 +126,11 @@ impl Trail {
     fn keep(&mut self, entry: &Entry<'_>) {
         // Steps are bounded and hold nothing that cannot be written.
         let Ok(packed) = postcard::to_allocvec(entry) else { return };
-        self.is_head_full |= self.head.len() + packed.len() > HEAD;
+        let beginning = self.beginning.as_ref().map_or(0, Beginning::len);
+        self.is_head_full |= beginning + self.head.len() + packed.len() > HEAD;
         let buffer = if self.is_head_full { &mut self.tail } else { &mut self.head };
         if buffer.capacity() - buffer.len() < packed.len() {
-            let growth = if self.is_up { 0 } else { GROWTH };
+            let growth = if self.beginning.is_some() { 0 } else { GROWTH };
             buffer.reserve_exact(packed.len().max(growth));
         }
         buffer.extend_from_slice(&packed);
@@ -137,7 +146,7 @@ impl Trail {
     pub(crate) fn packed(&self, call: u8) -> Packed {
         let began = self.began.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let began = u64::try_from(began).unwrap_or(u64::MAX);
-        let head = of_call(&self.head, call);
+        let head = of_call(&self.head(), call);
         let header = (FORMAT, began, head.len() as u32, self.left_out);
         // Numbers can always be written.
         let mut bytes = postcard::to_allocvec(&header).unwrap_or_default();
@@ -158,7 +167,7 @@ impl Trail {
                 *count += 1;
             }
         };
-        show(&self.head, &mut count, &mut shown);
+        show(&self.head(), &mut count, &mut shown);
         let missed = self.left_out.saturating_sub(seen.saturating_sub(count));
         count += self.left_out;
         if missed > 0 {
@@ -168,10 +177,17 @@ impl Trail {
         (shown, count)
     }
 
+    /// All that came first.
+    fn head(&self) -> Cow<'_, [u8]> {
+        let Some(beginning) = &self.beginning else { return Cow::Borrowed(&self.head) };
+        [&*beginning.whole(), &self.head].concat().into()
+    }
+
     /// Bytes that it takes now.
     #[cfg(test)]
     pub(crate) fn cost(&self) -> usize {
-        size_of::<Self>() + self.head.capacity() + self.tail.capacity()
+        let beginning = self.beginning.as_ref().map_or(0, Beginning::cost);
+        size_of::<Self>() + beginning + self.head.capacity() + self.tail.capacity()
     }
 }
 

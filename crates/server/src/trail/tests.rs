@@ -55,6 +55,35 @@ fn a_call_has_its_own_steps_and_those_of_its_connection() {
 }
 
 #[test]
+fn what_came_before_a_session_was_up_is_told_as_ever_once_it_is() {
+    let mut samples = Samples::default();
+    for names in [["anna", "ppp0"], ["bert", "ppp1"]] {
+        let (mut trail, mut plain) = (Trail::default(), Trail::default());
+        let mut both = |event: &Event, settled: bool| {
+            for trail in [&mut trail, &mut plain] {
+                trail.note(1, PEER, event);
+            }
+            if settled {
+                trail.settle(&mut samples);
+            }
+        };
+        for bytes in 0..20 {
+            both(&options(bytes), false);
+        }
+        both(&Event::Authenticated { method: None, name: names[0].into() }, false);
+        both(&Event::InterfaceMade { name: names[1].into() }, true);
+        both(&Event::Idle, true);
+        assert_eq!(texts(&trail.packed(1)), texts(&plain.packed(1)));
+        assert_eq!(trail.since(1, 18).1, plain.since(1, 18).1);
+        assert!(names[0] == "anna" || trail.cost() < plain.cost());
+        for count in 0..10_000 {
+            trail.note(1, PEER, &options(count % 255));
+            assert!(trail.cost() <= MOST_BYTES);
+        }
+    }
+}
+
+#[test]
 fn echoes_are_told_once_and_again_after_some_were_missing() {
     let mut trail = Trail::default();
     let answered = Event::EchoAnswered(Duration::from_millis(2));
