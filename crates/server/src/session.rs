@@ -465,7 +465,7 @@ impl Session {
         self.scripts = self.settings.scripts.is_any_there().then(|| {
             let scripts = self.shared.scripts.clone();
             let (settings, source) = (self.settings.clone(), self.source.clone());
-            Box::new(SessionScripts::begin(scripts, settings, source, &identity))
+            Box::new(SessionScripts::begin(scripts, settings, source, identity))
         });
     }
 

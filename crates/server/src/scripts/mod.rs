@@ -1,11 +1,12 @@
 //! The scripts that pppd runs when a session comes and goes (pppd(8), SCRIPTS), with its arguments and its environment.
 //!
-//! Each session's scripts run one after the other, in a task of their own, so that nothing waits for them but [`Event`]s and, where there is
+//! Each session's scripts run one after the other, in tasks of their own, so that nothing waits for them but [`Event`]s and, where there is
 //! an `ip-pre-up`, the session itself. The [helper](crate::helper) runs them. What a session owes at its end (`ip-down` for an `ip-up`) is noted on disk before it becomes due: the
 //! next start after a crash runs it.
 
 mod debts;
 mod program;
+mod queue;
 mod session;
 
 use std::cell::{Cell, RefCell};
@@ -14,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, Semaphore};
@@ -100,8 +102,8 @@ struct Inner {
     turns: Semaphore,
     awaited_turns: Semaphore,
     /// Held by the session whose scripts run, by its interface.
-    lines: RefCell<HashMap<OsString, Rc<Mutex<()>>>>,
-    /// Sessions whose scripts have not all ended.
+    lines: RefCell<HashMap<OsString, Arc<Mutex<()>>>>,
+    /// Sessions of which a script runs or waits.
     busy: Cell<usize>,
     idle: Notify,
 }
@@ -139,16 +141,16 @@ impl Scripts {
 
     /// Who may run scripts for the interface of this name. Sessions take turns in their order: a name is soon another session's, and
     /// an `ip-down` that comes late must not undo that one's `ip-up`. pppd keeps its interface until its scripts have ended.
-    fn line(&self, interface: impl AsRef<OsStr>) -> Rc<Mutex<()>> {
+    fn line(&self, interface: impl AsRef<OsStr>) -> Arc<Mutex<()>> {
         let interface = interface.as_ref().to_owned();
         self.0.lines.borrow_mut().entry(interface).or_default().clone()
     }
 
     /// Forgets a line, unless others wait for it: there are as many as addresses.
-    fn forget_line(&self, name: impl Into<OsString>, line: Rc<Mutex<()>>) {
+    fn forget_line(&self, name: &str, line: &Arc<Mutex<()>>) {
         const OURS_AND_THE_MAPS: usize = 2;
-        if Rc::strong_count(&line) == OURS_AND_THE_MAPS {
-            self.0.lines.borrow_mut().remove(&name.into());
+        if Arc::strong_count(line) == OURS_AND_THE_MAPS {
+            self.0.lines.borrow_mut().remove(OsStr::new(name));
         }
     }
 

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use wire::Escaped;
 
 use super::program::{Program, is_there};
+use super::queue::{Job, Queue};
 use super::{IpParam, ScriptPaths, Scripts};
 use crate::event::{Event, Source};
 use crate::log::terminal;
@@ -40,37 +40,53 @@ pub(crate) struct Traffic {
     pub(crate) received: u64,
 }
 
-/// The scripts of one session. They go on to their end when this is dropped.
+/// The scripts of one session. They go on to their end when this is dropped. Most of its life a session keeps this and runs none: arguments and
+/// environment are made when a program is.
 pub(crate) struct SessionScripts {
-    scripts: Scripts,
-    source: Source,
     settings: Rc<Settings>,
-    /// Arguments that all scripts of IP share: interface, terminal, speed.
-    line: [OsString; 3],
-    auth_arguments: Vec<OsString>,
-    parameter: Option<OsString>,
-    environment: Vec<(String, OsString)>,
-    queue: UnboundedSender<Job>,
-    /// What is owed at the end, the latest last.
-    owed: Vec<Owed>,
-    /// `ip-pre-up` has had its turn.
-    prepared: bool,
-    ipv4: bool,
-    ipv6: bool,
+    identity: Identity,
+    /// The addresses at our end and the client's, once they are agreed on.
+    ipv4: Option<(Ipv4Addr, Ipv4Addr)>,
+    ipv6: Option<Box<(String, String)>>,
+    queue: Rc<Queue>,
+    /// What is owed at the end, the latest last, with the notes of that on disk.
+    owed: Vec<(Occasion, Option<PathBuf>)>,
+    has_ipv4_begun: bool,
 }
 
-/// A program that must be run when the session ends.
-struct Owed {
-    program: Program,
-    note: Option<PathBuf>,
+/// What has a script at its beginning and one at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occasion {
+    Login,
+    Ipv4,
+    Ipv6,
 }
 
-struct Job {
-    program: Program,
-    /// The note of the debt that is paid.
-    note: Option<PathBuf>,
-    /// What waits for it.
-    then: Option<Box<dyn FnOnce()>>,
+impl Occasion {
+    fn up(self, paths: &ScriptPaths) -> &Path {
+        match self {
+            Self::Login => &paths.auth_up,
+            Self::Ipv4 => &paths.ip_up,
+            Self::Ipv6 => &paths.ipv6_up,
+        }
+    }
+
+    fn down(self, paths: &ScriptPaths) -> &Path {
+        match self {
+            Self::Login => &paths.auth_down,
+            Self::Ipv4 => &paths.ip_down,
+            Self::Ipv6 => &paths.ipv6_down,
+        }
+    }
+
+    /// The name of what is owed.
+    fn debt(self) -> &'static str {
+        match self {
+            Self::Login => "auth-down",
+            Self::Ipv4 => "ip-down",
+            Self::Ipv6 => "ipv6-down",
+        }
+    }
 }
 
 impl SessionScripts {
@@ -79,70 +95,14 @@ impl SessionScripts {
         scripts: Scripts,
         settings: Rc<Settings>,
         source: Source,
-        identity: &Identity,
+        identity: Identity,
     ) -> Self {
-        let (queue, mut jobs) = unbounded_channel::<Job>();
-        let (runner, told) = (scripts.clone(), source.clone());
-        let name = &identity.interface;
-        let line = scripts.line(name);
-        // What is one session's alone of a shared interface is the address.
-        let shared = identity.address.map(|address| format!("{name} {address}"));
-        let shared = shared.map(|name| (scripts.line(&name), name));
-        scripts.spawn(async move {
-            let mut turn = line.lock().await;
-            if let Some((line, _)) = &shared {
-                // What an earlier process left undone has been done now.
-                drop(turn);
-                turn = line.lock().await;
-            }
-            while let Some(job) = jobs.recv().await {
-                let awaited = job.then.is_some();
-                runner.run(job.program, awaited, |event| told.publish(event)).await;
-                if let Some(note) = job.note {
-                    runner.0.debts.settle(&note);
-                }
-                if let Some(then) = job.then {
-                    then();
-                }
-            }
-            drop(turn);
-            if let Some((line, name)) = shared {
-                runner.forget_line(name, line);
-            }
-        });
-        let terminal = terminal(&identity.interface);
-        let user = os_string(&identity.user);
-        let parameter = match &settings.ip_param {
-            IpParam::ClientAddress => Some(identity.client.to_string().into()),
-            IpParam::Fixed(text) => text.as_ref().map(OsString::from),
-        };
-        let speed: OsString = settings.speed.to_string().into();
-        let mut session = Self {
-            line: [identity.interface.clone().into(), terminal.clone().into(), speed.clone()],
-            auth_arguments: vec![
-                identity.interface.clone().into(),
-                user.clone(),
-                LOGIN.into(),
-                terminal.clone().into(),
-                speed,
-            ],
-            parameter,
-            environment: environment(identity, user, &terminal, &settings),
-            scripts,
-            source,
-            settings,
-            queue,
-            owed: Vec::new(),
-            prepared: false,
-            ipv4: false,
-            ipv6: false,
-        };
-        if !identity.user.is_empty() {
-            session.pair(
-                |paths| (&paths.auth_up, &paths.auth_down),
-                session.auth_arguments.clone(),
-                "auth-down",
-            );
+        let queue = Queue::new(scripts, source, &identity.interface, identity.address);
+        let (ipv4, ipv6, owed) = (None, None, Vec::new());
+        let mut session =
+            Self { settings, identity, ipv4, ipv6, queue, owed, has_ipv4_begun: false };
+        if !session.identity.user.is_empty() {
+            session.pair(Occasion::Login);
         }
         session
     }
@@ -154,39 +114,34 @@ impl SessionScripts {
         remote: Ipv4Addr,
         then: impl FnOnce() + 'static,
     ) -> bool {
-        if std::mem::replace(&mut self.prepared, true) {
+        if self.ipv4.is_some() {
             return false;
         }
-        self.set("IPLOCAL", local.to_string());
-        self.set("IPREMOTE", remote.to_string());
-        let path = self.settings.scripts.ip_pre_up.clone();
-        if !self.runnable(&path) {
+        self.ipv4 = Some((local, remote));
+        let settings = self.settings.clone();
+        let path = &settings.scripts.ip_pre_up;
+        if !self.runnable(path) {
             return false;
         }
-        let arguments = self.ip_arguments(&local.to_string(), &remote.to_string());
-        let program = self.program(&path, arguments);
-        self.enqueue(Job { program, note: None, then: Some(Box::new(then)) });
+        let program = self.program(path, Occasion::Ipv4);
+        self.queue.push(Job { program, note: None, then: Some(Box::new(then)) });
         true
     }
 
-    /// IPv4 packets can flow: runs `ip-up`, the first time. After [`before_ipv4`](Self::before_ipv4).
+    /// IPv4 packets can flow: runs `ip-up`, the first time.
     pub(crate) fn ipv4_up(&mut self, local: Ipv4Addr, remote: Ipv4Addr) {
-        if std::mem::replace(&mut self.ipv4, true) {
-            return;
+        self.ipv4.get_or_insert((local, remote));
+        if !std::mem::replace(&mut self.has_ipv4_begun, true) {
+            self.pair(Occasion::Ipv4);
         }
-        let arguments = self.ip_arguments(&local.to_string(), &remote.to_string());
-        self.pair(|paths| (&paths.ip_up, &paths.ip_down), arguments, "ip-down");
     }
 
     /// IPv6 packets can flow: runs `ipv6-up`, the first time.
     pub(crate) fn ipv6_up(&mut self, local: &str, remote: &str) {
-        if std::mem::replace(&mut self.ipv6, true) {
-            return;
+        if self.ipv6.is_none() {
+            self.ipv6 = Some(Box::new((local.to_owned(), remote.to_owned())));
+            self.pair(Occasion::Ipv6);
         }
-        self.set("LLLOCAL", local.to_owned());
-        self.set("LLREMOTE", remote.to_owned());
-        let arguments = self.ip_arguments(local, remote);
-        self.pair(|paths| (&paths.ipv6_up, &paths.ipv6_down), arguments, "ipv6-down");
     }
 
     /// The session is over: runs what is owed, the latest first.
@@ -196,81 +151,117 @@ impl SessionScripts {
             ("BYTES_SENT", traffic.sent),
             ("BYTES_RCVD", traffic.received),
         ];
-        while let Some(Owed { mut program, note }) = self.owed.pop() {
+        while let Some((occasion, note)) = self.owed.pop() {
+            let mut program = self.program(occasion.down(&self.settings.scripts), occasion);
             let facts = facts.map(|(name, value)| (name.to_owned(), value.to_string().into()));
             program.environment.extend(facts);
-            self.enqueue(Job { program, note, then: None });
+            self.queue.push(Job { program, note, then: None });
         }
     }
 
     /// Runs a script of a beginning, and owes the one of its end.
-    fn pair(
-        &mut self,
-        choose: impl Fn(&ScriptPaths) -> (&PathBuf, &PathBuf),
-        arguments: Vec<OsString>,
-        name: &str,
-    ) {
+    fn pair(&mut self, occasion: Occasion) {
         let settings = self.settings.clone();
-        let (up, down) = choose(&settings.scripts);
+        let (up, down) = (occasion.up(&settings.scripts), occasion.down(&settings.scripts));
         if self.runnable(down) {
-            let program = self.program(down, arguments.clone());
-            let note = self.scripts.0.debts.owe(name, &program);
+            let program = self.program(down, occasion);
+            let note = self.queue.scripts().0.debts.owe(occasion.debt(), &program);
             let note = note.map_err(|error| {
                 let error = error.to_string();
-                self.source.publish(Event::HostFailed {
+                self.queue.source().publish(Event::HostFailed {
                     what: "note what a crash would leave undone",
                     error,
                 });
             });
-            self.owed.push(Owed { program, note: note.ok() });
+            self.owed.push((occasion, note.ok()));
         }
         if self.runnable(up) {
-            let program = self.program(up, arguments);
-            self.enqueue(Job { program, note: None, then: None });
+            let program = self.program(up, occasion);
+            self.queue.push(Job { program, note: None, then: None });
         }
     }
 
     fn runnable(&self, path: &Path) -> bool {
         is_there(path).unwrap_or_else(|error| {
             let script = path.display().to_string();
-            self.source.publish(Event::ScriptFailed { script, error: error.to_string() });
+            let error = error.to_string();
+            self.queue.source().publish(Event::ScriptFailed { script, error });
             false
         })
     }
 
-    fn program(&self, path: &Path, arguments: Vec<OsString>) -> Program {
-        Program { path: path.to_owned(), arguments, environment: self.environment.clone() }
+    fn program(&self, path: &Path, occasion: Occasion) -> Program {
+        let arguments = match occasion {
+            Occasion::Login => self.login_arguments(),
+            Occasion::Ipv4 => {
+                let (local, remote) = self.ipv4.map_or_else(Default::default, |(local, remote)| {
+                    (local.to_string(), remote.to_string())
+                });
+                self.ip_arguments(local, remote)
+            }
+            Occasion::Ipv6 => {
+                let (local, remote) = self.ipv6.as_deref().cloned().unwrap_or_default();
+                self.ip_arguments(local, remote)
+            }
+        };
+        Program { path: path.to_owned(), arguments, environment: self.environment() }
+    }
+
+    /// pppd(8): interface-name peer-name user-name tty-device speed.
+    fn login_arguments(&self) -> Vec<OsString> {
+        let interface = &self.identity.interface;
+        vec![
+            interface.into(),
+            os_string(&self.identity.user),
+            LOGIN.into(),
+            terminal(interface).into(),
+            self.settings.speed.to_string().into(),
+        ]
     }
 
     /// pppd(8): interface-name tty-device speed local-IP-address remote-IP-address ipparam. The last is left out where there is none.
-    fn ip_arguments(&self, local: &str, remote: &str) -> Vec<OsString> {
-        let addresses = [local.into(), remote.into()];
-        self.line.iter().cloned().chain(addresses).chain(self.parameter.clone()).collect()
+    fn ip_arguments(&self, local: String, remote: String) -> Vec<OsString> {
+        let interface = &self.identity.interface;
+        let mut arguments = vec![
+            interface.into(),
+            terminal(interface).into(),
+            self.settings.speed.to_string().into(),
+            local.into(),
+            remote.into(),
+        ];
+        arguments.extend(match &self.settings.ip_param {
+            IpParam::ClientAddress => Some(self.identity.client.to_string().into()),
+            IpParam::Fixed(text) => text.as_ref().map(OsString::from),
+        });
+        arguments
     }
 
-    fn set(&mut self, name: &str, value: String) {
-        self.environment.retain(|(known, _)| known != name);
-        self.environment.push((name.into(), value.into()));
-    }
-
-    fn enqueue(&self, job: Job) {
-        // The task ends after the queue.
-        let _ = self.queue.send(job);
+    /// pppd's variables for a script of the session.
+    fn environment(&self) -> Vec<(String, OsString)> {
+        let mut environment = environment(&self.identity, &self.settings);
+        let mut set = |name: &str, value: &dyn ToString| {
+            environment.retain(|(known, _)| known != name);
+            environment.push((name.into(), value.to_string().into()));
+        };
+        if let Some((local, remote)) = &self.ipv4 {
+            set("IPLOCAL", local);
+            set("IPREMOTE", remote);
+        }
+        if let Some((local, remote)) = self.ipv6.as_deref() {
+            set("LLLOCAL", local);
+            set("LLREMOTE", remote);
+        }
+        environment
     }
 }
 
-/// pppd's variables for every script of the session.
-fn environment(
-    identity: &Identity,
-    user: OsString,
-    terminal: &str,
-    settings: &Settings,
-) -> Vec<(String, OsString)> {
+/// pppd's variables for every script of a session.
+fn environment(identity: &Identity, settings: &Settings) -> Vec<(String, OsString)> {
     let interface = &identity.interface;
     let number = settings.caller_number.clone().unwrap_or_else(|| identity.client.to_string());
     let digits = interface.rfind(|it: char| !it.is_ascii_digit()).map_or(0, |at| at + 1);
     let mut environment: Vec<(String, OsString)> = vec![
-        ("DEVICE".into(), terminal.into()),
+        ("DEVICE".into(), terminal(interface).into()),
         ("IFNAME".into(), interface.into()),
         ("UNIT".into(), interface.get(digits..).unwrap_or_default().into()),
         ("SPEED".into(), settings.speed.to_string().into()),
@@ -279,8 +270,8 @@ fn environment(
         ("PPPD_PID".into(), std::process::id().to_string().into()),
         ("REMOTENUMBER".into(), number.into()),
     ];
-    if !user.is_empty() {
-        environment.push(("PEERNAME".into(), user));
+    if !identity.user.is_empty() {
+        environment.push(("PEERNAME".into(), os_string(&identity.user)));
     }
     if let Some(name) = &settings.link_name {
         environment.push(("LINKNAME".into(), name.into()));
