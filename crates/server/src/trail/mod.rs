@@ -1,7 +1,7 @@
 //! The trail of an attempt: what happened from TCP to the end, kept small enough that every session can have one.
 //!
 //! A [`Trail`] belongs to a control connection and is shared by its calls. It keeps the first `HEAD` bytes and the newest `TAIL` of what is packed
-//! into it, and counts what lies between; what came before the network was up is [folded](fold). [`Packed`] is the part of one attempt, as the history has it on disk.
+//! into it, and counts what lies between; what came before the network was up is folded (`fold`). [`Packed`] is the part of one attempt, as the history has it on disk.
 
 mod fold;
 mod show;
