@@ -178,18 +178,30 @@ impl Load {
 
     /// Waits until so many sessions are up at once.
     pub(super) fn wait_until_up(&mut self, sessions: u64, patience: Duration) -> Result<()> {
+        self.wait_until(sessions, patience, |up, _| up >= sessions).map(|_| ())
+    }
+
+    /// Waits until each of so many sessions is up or has failed, and gives how many are up.
+    pub(super) fn wait_until_settled(&mut self, sessions: u64, patience: Duration) -> Result<u64> {
+        self.wait_until(sessions, patience, |up, failed| up + failed >= sessions)
+    }
+
+    fn wait_until(
+        &mut self,
+        sessions: u64,
+        patience: Duration,
+        enough: impl Fn(u64, u64) -> bool,
+    ) -> Result<u64> {
         let deadline = Instant::now() + patience;
         loop {
             let text = fs::read_to_string(&self.log)?;
-            let up = text
-                .lines()
-                .next_back()
-                .and_then(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok());
-            if up.is_some_and(|up| up >= sessions) {
-                return Ok(());
+            let last = text.lines().next_back().unwrap_or_default();
+            if let Some((up, failed)) = number_before(last, "up").zip(number_before(last, "failed"))
+                && enough(up, failed)
+            {
+                return Ok(up);
             }
             let ended = self.process.child.try_wait()?.is_some();
-            let last = text.lines().next_back().unwrap_or_default();
             ensure!(
                 !ended && Instant::now() < deadline,
                 "{sessions} sessions do not come up: {last}"
@@ -206,6 +218,13 @@ impl Load {
         serde_json::from_str(&text)
             .with_context(|| fs::read_to_string(&self.log).unwrap_or_default())
     }
+}
+
+/// What `gretel load` says of `name` in a line such as `12 s  40 up, 0 on their way, 1 failed, 0 lost`.
+fn number_before(line: &str, name: &str) -> Option<u64> {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let at = words.iter().position(|word| word.trim_end_matches(',') == name)?;
+    words.get(at.checked_sub(1)?)?.parse().ok()
 }
 
 fn secrets() -> String {
