@@ -13,27 +13,29 @@ const BLOCK: usize = 20;
 /// gives no two engines the same seed. Magic numbers, challenges, identifiers and call ids come from here.
 pub struct Random {
     seed: [u8; 32],
-    counter: u64,
-    block: [u8; BLOCK],
-    used: usize,
+    /// Bytes of the sequence that are used up. No block is kept: every session has a generator, and few draw anything once they are up.
+    used: u64,
 }
 
 impl Random {
     /// A generator that starts at the beginning of `seed`'s sequence.
     #[must_use]
     pub const fn new(seed: [u8; 32]) -> Self {
-        Self { seed, counter: 0, block: [0; BLOCK], used: BLOCK }
+        Self { seed, used: 0 }
     }
 
     /// Fills `out` with the next bytes of the sequence.
     pub fn fill(&mut self, out: &mut [u8]) {
-        for byte in out {
-            if self.used == BLOCK {
-                self.next_block();
-            }
-            *byte = self.block[self.used];
-            self.block[self.used] = 0;
-            self.used += 1;
+        let mut rest = out;
+        while !rest.is_empty() {
+            let mut block = self.block(self.used / BLOCK as u64);
+            let begun = (self.used % BLOCK as u64) as usize;
+            let len = rest.len().min(BLOCK - begun);
+            let (now, later) = rest.split_at_mut(len);
+            now.copy_from_slice(&block[begun..begun + len]);
+            block.zeroize();
+            self.used = self.used.wrapping_add(len as u64);
+            rest = later;
         }
     }
 
@@ -51,19 +53,14 @@ impl Random {
         u16::from_be_bytes(bytes)
     }
 
-    fn next_block(&mut self) {
-        let digest =
-            Sha1::new().chain_update(self.seed).chain_update(self.counter.to_be_bytes()).finalize();
-        self.block.copy_from_slice(&digest);
-        self.counter = self.counter.wrapping_add(1);
-        self.used = 0;
+    fn block(&self, counter: u64) -> [u8; BLOCK] {
+        Sha1::new().chain_update(self.seed).chain_update(counter.to_be_bytes()).finalize().into()
     }
 }
 
 impl Drop for Random {
     fn drop(&mut self) {
         self.seed.zeroize();
-        self.block.zeroize();
     }
 }
 

@@ -29,7 +29,7 @@ const EARLY_LIFETIME: Duration = Duration::from_secs(1);
 pub(super) const IDLE_AFTER: Duration = Duration::from_secs(10);
 
 /// What an idle call costs its worker: this, and its figures.
-const _: () = assert!(size_of::<Session>() <= 800 && size_of::<Counters>() <= 160);
+const _: () = assert!(size_of::<Session>() <= 752 && size_of::<Counters>() <= 160);
 
 /// One call: the packet path, the interface, the figures.
 pub(super) struct Session {
@@ -42,7 +42,7 @@ pub(super) struct Session {
     pub(super) tun: Option<Box<Tun>>,
     pub(super) counters: Arc<Counters>,
     /// Whole GRE packets that came too early, and when.
-    early: VecDeque<(Instant, Vec<u8>)>,
+    early: Option<Box<VecDeque<(Instant, Vec<u8>)>>>,
     control_frames: TokenBucket,
     dhcp: OncePerSecond,
     trace: Option<Box<Trace>>,
@@ -72,7 +72,7 @@ impl Session {
             path,
             tun: None,
             counters,
-            early: VecDeque::new(),
+            early: None,
             control_frames: TokenBucket::new(BURST, call.bounds.control_frames, Instant::ZERO),
             dhcp: OncePerSecond::default(),
             trace: call.trace.then(|| Box::new(Trace::new())),
@@ -427,9 +427,10 @@ impl Session {
 
     /// Keeps a packet that came too early, if there is room.
     fn keep_early(&mut self, now: Instant, packet: &[u8]) -> bool {
-        let room = self.early.len() < MAX_EARLY;
+        let early = self.early.get_or_insert_default();
+        let room = early.len() < MAX_EARLY;
         if room {
-            self.early.push_back((now, packet.to_vec()));
+            early.push_back((now, packet.to_vec()));
         } else {
             self.counters.early_dropped().add_one();
         }
@@ -438,19 +439,21 @@ impl Session {
 
     /// Gives the packets that came too early another chance. An interface that is gone shows again with the next packet.
     fn replay_early(&mut self, io: &mut Io) {
-        for _ in 0..self.early.len() {
-            let Some((came, mut packet)) = self.early.pop_front() else { break };
+        let Some(mut early) = self.early.take() else { return };
+        for _ in 0..early.len() {
+            let Some((came, mut packet)) = early.pop_front() else { break };
             if io.now - came > EARLY_LIFETIME {
                 self.counters.early_dropped().add_one();
                 continue;
             }
             match self.path.reinject(io.now, &mut packet) {
-                Inbound::Early(_) => self.early.push_back((came, packet)),
+                Inbound::Early(_) => early.push_back((came, packet)),
                 inbound => {
                     self.deliver(io, &packet, inbound);
                 }
             }
         }
+        self.early = Some(early).filter(|early| !early.is_empty());
     }
 
     /// Tells about a packet that came when `newest` was the newest sequence number.

@@ -45,7 +45,6 @@ pub(crate) struct Authenticator {
     attempts_left: u8,
     sent: u8,
     first_interval: Duration,
-    interval: Duration,
     deadline: Option<Instant>,
     stage: Stage,
 }
@@ -79,7 +78,6 @@ impl Authenticator {
             id: random.u16() as u8,
             challenge: [0; 16],
             sent: 0,
-            interval: FIRST_INTERVAL.max(first_wait),
             deadline: None,
             stage: Stage::Waiting { retry: false },
         };
@@ -240,7 +238,6 @@ impl Authenticator {
         steps: &mut Vec<Step>,
     ) {
         self.sent = 0;
-        self.interval = config.challenge_interval.unwrap_or(self.first_interval);
         if self.method == Method::Pap {
             self.deadline = Some(now + config.pap_timeout);
             return;
@@ -261,11 +258,12 @@ impl Authenticator {
         .emit(&mut packet);
         steps.push(Step::Challenged(self.method));
         steps.push(Step::Send(Protocol::CHAP, packet));
-        self.sent += 1;
-        self.deadline = Some(now + self.interval);
-        if config.challenge_interval.is_none() {
-            self.interval = (self.interval * 2).min(LAST_INTERVAL.max(self.first_interval));
-        }
+        let doubled = || {
+            let longest = LAST_INTERVAL.max(self.first_interval);
+            (self.first_interval * (1 << self.sent.min(8))).min(longest)
+        };
+        self.deadline = Some(now + config.challenge_interval.unwrap_or_else(doubled));
+        self.sent = self.sent.saturating_add(1);
     }
 
     /// RFC 2759 §6 and RFC 2433 §5: error 691 is ERROR_AUTHENTICATION_FAILURE, `R=1` invites another try with the challenge `C`.

@@ -9,7 +9,8 @@ use crate::Instant;
 pub(super) struct RoundTrip {
     /// The packet being measured and when it was sent.
     measuring: Option<(u32, Instant)>,
-    smoothed: Option<Duration>,
+    /// In microseconds.
+    smoothed: Option<u32>,
 }
 
 impl RoundTrip {
@@ -24,14 +25,14 @@ impl RoundTrip {
             return;
         }
         self.measuring = None;
-        let sample = now - at;
+        let sample = u32::try_from((now - at).as_micros()).unwrap_or(u32::MAX);
         self.smoothed = Some(match self.smoothed {
             None => sample,
-            Some(smoothed) => (smoothed * 7 + sample) / 8,
+            Some(smoothed) => ((u64::from(smoothed) * 7 + u64::from(sample)) / 8) as u32,
         });
     }
 
     pub(super) fn smoothed(&self) -> Option<Duration> {
-        self.smoothed
+        self.smoothed.map(|micros| Duration::from_micros(micros.into()))
     }
 }

@@ -98,16 +98,37 @@ pub(crate) struct ControlProtocol<N> {
     exchange: Option<Box<Exchange>>,
 }
 
-/// How long is waited for answers, and how often.
+/// How long is waited for answers, and how often. Small, as every protocol of every session keeps one.
 #[derive(Debug)]
 struct Pace {
-    /// The first wait for an answer.
-    first_wait: Duration,
+    /// The first wait for an answer, in milliseconds.
+    first_wait: u32,
+    max_configure: u16,
+    max_terminate: u16,
+    max_failure: u16,
     /// Further waits are longer.
     doubles: bool,
-    max_configure: u32,
-    max_terminate: u32,
-    max_failure: u32,
+}
+
+impl Pace {
+    fn new(timers: &Timers, first_wait: Duration) -> Self {
+        let few = |count| u16::try_from(count).unwrap_or(u16::MAX);
+        Self {
+            first_wait: millis(timers.restart.unwrap_or(first_wait)),
+            max_configure: few(timers.max_configure),
+            max_terminate: few(timers.max_terminate),
+            max_failure: few(timers.max_failure),
+            doubles: timers.restart.is_none(),
+        }
+    }
+
+    fn first_wait(&self) -> Duration {
+        Duration::from_millis(self.first_wait.into())
+    }
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// What is needed while requests are under way.
@@ -131,8 +152,8 @@ struct Exchange {
 impl Exchange {
     fn new(pace: &Pace) -> Self {
         Self {
-            transmissions_left: pace.max_configure,
-            interval: pace.first_wait,
+            transmissions_left: pace.max_configure.into(),
+            interval: pace.first_wait(),
             deadline: None,
             request: Vec::new(),
             unanswered: false,
@@ -159,13 +180,7 @@ impl<N: Negotiation> ControlProtocol<N> {
     pub(crate) fn new(negotiation: N, timers: Timers, first_wait: Duration) -> Self {
         Self {
             negotiation,
-            pace: Pace {
-                first_wait: timers.restart.unwrap_or(first_wait),
-                doubles: timers.restart.is_none(),
-                max_configure: timers.max_configure,
-                max_terminate: timers.max_terminate,
-                max_failure: timers.max_failure,
-            },
+            pace: Pace::new(&timers, first_wait),
             state: State::Initial,
             next_id: 1,
             request_id: 0,
@@ -180,7 +195,7 @@ impl<N: Negotiation> ControlProtocol<N> {
     /// Another first wait, unless an interval is set. For before the first request.
     pub(crate) fn set_first_wait(&mut self, first_wait: Duration) {
         if self.pace.doubles {
-            self.pace.first_wait = first_wait;
+            self.pace.first_wait = millis(first_wait);
         }
     }
 
@@ -385,7 +400,7 @@ impl<N: Negotiation> ControlProtocol<N> {
     /// After too many Naks the same options are rejected instead, so that the peer stops asking (RFC 1661 §5.3).
     fn soften(&mut self, verdict: Verdict, asked: &[u8]) -> Verdict {
         let Verdict::Nak(naked) = verdict else { return verdict };
-        if self.exchange().naks_sent < self.pace.max_failure {
+        if self.exchange().naks_sent < self.pace.max_failure.into() {
             return Verdict::Nak(naked);
         }
         let mut rejected = Vec::new();
@@ -452,8 +467,8 @@ impl<N: Negotiation> ControlProtocol<N> {
             Action::LayerDown => steps.push(Step::Down),
             Action::LayerStarted => {}
             Action::LayerFinished => steps.push(Step::Finished(self.exchange().finish)),
-            Action::InitConfigureCount => self.init_count(self.pace.max_configure),
-            Action::InitTerminateCount => self.init_count(self.pace.max_terminate),
+            Action::InitConfigureCount => self.init_count(self.pace.max_configure.into()),
+            Action::InitTerminateCount => self.init_count(self.pace.max_terminate.into()),
             Action::ZeroCount => {
                 let exchange = self.exchange();
                 exchange.transmissions_left = 0;
@@ -486,7 +501,7 @@ impl<N: Negotiation> ControlProtocol<N> {
     }
 
     fn init_count(&mut self, count: u32) {
-        let first_wait = self.pace.first_wait;
+        let first_wait = self.pace.first_wait();
         let exchange = self.exchange();
         exchange.transmissions_left = count;
         exchange.interval = first_wait;
@@ -509,7 +524,7 @@ impl<N: Negotiation> ControlProtocol<N> {
     }
 
     fn count_transmission(&mut self, now: Instant) {
-        let longest = LAST_RESTART.max(self.pace.first_wait);
+        let longest = LAST_RESTART.max(self.pace.first_wait());
         let doubles = self.pace.doubles;
         let exchange = self.exchange();
         exchange.transmissions_left = exchange.transmissions_left.saturating_sub(1);

@@ -1,5 +1,6 @@
 //! IPCP's options (RFC 1332, RFC 1877).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
@@ -11,9 +12,9 @@ use super::{Cause, Grant, Ipv4Agreed};
 use crate::Random;
 
 /// How often an address is insisted on by both ends before that counts as a refusal.
-const MAX_DISAGREEMENTS: u32 = 5;
+const MAX_DISAGREEMENTS: u8 = 5;
 /// How often a request without an address is answered with the address before it is taken as it is.
-const MAX_REMINDERS: u32 = 3;
+const MAX_REMINDERS: u8 = 3;
 /// The peer's address when it keeps it to itself; pppd's choice.
 const UNKNOWN_PEER: Ipv4Addr = Ipv4Addr::new(10, 64, 64, 64);
 
@@ -27,9 +28,9 @@ pub(crate) struct Ipcp {
     remote: Option<Ipv4Addr>,
     /// Name servers: asked for and learnt (client side). `None`: not asked for.
     dns: [Option<Ipv4Addr>; 2],
-    disagreements: u32,
-    reminders: u32,
-    trouble: Option<Cause>,
+    disagreements: u8,
+    reminders: u8,
+    trouble: Option<Box<Cause>>,
 }
 
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Ipcp {
 
     /// Why this can come to no good end, if so.
     pub(crate) fn trouble(&self) -> Option<Cause> {
-        self.trouble.clone()
+        self.trouble.as_deref().cloned()
     }
 
     /// The addresses, once open.
@@ -99,9 +100,9 @@ impl Ipcp {
             return Judgement::Ack;
         }
         if matches!(option, IpcpOption::Address(_)) && !asked.is_unspecified() {
-            self.disagreements += 1;
+            self.disagreements = self.disagreements.saturating_add(1);
             if self.disagreements >= MAX_DISAGREEMENTS {
-                self.trouble = Some(Cause::AddressRefused(Some(asked)));
+                self.trouble = Some(Box::new(Cause::AddressRefused(Some(asked))));
             }
         }
         make(given).emit(nak);
@@ -124,9 +125,9 @@ impl Ipcp {
             (Role::Client, IpcpOption::Dns1(address)) => self.dns[0] = Some(address),
             (Role::Client, IpcpOption::Dns2(address)) => self.dns[1] = Some(address),
             (Role::Server(_), IpcpOption::Address(_)) => {
-                self.disagreements += 1;
+                self.disagreements = self.disagreements.saturating_add(1);
                 if self.disagreements >= MAX_DISAGREEMENTS {
-                    self.trouble = Some(Cause::LocalAddressRefused);
+                    self.trouble = Some(Box::new(Cause::LocalAddressRefused));
                 }
             }
             _ => {}
@@ -137,7 +138,7 @@ impl Ipcp {
         match option {
             IpcpOption::Address(_) => {
                 if matches!(self.role, Role::Client) {
-                    self.trouble = Some(Cause::LocalAddressRefused);
+                    self.trouble = Some(Box::new(Cause::LocalAddressRefused));
                 }
                 self.local = None;
             }
@@ -172,7 +173,7 @@ impl Negotiation for Ipcp {
         })?;
         let Role::Server(grant) = self.role else { return Some(verdict) };
         if verdict == Verdict::Ack && !has_address && self.reminders < MAX_REMINDERS {
-            self.reminders += 1;
+            self.reminders = self.reminders.saturating_add(1);
             let mut nak = Vec::new();
             IpcpOption::Address(grant.remote).emit(&mut nak);
             return Some(Verdict::Nak(nak));

@@ -3,6 +3,7 @@
 //! Only data waits for encryption; the protocols do not wait for one another. pppd answers the IPCP request that
 //! Windows sends right after authentication with a Terminate-Ack until CCP is open, and Windows then loses 1–2 s.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -74,7 +75,8 @@ pub(super) struct Network {
     mtu: u16,
     ccp: ControlProtocol<Ccp>,
     ipcp: ControlProtocol<Ipcp>,
-    ipv6cp: Option<ControlProtocol<Ipv6cp>>,
+    /// Where IPv6 is offered: most sessions have none.
+    ipv6cp: Option<Box<ControlProtocol<Ipv6cp>>>,
     encrypted: bool,
     permit: Option<NetworkPermit>,
     peer_spoke: bool,
@@ -107,7 +109,8 @@ impl Network {
             ),
             ipcp: ControlProtocol::new(ipcp, plan.timers, plan.first_wait),
             ipv6cp: plan.ipv6.map(|ids| {
-                ControlProtocol::new(Ipv6cp::new(ids, random), plan.ipv6cp_timers, plan.first_wait)
+                let options = Ipv6cp::new(ids, random);
+                Box::new(ControlProtocol::new(options, plan.ipv6cp_timers, plan.first_wait))
             }),
             keys: authenticated.into_keys(),
             is_server: matches!(plan.addresses, Addresses::Give(_)),
@@ -146,7 +149,7 @@ impl Network {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let ipv6cp = self.ipv6cp.as_ref().and_then(ControlProtocol::deadline);
+        let ipv6cp = self.ipv6cp.as_ref().and_then(|ipv6cp| ipv6cp.deadline());
         [self.ccp.deadline(), self.ipcp.deadline(), ipv6cp].into_iter().flatten().min()
     }
 
@@ -332,7 +335,7 @@ impl Network {
                 ProtocolStep::Finished(finish) => self.network_protocol_finished(
                     Ipcp::PROTOCOL,
                     finish,
-                    self.ipv6cp.as_ref().is_some_and(ControlProtocol::is_alive),
+                    self.ipv6cp.as_ref().is_some_and(|ipv6cp| ipv6cp.is_alive()),
                     steps,
                 ),
             }

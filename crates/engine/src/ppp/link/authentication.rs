@@ -1,5 +1,6 @@
 //! A link's authentication phase.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use wire::ppp::Protocol;
@@ -39,7 +40,8 @@ impl Link {
             Side::Client(client) => match lcp.own_method() {
                 Some(method) => {
                     let mut steps = Vec::new();
-                    self.auth = Auth::Client(Peer::start(method, client, now, &mut steps));
+                    let peer = Peer::start(method, client, now, &mut steps);
+                    self.auth = Auth::Client(Box::new(peer));
                     self.follow_peer(now, steps);
                 }
                 None => {

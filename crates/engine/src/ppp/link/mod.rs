@@ -3,6 +3,7 @@
 mod authentication;
 mod network;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -42,7 +43,7 @@ pub struct Link {
     framing: Framing,
     echo: Echo,
     /// Why the link is ending, once that is decided.
-    cause: Option<Cause>,
+    cause: Option<Box<Cause>>,
     heard_lcp: bool,
     /// The newest proof was wrong.
     refused: bool,
@@ -50,7 +51,7 @@ pub struct Link {
 }
 
 /// What an idle link costs: this, and the repeatable answer to its peer's proof.
-const _: () = assert!(size_of::<Link>() <= 880);
+const _: () = assert!(size_of::<Link>() <= 624);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -66,7 +67,7 @@ enum Phase {
 enum Auth {
     None,
     Server(Authenticator),
-    Client(Peer),
+    Client(Box<Peer>),
 }
 
 /// What a link wants to be woken for.
@@ -231,7 +232,7 @@ impl Link {
             return;
         }
         let text = goodbye(&cause);
-        self.cause = Some(cause);
+        self.cause = Some(Box::new(cause));
         if matches!(self.phase, Phase::Waiting(_)) {
             return self.die(Finish::Closed);
         }
@@ -246,7 +247,7 @@ impl Link {
             return;
         }
         self.leave_network();
-        self.cause.get_or_insert(Cause::LowerLayerDown);
+        self.cause.get_or_insert_with(|| Box::new(Cause::LowerLayerDown));
         self.die(Finish::Closed);
     }
 
@@ -335,9 +336,11 @@ impl Link {
         let ends = packet.code == Code::TERMINATE_REQUEST;
         if ends {
             // A client that was refused and leaves does so for that reason, whatever it says.
-            self.cause.get_or_insert_with(|| match self.refused {
-                true => Cause::AuthenticationFailed,
-                false => Cause::PeerTerminated(packet.data.to_vec()),
+            self.cause.get_or_insert_with(|| {
+                Box::new(match self.refused {
+                    true => Cause::AuthenticationFailed,
+                    false => Cause::PeerTerminated(packet.data.to_vec()),
+                })
             });
         }
         let mut steps = Vec::new();
@@ -513,7 +516,7 @@ impl Link {
         }
         self.phase = Phase::Dead;
         self.auth = Auth::None;
-        let cause = self.cause.take().unwrap_or(match finish {
+        let cause = self.cause.take().map(|cause| *cause).unwrap_or(match finish {
             Finish::TimedOut if !self.heard_lcp => Cause::NoAnswer,
             Finish::TimedOut | Finish::NotConverging | Finish::Rejected => {
                 Cause::NotConverging(Protocol::LCP)
