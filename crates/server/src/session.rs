@@ -41,7 +41,7 @@ pub(crate) struct Session {
     link: Link,
     lease: Lease,
     address: Option<AddressInUse>,
-    user: Option<Vec<u8>>,
+    user: Option<Rc<[u8]>>,
     /// A login that waits for its judgement, as earlier ones failed.
     delayed: Option<Box<Delayed>>,
     /// A login that PAM is asked about.
@@ -64,14 +64,16 @@ pub(crate) struct Session {
     connected: Option<Instant>,
     /// What the network layer was allowed when it was last reported.
     permit: Option<NetworkPermit>,
+    /// Steps have been added to the trail that may be folded once no more come.
+    trail_grows: bool,
     looking: Looking,
     /// When to look whether the session has been idle, or has lasted long enough.
     check: Option<Instant>,
-    ended: Option<Cause>,
+    ended: Option<Box<Cause>>,
 }
 
 /// What an idle one costs here, but for its trail and what its events have shown.
-const _: () = assert!(size_of::<Session>() <= 1344);
+const _: () = assert!(size_of::<Session>() <= 1072);
 
 /// The accepted call that a session belongs to.
 pub(crate) struct Call {
@@ -130,6 +132,7 @@ impl Session {
             started: now,
             connected: None,
             permit: None,
+            trail_grows: false,
             looking: Looking::new(now),
             check: None,
             ended: None,
@@ -142,7 +145,7 @@ impl Session {
 
     /// Why PPP ended, once it has.
     pub(crate) fn ended(&self) -> Option<&Cause> {
-        self.ended.as_ref()
+        self.ended.as_deref()
     }
 
     /// Whether the peer has been let in.
@@ -251,10 +254,7 @@ impl Session {
         if let Some(call) = call {
             self.link.lower_layer_down();
             self.pump(now);
-            self.ended = match self.ended.take() {
-                Some(Cause::LowerLayerDown) | None => None,
-                told => told,
-            };
+            self.ended.take_if(|cause| **cause == Cause::LowerLayerDown);
             self.report(now, Ended::Call(call));
         } else {
             self.report(now, Ended::Link(Cause::LowerLayerDown));
@@ -287,14 +287,14 @@ impl Session {
     }
 
     fn report(&mut self, now: Instant, otherwise: Ended) {
-        let cause = self.ended.take().map_or(otherwise, Ended::Link);
+        let cause = self.ended.take().map_or(otherwise, |cause| Ended::Link(*cause));
         self.source.session_ended(self.summary(now, cause));
     }
 
     fn summary(&self, now: Instant, cause: Ended) -> Summary {
         let figures = self.counters.snapshot();
         Summary {
-            user: self.user.clone(),
+            user: self.user.as_deref().map(<[u8]>::to_vec),
             address: self.address.as_ref().map(AddressInUse::address),
             duration: now - self.started,
             connected: self.connected.map(|connected| now - connected),
@@ -330,6 +330,9 @@ impl Session {
                 }
                 Output::Event(event) => self.take(now, event),
             }
+        }
+        if std::mem::take(&mut self.trail_grows) {
+            self.source.settle();
         }
     }
 
@@ -395,7 +398,7 @@ impl Session {
             LinkEvent::Loopback => self.source.publish(Event::Loopback),
             LinkEvent::Closed(cause) => {
                 self.source.publish(Event::LinkClosed(cause.clone()));
-                self.ended = Some(cause);
+                self.ended = Some(Box::new(cause));
             }
         }
     }
@@ -456,7 +459,7 @@ impl Session {
         interface.write_process_files(&settings.run_dir, link_name, &self.source);
         let identity = Identity {
             client: *self.source.peer().ip(),
-            user: self.user.clone().unwrap_or_default(),
+            user: self.user.as_deref().unwrap_or_default().to_vec(),
             interface: interface.name().to_owned(),
             address: address.filter(|_| tun.is_none()),
         };
@@ -525,7 +528,7 @@ impl Session {
         {
             self.source.publish(Event::Ipv6Up(ipv6));
         }
-        self.source.settle();
+        self.trail_grows = true;
     }
 
     /// Looks whether the session may go on, and when to look again.

@@ -52,7 +52,7 @@ struct Entry {
     /// In the tunnel.
     address: Option<Ipv4Addr>,
     /// Who logged in.
-    user: Option<Vec<u8>>,
+    user: Option<Rc<[u8]>>,
     /// What has been told of its figures.
     told: Told,
 }
@@ -216,7 +216,7 @@ impl Shared {
         if self.settings.borrow().limits.sessions_per_user.is_some() {
             for (number, entry) in self.sessions.borrow().iter() {
                 if let Some(user) = &entry.user {
-                    by_user.entry(user.clone()).or_default().push(*number);
+                    by_user.entry(user.to_vec()).or_default().push(*number);
                 }
             }
             by_user.values_mut().for_each(|sessions| sessions.sort_unstable());
@@ -311,9 +311,9 @@ impl Shared {
         self.sessions.borrow().len()
     }
 
-    pub(crate) fn set_user(&self, session: u64, name: &[u8], address: Ipv4Addr) {
+    pub(crate) fn set_user(&self, session: u64, name: Rc<[u8]>, address: Ipv4Addr) {
         if let Some(entry) = self.sessions.borrow_mut().get_mut(&session) {
-            entry.user = Some(name.to_vec());
+            entry.user = Some(name);
             entry.address = Some(address);
         }
     }
@@ -357,7 +357,7 @@ impl Shared {
         }
     }
 
-    pub(crate) fn user_of(&self, session: u64) -> Option<Vec<u8>> {
+    pub(crate) fn user_of(&self, session: u64) -> Option<Rc<[u8]>> {
         self.sessions.borrow().get(&session).and_then(|entry| entry.user.clone())
     }
 
@@ -376,7 +376,7 @@ impl Shared {
             .iter()
             .map(|(number, entry)| Live {
                 number: *number,
-                user: entry.user.clone(),
+                user: entry.user.as_deref().map(<[u8]>::to_vec),
                 peer: entry.source.peer(),
                 address: entry.address,
                 client: entry.source.evidence().client(),
@@ -394,7 +394,11 @@ impl Shared {
     pub(crate) fn attempts(&self, is_meant: impl Fn(&Ongoing) -> bool) -> Vec<Ongoing> {
         let of_session = |entry: &Entry| Ongoing {
             source: entry.source.clone(),
-            user: entry.user.clone().or_else(|| entry.source.evidence().name()),
+            user: entry
+                .user
+                .as_deref()
+                .map(<[u8]>::to_vec)
+                .or_else(|| entry.source.evidence().name()),
             address: entry.address,
         };
         let (sessions, calling) = (self.sessions.borrow(), self.calling.borrow());

@@ -1,6 +1,7 @@
 //! Letting a session's user in.
 
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use engine::Instant;
@@ -325,8 +326,10 @@ impl Session {
                 used
             }
         });
-        self.user = Some(given.to_vec());
-        self.shared.set_user(self.number, name, address);
+        let user: Rc<[u8]> = given.into();
+        self.user = Some(user.clone());
+        let counted = if name == given { user } else { name.into() };
+        self.shared.set_user(self.number, counted, address);
         self.shared.make_room_for_user(self.number, name, by);
         None
     }

@@ -297,6 +297,7 @@ impl Session {
                 self.looking.told.reserve_exact(1);
                 self.looking.told.push(remark.verdict.code);
                 self.source.publish(Event::Noticed(remark));
+                self.trail_grows = true;
             }
         }
     }

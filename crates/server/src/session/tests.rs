@@ -512,7 +512,7 @@ fn a_user_with_too_many_sessions_loses_the_oldest_or_is_refused() {
             shared.register(call, source, bench.session.counters.clone(), mailbox.clone());
         }
         let log_in = |session: u64| {
-            shared.set_user(session, b"anna", address);
+            shared.set_user(session, b"anna".as_slice().into(), address);
             shared.make_room_for_user(session, b"anna", LOOPBACK);
         };
         log_in(numbers[0]);

@@ -44,7 +44,7 @@ type Entry<'a> = (u32, u8, Step<'a>);
 pub struct Trail {
     start: Instant,
     began: SystemTime,
-    /// What came before the network was up, once it is.
+    /// What came before it settled.
     beginning: Option<Beginning>,
     /// What follows, or everything.
     head: Vec<u8>,
@@ -102,10 +102,11 @@ impl Trail {
         self.keep(&(self.millis(), call, step));
     }
 
-    /// The network is up: from here on little comes, for a long time.
+    /// Little comes for a long time: what has come so far may take its time to be read.
     pub(crate) fn settle(&mut self, samples: &mut Samples) {
-        if self.beginning.is_none() {
-            self.beginning = Some(samples.fold(&std::mem::take(&mut self.head)));
+        if !self.head.is_empty() {
+            self.beginning = Some(samples.fold(&by_the_step_before(&self.head())));
+            self.head = Vec::new();
         }
     }
 
@@ -180,7 +181,9 @@ impl Trail {
     /// All that came first.
     fn head(&self) -> Cow<'_, [u8]> {
         let Some(beginning) = &self.beginning else { return Cow::Borrowed(&self.head) };
-        [&*beginning.whole(), &self.head].concat().into()
+        let mut head = by_the_start(&beginning.whole());
+        head.extend_from_slice(&self.head);
+        head.into()
     }
 
     /// Bytes that it takes now.
@@ -198,6 +201,27 @@ fn entries(mut packed: &[u8]) -> impl Iterator<Item = Entry<'_>> {
         packed = rest;
         Some(entry)
     })
+}
+
+/// The same steps with their times since the step before: those of one trail are then much like those of another.
+fn by_the_step_before(packed: &[u8]) -> Vec<u8> {
+    let mut before = 0;
+    with_times(packed, |millis| millis.wrapping_sub(std::mem::replace(&mut before, millis)))
+}
+
+/// The same steps with their times since the start again.
+fn by_the_start(packed: &[u8]) -> Vec<u8> {
+    let mut now = 0u32;
+    with_times(packed, |millis| {
+        now = now.wrapping_add(millis);
+        now
+    })
+}
+
+fn with_times(packed: &[u8], mut time: impl FnMut(u32) -> u32) -> Vec<u8> {
+    let timed = entries(packed).map(|(millis, of, step)| (time(millis), of, step));
+    // What has been read can be written.
+    timed.flat_map(|entry| postcard::to_allocvec(&entry).unwrap_or_default()).collect()
 }
 
 /// Whether a step belongs to a call or to its connection; 0 asks for everything.

@@ -51,9 +51,9 @@ pub enum Stage {
 pub(super) struct OfConnection {
     pub(super) peer: Option<Peer>,
     /// What the client calls its software in PPP.
-    pub(super) software: Option<Vec<u8>>,
+    pub(super) software: Option<Box<[u8]>>,
     /// The name that was tried last in a login.
-    pub(super) name: Option<Vec<u8>>,
+    pub(super) name: Option<Box<[u8]>>,
     /// Calls that were accepted, each of which has a verdict of its own.
     pub(super) calls: u32,
     pub(super) no_free_slot: bool,
@@ -102,12 +102,12 @@ pub(super) struct OfCall {
     pub(super) host_failed: bool,
     pub(super) denied: Option<Box<Denied>>,
     /// Other sessions from the same address that were up when this one was silent.
-    pub(super) others: usize,
+    pub(super) others: u32,
     pub(super) wire: Option<Box<Wire>>,
     /// Why nobody watched this host's interfaces.
-    pub(super) not_watched: Option<String>,
-    /// The ways to log in that we asked for.
-    pub(super) asked_for: Vec<AuthProtocol>,
+    pub(super) not_watched: Option<Box<str>>,
+    /// The ways to log in that we asked for: there are four.
+    pub(super) asked_for: [Option<AuthProtocol>; 4],
     /// The way to log in that the client named in place of ours.
     pub(super) wanted: Option<AuthProtocol>,
     /// The client wants us to log in to it.
@@ -118,7 +118,7 @@ pub(super) struct OfCall {
     /// The addresses at our end and the client's.
     pub(super) agreed: Option<(Ipv4Addr, Ipv4Addr)>,
     /// The client asked for routes and was told so many.
-    pub(super) routes_told: Option<usize>,
+    pub(super) routes_told: Option<u32>,
     /// IPCP packets came.
     pub(super) talked_addresses: bool,
     /// The bits of the client's newest CCP request for MPPE.
@@ -193,7 +193,7 @@ impl Evidence {
     /// The name that the client tried last to log in with.
     #[must_use]
     pub fn name(&self) -> Option<Vec<u8>> {
-        self.connection.borrow().name.clone()
+        self.connection.borrow().name.as_deref().map(<[u8]>::to_vec)
     }
 
     /// How far it got.
@@ -274,9 +274,11 @@ impl OfCall {
                 self.negotiated(*protocol, *from, *code, options);
             }
             Event::ProtocolRejected { protocol: Protocol::CCP } => self.no_ccp = true,
-            Event::SharesAddress { sessions } => self.others = *sessions,
+            Event::SharesAddress { sessions } => {
+                self.others = u32::try_from(*sessions).unwrap_or(u32::MAX)
+            }
             Event::WireWatched(wire) => self.wire = Some(Box::new(wire.clone())),
-            Event::NotWatched { why } => self.not_watched = Some(why.clone()),
+            Event::NotWatched { why } => self.not_watched = Some(why.as_str().into()),
             Event::Ipv4Up(agreed) => self.agreed = Some((agreed.local, agreed.remote)),
             Event::Beyond(beyond) => self.tunnel().beyond = Some(beyond.clone()),
             Event::AddressTaken { interface, by, .. } => {
@@ -287,7 +289,9 @@ impl OfCall {
                 self.tunnel().sizes = Some((*passes, *lost, *path_mtu));
             }
             Event::TooBig { count } => self.tunnel().too_big = *count,
-            Event::InformAnswered { routes } => self.routes_told = Some(*routes),
+            Event::InformAnswered { routes } => {
+                self.routes_told = Some(u32::try_from(*routes).unwrap_or(u32::MAX))
+            }
             Event::WrongPeer { from, .. } => self.from_elsewhere = Some(*from),
             Event::UnknownCall { call_id, .. } => self.other_call_id = Some(*call_id),
             Event::HostFailed { what: SENDING, .. } => self.not_sent = true,
@@ -324,8 +328,11 @@ impl OfCall {
                 self.answered |= !is_request;
             }
             (Protocol::LCP, Party::Us) if is_request => {
-                let asked_for = authentication(options);
-                self.asked_for.extend(asked_for.filter(|way| !self.asked_for.contains(way)));
+                let way = authentication(options);
+                let place = self.asked_for.iter().position(|it| it.is_none() || *it == way);
+                if let Some(place) = place {
+                    self.asked_for[place] = way;
+                }
             }
             (Protocol::CCP, Party::Peer) if is_request => {
                 self.mppe = mppe(options).or(self.mppe);

@@ -100,7 +100,7 @@ fn link_cause(
         Cause::NotConverging(_) => &link::ADDRESSES_NOT_CONVERGING,
         // What the client names instead is refused here, or it has refused it itself.
         Cause::NoCommonAuthentication => match call.wanted {
-            Some(wanted) if !call.asked_for.contains(&wanted) => &login::OTHER_METHOD,
+            Some(wanted) if !call.asked_for.contains(&Some(wanted)) => &login::OTHER_METHOD,
             _ => &login::NO_COMMON_METHOD,
         },
         Cause::AuthenticationRejected => &login::WOULD_NOT_LOG_IN,
