@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -77,12 +77,24 @@ pub(crate) struct Locks(RefCell<Tables>);
 struct Tables {
     addresses: HashMap<Ipv4Addr, Count>,
     users: HashMap<Box<[u8]>, Count>,
-    known: HashMap<(Ipv4Addr, Box<[u8]>), Count>,
+    /// By address and a digest of the user's name, which nobody outside can compute.
+    known: HashMap<(Ipv4Addr, u64), Known>,
+    digest: RandomState,
     /// How many users each address is known for.
     known_at: HashMap<Ipv4Addr, u32>,
 }
 
-/// The failures of one subject. For what is known, `last` is the last login.
+/// An address from which a user has logged in. Small, as every session leaves one.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    failures: u32,
+    /// When the first of them was, or the login.
+    since: Instant,
+    /// When the last login was.
+    last: Instant,
+}
+
+/// The failures of one subject.
 #[derive(Clone, Copy, Debug)]
 struct Count {
     failures: u32,
@@ -167,13 +179,15 @@ impl Locks {
         let tables = &mut *self.0.borrow_mut();
         tables.forget(address, user);
         if tables.known.len() >= MOST_KNOWN {
-            make_room(&mut tables.known, MOST_KNOWN, |known| now - known.last < KNOWN_FOR);
+            let recent = |known: &Known| now - known.last < KNOWN_FOR;
+            make_room(&mut tables.known, MOST_KNOWN, recent, |known| (false, known.last));
             tables.known_at.clear();
             for (address, _) in tables.known.keys() {
                 *tables.known_at.entry(*address).or_default() += 1;
             }
         }
-        tables.known.insert((address, user.into()), Count::new(now));
+        let key = tables.key(address, user);
+        tables.known.insert(key, Known { failures: 0, since: now, last: now });
         *tables.known_at.entry(address).or_default() += 1;
     }
 
@@ -226,17 +240,18 @@ impl Gate {
 }
 
 impl Tables {
-    fn known(&mut self, now: Instant, address: Ipv4Addr, user: &[u8]) -> Option<&mut Count> {
-        // Without an address that is known for somebody nothing is allocated for the look-up.
-        self.known_at.get(&address)?;
-        let known = self.known.get_mut(&(address, user.into()));
-        known.filter(|known| now - known.last < KNOWN_FOR)
+    fn key(&self, address: Ipv4Addr, user: &[u8]) -> (Ipv4Addr, u64) {
+        (address, self.digest.hash_one(user))
+    }
+
+    fn known(&mut self, now: Instant, address: Ipv4Addr, user: &[u8]) -> Option<&mut Known> {
+        let key = self.key(address, user);
+        self.known.get_mut(&key).filter(|known| now - known.last < KNOWN_FOR)
     }
 
     fn forget(&mut self, address: Ipv4Addr, user: &[u8]) {
-        if !self.known_at.contains_key(&address)
-            || self.known.remove(&(address, user.into())).is_none()
-        {
+        let key = self.key(address, user);
+        if self.known.remove(&key).is_none() {
             return;
         }
         if let Some(users) = self.known_at.get_mut(&address) {
@@ -260,7 +275,8 @@ fn count<K: Clone + Eq + Hash>(
         return None;
     }
     if table.len() >= MOST_COUNTED && !table.contains_key(&key) {
-        make_room(table, MOST_COUNTED, |count| count.counts(now, limits.window));
+        let order = |count: &Count| (count.locked_until.is_some(), count.last);
+        make_room(table, MOST_COUNTED, |count| count.counts(now, limits.window), order);
     }
     let count = table.entry(key).or_insert(Count::new(now));
     if !count.counts(now, limits.window) {
@@ -275,24 +291,28 @@ fn count<K: Clone + Eq + Hash>(
     })
 }
 
-/// Drops what no longer counts; if that is not enough, the oldest eighth, what is locked last.
-fn make_room<K: Clone + Eq + Hash>(
-    table: &mut HashMap<K, Count>,
+/// Drops what no longer counts; if that is not enough, the first eighth in this order: whether it is locked, and how old it is.
+fn make_room<K: Clone + Eq + Hash, V>(
+    table: &mut HashMap<K, V>,
     most: usize,
-    counts: impl Fn(&Count) -> bool,
+    counts: impl Fn(&V) -> bool,
+    order: impl Fn(&V) -> (bool, Instant),
 ) {
     table.retain(|_, count| counts(count));
     if table.len() < most {
         return;
     }
-    let mut order: Vec<_> = table
-        .iter()
-        .map(|(key, count)| (count.locked_until.is_some(), count.last, key.clone()))
-        .collect();
+    let mut all: Vec<_> = table.iter().map(|(key, value)| (order(value), key.clone())).collect();
     let eighth = most / 8;
-    order.select_nth_unstable_by_key(eighth, |(locked, last, _)| (*locked, *last));
-    for (_, _, key) in &order[..eighth] {
+    all.select_nth_unstable_by_key(eighth, |(place, _)| *place);
+    for (_, key) in &all[..eighth] {
         table.remove(key);
+    }
+}
+
+impl Known {
+    fn failures_at(&self, now: Instant, limits: &LoginLimits) -> u32 {
+        if now - self.since < limits.window { self.failures } else { 0 }
     }
 }
 

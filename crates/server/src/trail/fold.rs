@@ -28,7 +28,7 @@ impl Samples {
         let len = u16::try_from(whole.len()).unwrap_or(u16::MAX);
         for at in 0..self.0.len() {
             let folded = compress_with_dict(whole, &self.0[at]);
-            if folded.len() * 4 <= usize::from(len) {
+            if folded.len() * 3 <= usize::from(len) {
                 self.0[..=at].rotate_right(1);
                 return Beginning::Folded { sample: self.0[0].clone(), folded: folded.into(), len };
             }

@@ -84,6 +84,19 @@ fn what_came_before_a_session_was_up_is_told_as_ever_once_it_is() {
 }
 
 #[test]
+fn times_come_back_from_those_since_the_step_before() {
+    let times = [0, 0, 3, 3, 250, 90_000, u32::MAX, 5];
+    let packed: Vec<u8> = times
+        .into_iter()
+        .flat_map(|millis| postcard::to_allocvec(&(millis, 1u8, Step::LinkDown)).unwrap())
+        .collect();
+    let folded = by_the_step_before(&packed);
+    let since: Vec<_> = entries(&folded).map(|(millis, ..)| millis).collect();
+    assert_eq!(since[..6], [0, 0, 3, 0, 247, 89_750]);
+    assert_eq!(by_the_start(&folded), packed);
+}
+
+#[test]
 fn echoes_are_told_once_and_again_after_some_were_missing() {
     let mut trail = Trail::default();
     let answered = Event::EchoAnswered(Duration::from_millis(2));
