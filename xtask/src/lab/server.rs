@@ -100,9 +100,11 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
-    /// The same network without a server in it.
+    /// The same network without a server in it, and so without the interface that its sessions may share.
     pub(crate) fn without_server(&self) -> Self {
-        Self { open_files: None, ..self.clone() }
+        let of_server = |line: &&String| line.contains("ppp") || line.contains(" proxy");
+        let network = self.network.iter().filter(|line| !of_server(line)).cloned().collect();
+        Self { network, open_files: None }
     }
 
     pub(crate) fn of(server: &mut dyn Server) -> Result<Self> {

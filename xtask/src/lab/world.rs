@@ -23,6 +23,7 @@ const PROMPTLY: Duration = Duration::from_secs(10);
 ///
 /// Fields are dropped in order: the network last.
 pub(crate) struct World {
+    pub(crate) kind: Kind,
     pub(crate) server: Box<dyn Server>,
     client: Option<Client>,
     before: Option<Traces>,
@@ -51,6 +52,7 @@ impl World {
             Kind::Pptpd => Box::new(Pptpd::new(&segment)?),
         };
         Ok(Self {
+            kind,
             server,
             client: None,
             before: None,

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::Scenario;
+use super::{Kind, Scenario};
 use crate::lab::{
     caller::Caller,
     segment::{INNER, NEIGHBOUR},
@@ -55,7 +55,10 @@ fn exactly(world: &mut World, mtu: u16, encryption: &[&str], options: &'static s
         edges(world, &caller, from, to, mtu, IPV4_HEADERS)
             .with_context(|| format!("from {from:?} to {to}"))?;
     }
-    for (from, other) in [(Side::Client, Side::Server), (Side::Server, Side::Client)] {
+    let kind = world.kind;
+    let ends = [(Side::Client, Side::Server), (Side::Server, Side::Client)];
+    // Sessions of a shared interface have no IPv6.
+    for (from, other) in ends.into_iter().filter(|_| kind != Kind::Shared) {
         let to = link_local(world, &caller, other)?;
         edges(world, &caller, from, &to, mtu, IPV6_HEADERS)
             .with_context(|| format!("from {from:?} to {to}"))?;
