@@ -31,6 +31,9 @@ pub(super) const IDLE_AFTER: Duration = Duration::from_secs(10);
 /// What an idle call costs its worker: this, and its figures.
 const _: () = assert!(size_of::<Session>() <= 752 && size_of::<Counters>() <= 160);
 
+/// Whole GRE packets, and when they came.
+type Early = VecDeque<(Instant, Vec<u8>)>;
+
 /// One call: the packet path, the interface, the figures.
 pub(super) struct Session {
     call: u16,
@@ -41,8 +44,8 @@ pub(super) struct Session {
     pub(super) path: DataPath,
     pub(super) tun: Option<Box<Tun>>,
     pub(super) counters: Arc<Counters>,
-    /// Whole GRE packets that came too early, and when.
-    early: Option<Box<VecDeque<(Instant, Vec<u8>)>>>,
+    /// Packets that came too early.
+    early: Option<Box<Early>>,
     control_frames: TokenBucket,
     dhcp: OncePerSecond,
     trace: Option<Box<Trace>>,
