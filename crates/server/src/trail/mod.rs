@@ -203,6 +203,11 @@ fn entries(mut packed: &[u8]) -> impl Iterator<Item = Entry<'_>> {
     })
 }
 
+/// The opposite of [`entries`], for what has been read: that can be written.
+fn pack<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<u8> {
+    entries.flat_map(|entry| postcard::to_allocvec(&entry).unwrap_or_default()).collect()
+}
+
 /// The same steps with their times since the step before: those of one trail are then much like those of another.
 fn by_the_step_before(packed: &[u8]) -> Vec<u8> {
     let mut before = 0;
@@ -219,9 +224,7 @@ fn by_the_start(packed: &[u8]) -> Vec<u8> {
 }
 
 fn with_times(packed: &[u8], mut time: impl FnMut(u32) -> u32) -> Vec<u8> {
-    let timed = entries(packed).map(|(millis, of, step)| (time(millis), of, step));
-    // What has been read can be written.
-    timed.flat_map(|entry| postcard::to_allocvec(&entry).unwrap_or_default()).collect()
+    pack(entries(packed).map(|(millis, of, step)| (time(millis), of, step)))
 }
 
 /// Whether a step belongs to a call or to its connection; 0 asks for everything.
@@ -231,9 +234,7 @@ fn is_of(step: u8, call: u8) -> bool {
 
 /// Entries of one call and of its connection.
 fn of_call(packed: &[u8], call: u8) -> Vec<u8> {
-    let kept = entries(packed).filter(|(_, of, _)| is_of(*of, call));
-    // What has been read can be written.
-    kept.flat_map(|entry| postcard::to_allocvec(&entry).unwrap_or_default()).collect()
+    pack(entries(packed).filter(|(_, of, _)| is_of(*of, call)))
 }
 
 /// The trail of one attempt, as the history keeps it.
