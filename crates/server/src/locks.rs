@@ -77,12 +77,14 @@ pub(crate) struct Locks(RefCell<Tables>);
 struct Tables {
     addresses: HashMap<Ipv4Addr, Count>,
     users: HashMap<Box<[u8]>, Count>,
-    /// By address and a digest of the user's name, which nobody outside can compute.
-    known: HashMap<(Ipv4Addr, u64), Known>,
+    known: HashMap<Key, Known>,
     digest: RandomState,
     /// How many users each address is known for.
     known_at: HashMap<Ipv4Addr, u32>,
 }
+
+/// An address and a digest of the user's name, which nobody outside can compute.
+type Key = (Ipv4Addr, u64);
 
 /// An address from which a user has logged in. Small, as every session leaves one.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +129,8 @@ impl Locks {
         user: &[u8],
     ) -> Gate {
         let tables = &mut *self.0.borrow_mut();
-        if let Some(known) = tables.known(now, address, user) {
+        let key = tables.key(address, user);
+        if let Some(known) = tables.known(now, key) {
             return Gate::after(known.failures_at(now, limits));
         }
         let mut failures = 0;
@@ -160,11 +163,12 @@ impl Locks {
         if let Some(failures) = count(&mut tables.addresses, address, now, limits, most) {
             locked.push((Subject::Address(address), failures));
         }
-        if let Some(known) = tables.known(now, address, user) {
+        let key = tables.key(address, user);
+        if let Some(known) = tables.known(now, key) {
             known.failures = known.failures_at(now, limits).saturating_add(1);
             known.since = if known.failures == 1 { now } else { known.since };
             if limits.per_address > 0 && known.failures >= limits.per_address {
-                tables.forget(address, user);
+                tables.forget(key);
             }
         } else if let Some(failures) =
             count(&mut tables.users, user.into(), now, limits, limits.per_user)
@@ -177,7 +181,8 @@ impl Locks {
     /// A login succeeded: the address is known for this user.
     pub(crate) fn succeeded(&self, now: Instant, address: Ipv4Addr, user: &[u8]) {
         let tables = &mut *self.0.borrow_mut();
-        tables.forget(address, user);
+        let key = tables.key(address, user);
+        tables.forget(key);
         if tables.known.len() >= MOST_KNOWN {
             let recent = |known: &Known| now - known.last < KNOWN_FOR;
             make_room(&mut tables.known, MOST_KNOWN, recent, |known| (false, known.last));
@@ -186,7 +191,6 @@ impl Locks {
                 *tables.known_at.entry(*address).or_default() += 1;
             }
         }
-        let key = tables.key(address, user);
         tables.known.insert(key, Known { failures: 0, since: now, last: now });
         *tables.known_at.entry(address).or_default() += 1;
     }
@@ -240,17 +244,16 @@ impl Gate {
 }
 
 impl Tables {
-    fn key(&self, address: Ipv4Addr, user: &[u8]) -> (Ipv4Addr, u64) {
+    fn key(&self, address: Ipv4Addr, user: &[u8]) -> Key {
         (address, self.digest.hash_one(user))
     }
 
-    fn known(&mut self, now: Instant, address: Ipv4Addr, user: &[u8]) -> Option<&mut Known> {
-        let key = self.key(address, user);
+    fn known(&mut self, now: Instant, key: Key) -> Option<&mut Known> {
         self.known.get_mut(&key).filter(|known| now - known.last < KNOWN_FOR)
     }
 
-    fn forget(&mut self, address: Ipv4Addr, user: &[u8]) {
-        let key = self.key(address, user);
+    fn forget(&mut self, key: Key) {
+        let (address, _) = key;
         if self.known.remove(&key).is_none() {
             return;
         }
