@@ -67,7 +67,9 @@ fn one(peer: Peer, segment: &Segment, callers: &Namespace) -> Result<Value> {
     let before = server.available()?;
     let mut together = load(format!("--sessions {TOGETHER} --hold 15 --timeout 60"))?;
     let up = together.wait_until_settled(TOGETHER, Duration::from_secs(120))?;
-    ensure!(up > 0, "no session comes up");
+    // A peer may drop calls: the row says how many.
+    let enough = if peer == Peer::Gretel { TOGETHER } else { 1 };
+    ensure!(up >= enough, "{up} sessions of {TOGETHER} come up");
     thread::sleep(Duration::from_secs(5));
     let fall = (before - server.available()?) / up as f64;
     let together = together.finish(PATIENCE)?;
