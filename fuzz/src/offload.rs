@@ -1,8 +1,6 @@
 //! Super-packets.
 
-use std::io::IoSlice;
-
-use dataplane::offload::{Header, Join, MAX_PIECES, Packets, Split};
+use dataplane::offload::{Header, Join, MAX_PIECES, Packets, Split, Whole};
 use sys::tun::{OFFLOAD_HEADER_LEN, Offloads};
 
 /// The longest packet that comes from an interface.
@@ -37,17 +35,16 @@ pub fn join(mut bytes: &[u8]) {
         join.add(0, id, &packets, Offloads { tcp: true, udp: true });
     }
     let mut after = Vec::new();
-    join.take(&mut packets, |_, pieces, count| after.extend(written(pieces, count)));
+    join.take(&mut packets, |joined| after.extend(joined.flat_map(written)));
     assert_eq!(sorted(after), sorted(before));
 }
 
 /// The packets of one write.
-fn written(pieces: &[IoSlice<'_>], count: usize) -> Vec<Vec<u8>> {
-    assert_eq!(pieces.len(), count + 1);
-    let header = (*pieces[0]).try_into().ok().and_then(Header::parse).expect("a header");
-    let packet: Vec<u8> = pieces[1..].iter().flat_map(|piece| piece.to_vec()).collect();
+fn written(whole: Whole<'_, Received>) -> Vec<Vec<u8>> {
+    let header = Header::parse(&whole.header).expect("a header");
+    let packet = whole.pieces.collect::<Vec<_>>().concat();
     let parts = parts(&header, &packet).expect("a packet that can be split");
-    assert_eq!(parts.len(), count);
+    assert_eq!(parts.len(), whole.count);
     parts
 }
 

@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use crypto::mppe::{self, Mode};
-use dataplane::offload::{Header, Join, Packets, Segmentation, Split};
+use dataplane::offload::{Header, Join, Packets, Segmentation, Split, Whole};
 use engine::Instant;
 use engine::data::{DataPath, HEADROOM, Inbound};
 use sys::tun::Offloads;
@@ -113,9 +113,11 @@ fn a_super_packet_goes_through_the_tunnel_without_allocating() {
             join.add(0, id, &slots, Offloads { tcp: true, udp: true });
         }
         let mut written = 0;
-        join.take(&mut slots, |_, pieces, count| {
-            assert_eq!(count, SEGMENTS);
-            written += pieces[1..].iter().map(|piece| piece.len()).sum::<usize>();
+        join.take(&mut slots, |joined| {
+            for Whole { count, pieces, .. } in joined {
+                assert_eq!(count, SEGMENTS);
+                written += pieces.map(<[u8]>::len).sum::<usize>();
+            }
         });
         assert_eq!(written, packet.len());
     };

@@ -1,6 +1,7 @@
 //! TUN: network interfaces whose other side is this process, an IP packet or a super-packet (many segments of one flow) for a read or write.
 
 mod queues;
+mod writer;
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
@@ -14,6 +15,7 @@ use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 pub use queues::queue_of;
+pub use writer::{Write, Writer};
 
 /// The longest interface name, in bytes.
 pub const MAX_NAME_LEN: usize = libc::IFNAMSIZ - 1;
@@ -258,8 +260,8 @@ mod tests {
     use crate::namespace;
     use crate::netlink::Netlink;
 
-    const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-    const REMOTE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+    pub(super) const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+    pub(super) const REMOTE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 
     pub(super) fn isolated(test: impl FnOnce(Netlink) + Send) {
         if let Err(error) = namespace::run_in_new(|| test(Netlink::open().unwrap())) {
@@ -268,7 +270,7 @@ mod tests {
     }
 
     /// An IPv4 packet with UDP from REMOTE to LOCAL, without UDP checksum.
-    fn datagram(port: u16, payload: &[u8]) -> Vec<u8> {
+    pub(super) fn datagram(port: u16, payload: &[u8]) -> Vec<u8> {
         let len = u16::try_from(28 + payload.len()).unwrap().to_be_bytes();
         let udp_len = u16::try_from(8 + payload.len()).unwrap().to_be_bytes();
         let mut packet = vec![0x45, 0, len[0], len[1], 0, 1, 0, 0, 64, 17, 0, 0];

@@ -1,8 +1,9 @@
 //! From packets that came through the tunnel to super-packets.
 
-use std::io::IoSlice;
+use std::mem;
+use std::slice;
 
-use sys::tun::Offloads;
+use sys::tun::{OffloadHeader, Offloads};
 
 use super::checksum;
 use super::flow::{
@@ -71,6 +72,41 @@ struct Run {
     total: usize,
     /// What the IPv4 identification goes on by: nothing is allowed where fragments are not (RFC 6864 §4.1).
     id_step: Option<u16>,
+    /// What is left to do to it.
+    header: Header,
+}
+
+/// The packets that a [`Join`] gives, each as one or as part of a super-packet.
+#[derive(Debug)]
+pub struct Joined<'a, P> {
+    runs: slice::Iter<'a, Run>,
+    members: &'a [Member],
+    packets: &'a P,
+}
+
+/// A packet or super-packet of a [`Join`].
+#[derive(Debug)]
+pub struct Whole<'a, P> {
+    /// Whose it is.
+    pub owner: u16,
+    /// How many packets it holds.
+    pub count: usize,
+    /// What is left to do to it.
+    pub header: OffloadHeader,
+    /// What it consists of.
+    pub pieces: Pieces<'a, P>,
+}
+
+/// The pieces of a [`Whole`], in order: the first packet, and the payload of those that follow.
+#[derive(Debug)]
+pub struct Pieces<'a, P> {
+    members: &'a [Member],
+    packets: &'a P,
+    /// The place of the next one.
+    next: Option<usize>,
+    /// Where the payload begins in all but the first.
+    payload: usize,
+    is_first: bool,
 }
 
 impl Default for Join {
@@ -116,6 +152,7 @@ impl Join {
             size: 0,
             total: 0,
             id_step: None,
+            header: Header::default(),
         };
         let Some(layout) = layout else { return self.runs.push(run) };
         run.size = packet.len() - layout.payload;
@@ -131,28 +168,12 @@ impl Join {
         self.runs.push(run);
     }
 
-    /// Takes all packets out: calls `write` for each run with its owner, the header and the pieces of the packet (the first piece is the
-    /// header), and how many packets it holds. Changes the headers of packets that are joined.
-    pub fn take(
-        &mut self,
-        packets: &mut impl Packets,
-        mut write: impl FnMut(u16, &[IoSlice<'_>], usize),
-    ) {
-        for run in &self.runs {
-            let header = self.seal(run, packets).emit();
-            let mut pieces = [IoSlice::new(&[]); MAX_PIECES + 1];
-            pieces[0] = IoSlice::new(&header);
-            let mut next = Some(run.first);
-            for (index, piece) in pieces[1..].iter_mut().enumerate() {
-                let Some(member) = next else { break };
-                let Member { id, next: after } = self.members[member];
-                let packet = packets.packet(id);
-                let from = run.layout.filter(|_| index > 0).map_or(0, |layout| layout.payload);
-                *piece = IoSlice::new(&packet[from..]);
-                next = after;
-            }
-            write(run.owner, &pieces[..=run.count], run.count);
+    /// Takes all packets out, in the order of the runs' first packets. Changes the headers of packets that are joined.
+    pub fn take<P: Packets>(&mut self, packets: &mut P, give: impl FnOnce(Joined<'_, P>)) {
+        for index in 0..self.runs.len() {
+            self.runs[index].header = self.seal(&self.runs[index], packets);
         }
+        give(Joined { runs: self.runs.iter(), members: &self.members, packets });
         self.runs.clear();
         self.members.clear();
     }
@@ -242,6 +263,33 @@ impl Join {
             headers_len: layout.payload as u16,
             has_cwr,
         }
+    }
+}
+
+impl<'a, P> Iterator for Joined<'a, P> {
+    type Item = Whole<'a, P>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let run = self.runs.next()?;
+        let pieces = Pieces {
+            members: self.members,
+            packets: self.packets,
+            next: Some(run.first),
+            payload: run.layout.map_or(0, |layout| layout.payload),
+            is_first: true,
+        };
+        Some(Whole { owner: run.owner, count: run.count, header: run.header.emit(), pieces })
+    }
+}
+
+impl<'a, P: Packets> Iterator for Pieces<'a, P> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Member { id, next } = self.members[self.next?];
+        self.next = next;
+        let from = if mem::take(&mut self.is_first) { 0 } else { self.payload };
+        Some(&self.packets.packet(id)[from..])
     }
 }
 

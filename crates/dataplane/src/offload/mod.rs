@@ -10,7 +10,7 @@ mod join;
 mod split;
 
 pub use header::{Header, Segmentation};
-pub use join::{Join, MAX_PIECES, Packets};
+pub use join::{Join, Joined, MAX_PIECES, Packets, Pieces, Whole};
 pub use split::{Malformed, Split};
 
 /// The Internet checksum (RFC 1071) of bytes in which its own field is zero; of bytes that have theirs it is 0.

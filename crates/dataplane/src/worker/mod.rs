@@ -22,7 +22,7 @@ use engine::Instant;
 use engine::data::Plan;
 use sys::event::{Epoll, MAX_READY};
 use sys::raw::{BATCH, NotSent, RecvBatch};
-use sys::tun::Tun;
+use sys::tun::{Tun, Writer};
 
 use crate::counters::{WorkerTotals, count};
 use crate::dataplane::Notify;
@@ -80,8 +80,11 @@ pub(crate) struct Worker {
     /// IP packets in `incoming` that are to be delivered.
     arrivals: Vec<receive::Arrival>,
     join: Join,
-    /// Calls whose interface turned out to be gone.
-    gone: Vec<(u16, io::Error)>,
+    writer: Writer,
+    /// For each write of a batch: whose it was, how many packets.
+    written: Vec<(u16, usize)>,
+    /// Which of them failed.
+    not_written: Vec<(usize, io::Error)>,
     timers: Timers,
     /// When to look whether calls that hold memory are idle.
     releases: Timers,
@@ -123,9 +126,9 @@ impl Worker {
         let epoll = Epoll::new()?;
         gre.watch(&epoll, NETWORK)?;
         epoll.add(&mailbox.bell, MAILBOX)?;
-        let limit = match mode {
-            IoMode::Batched => BATCH,
-            IoMode::Naive => 1,
+        let (limit, writer) = match mode {
+            IoMode::Batched => (BATCH, Writer::new()),
+            IoMode::Naive => (1, Writer::one_by_one()),
         };
         let io = Io {
             now: clock(),
@@ -154,7 +157,9 @@ impl Worker {
             keys: Vec::with_capacity(BATCH),
             arrivals: Vec::with_capacity(BATCH),
             join: Join::new(),
-            gone: Vec::new(),
+            writer,
+            written: Vec::with_capacity(BATCH),
+            not_written: Vec::new(),
             timers: Timers::default(),
             releases: Timers::default(),
             unknown_calls: OncePerSecond::default(),

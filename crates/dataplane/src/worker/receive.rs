@@ -7,13 +7,14 @@ use std::thread;
 use crypto::mppe::{self, SessionKey};
 use engine::data::Plan;
 use sys::raw::{BATCH, RecvBatch};
+use sys::tun::Write;
 use wire::gre::Outer;
 
 use super::gre_io::Source;
 use super::{ERROR_PAUSE, Worker};
 use crate::Notice;
 use crate::counters::count;
-use crate::offload::{MAX_PIECES, Packets};
+use crate::offload::{MAX_PIECES, Packets, Whole};
 
 /// Where an IP packet lies in the batch that was received.
 pub(super) struct Arrival {
@@ -161,15 +162,25 @@ impl Worker {
     /// Gives the interfaces the packets of a batch, joined where that can be.
     fn deliver_arrivals(&mut self) {
         let mut packets = Arrivals { incoming: &mut self.incoming, arrivals: &self.arrivals };
-        let (io, sessions, gone) = (&self.io, &mut self.sessions, &mut self.gone);
-        self.join.take(&mut packets, |call, pieces, count| {
-            let Some(session) = &mut sessions[usize::from(call)] else { return };
-            gone.extend(session.write(io, pieces, count).map(|error| (call, error)));
+        let Self { io, sessions, writer, written, not_written, .. } = self;
+        self.join.take(&mut packets, |joined| {
+            let writes = joined.filter_map(|Whole { owner, count, header, pieces }| {
+                let session = sessions[usize::from(owner)].as_ref()?;
+                let tun = session.interface(io, count)?;
+                written.push((owner, count));
+                Some(Write { tun, header, pieces })
+            });
+            writer.write(writes, |index, error| not_written.push((index, error)));
         });
         self.arrivals.clear();
-        while let Some((call, error)) = self.gone.pop() {
-            self.interface_gone(call, error);
+        while let Some((index, error)) = self.not_written.pop() {
+            let (call, count) = self.written[index];
+            let Some(session) = &self.sessions[usize::from(call)] else { continue };
+            if let Some(error) = session.not_written(error, count) {
+                self.interface_gone(call, error);
+            }
         }
+        self.written.clear();
     }
 
     /// Packets that waited for another which has come, or waited long enough: they follow those of the batch.

@@ -186,19 +186,18 @@ impl Session {
         None
     }
 
-    /// Writes `count` packets to the interface as one, of which the first piece is the header. An error is that of the call's own interface,
-    /// which is gone; that a shared one is gone shows when it is read.
-    pub(super) fn write(
-        &mut self,
-        io: &Io,
-        pieces: &[IoSlice<'_>],
-        count: usize,
-    ) -> Option<io::Error> {
-        let result = match io.interface(self.tun.as_deref()) {
-            Some(tun) => tun.write(pieces),
-            None => Err(io::ErrorKind::NotFound.into()),
-        };
-        let error = result.err()?;
+    /// Where `count` packets are to be written; without an interface they are counted.
+    pub(super) fn interface<'a>(&'a self, io: &'a Io, count: usize) -> Option<&'a Tun> {
+        let tun = io.interface(self.tun.as_deref());
+        if tun.is_none() {
+            self.counters.no_interface().add(count as u64);
+        }
+        tun
+    }
+
+    /// The interface did not take `count` packets. The error is given back when it says that the call's own interface is gone; that a shared one
+    /// is gone shows when it is read.
+    pub(super) fn not_written(&self, error: io::Error, count: usize) -> Option<io::Error> {
         self.counters.no_interface().add(count as u64);
         (self.tun.is_some() && tun::is_gone(&error)).then_some(error)
     }
@@ -387,7 +386,9 @@ impl Session {
 
     fn deliver_ip(&mut self, io: &mut Io, packet: &[u8]) -> Option<io::Error> {
         self.arrived(io, packet);
-        self.write(io, &[IoSlice::new(&Header::default().emit()), IoSlice::new(packet)], 1)
+        let header = Header::default().emit();
+        let written = self.interface(io, 1)?.write(&[IoSlice::new(&header), IoSlice::new(packet)]);
+        self.not_written(written.err()?, 1)
     }
 
     /// An IP packet has passed, which may count as traffic.

@@ -44,6 +44,7 @@ const TABLE: &[Row] = &[
     any(&[Packets, Control, Ways], &[libc::SYS_recvmsg, libc::SYS_sendmsg]),
     // Packets by the batch.
     any(&[Packets], &[libc::SYS_recvmmsg, libc::SYS_sendmmsg]),
+    any(&[Packets], &[libc::SYS_io_submit, libc::SYS_io_getevents, libc::SYS_io_destroy]),
     // Room in a socket's queue, where it was full.
     any(&[Packets], &[libc::SYS_ppoll]),
     any(EVERYONE, &[libc::SYS_close]),

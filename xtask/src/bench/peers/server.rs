@@ -105,6 +105,7 @@ impl Server {
             20,
             &format!(
                 "echo 1 >/proc/sys/net/ipv4/ip_forward
+                 for interface in vec0 vec1; do ethtool -K $interface tso on; done
                  cp /mnt/options /etc/ppp/pptpd-options
                  : >/etc/ppp/options
                  umask 077

@@ -174,6 +174,8 @@ fn packets_of_different_owners_are_not_joined() {
     for id in 0..packets.len() {
         join.add(id as u16 % 2, id, &packets, ALL);
     }
-    join.take(&mut packets, |owner, _, count| written.push((owner, count)));
+    join.take(&mut packets, |joined| {
+        written.extend(joined.map(|whole| (whole.owner, whole.count)));
+    });
     assert_eq!(written, [(0, 1), (1, 1), (0, 1), (1, 1)]);
 }

@@ -4,7 +4,7 @@ mod join;
 mod properties;
 mod split;
 
-use sys::tun::{OffloadHeader, Offloads};
+use sys::tun::Offloads;
 
 use super::*;
 
@@ -214,15 +214,12 @@ fn join(packets: &[Vec<u8>], offloads: Offloads) -> Vec<(Header, Vec<u8>, usize)
     for id in 0..packets.len() {
         join.add(1, id, &packets, offloads);
     }
-    join.take(&mut packets, |owner, pieces, count| {
-        assert_eq!(owner, 1);
-        let header: OffloadHeader = (*pieces[0]).try_into().unwrap();
-        let header = Header::parse(&header).unwrap();
-        written.push((
-            header,
-            pieces[1..].iter().flat_map(|piece| piece.to_vec()).collect(),
-            count,
-        ));
+    join.take(&mut packets, |joined| {
+        written.extend(joined.map(|Whole { owner, count, header, pieces }| {
+            assert_eq!(owner, 1);
+            let header = Header::parse(&header).unwrap();
+            (header, pieces.collect::<Vec<_>>().concat(), count)
+        }));
     });
     written
 }
