@@ -1,7 +1,7 @@
 //! Many packets of several sessions at once, against one after the other.
 
+use crypto::mppe::{Lanes, apply, make_keys};
 use crypto::mppe::{Mode, OpenError, Opener, PacketKeys, Planned, Sealer, StartKey, Strength};
-use crypto::mppe::{apply, make_keys};
 use proptest::prelude::*;
 
 const STRENGTHS: [Strength; 3] = [Strength::Bits40, Strength::Bits56, Strength::Bits128];
@@ -107,7 +107,7 @@ fn seal(sessions: &mut [Session], batch: &[Packet]) -> Vec<Sealed> {
         .iter_mut()
         .zip(keys)
         .filter_map(|((sealed, _), key)| Some((key?, &mut sealed.body[..])));
-    apply(jobs, busiest);
+    apply(&mut Lanes::new(), jobs, busiest);
     sealed
         .into_iter()
         .map(|(sealed, plain)| {
@@ -200,7 +200,11 @@ fn finish(
     opened: &mut Vec<bool>,
 ) {
     let busiest = sessions[0].opener.keys();
-    apply(keys.drain(..).zip(pending.iter_mut().map(|(_, _, body)| &mut body[..])), busiest);
+    apply(
+        &mut Lanes::new(),
+        keys.drain(..).zip(pending.iter_mut().map(|(_, _, body)| &mut body[..])),
+        busiest,
+    );
     for (packet, number, body) in pending.drain(..) {
         let session = &mut sessions[packet.session];
         let sane = !packet.forged && body == text(packet.session, packet.number, body.len());
@@ -218,7 +222,7 @@ fn idle(sessions: &mut [Session], what: u8) {
         let (Some(sending), Some(receiving)) = (sealer.keys(), opener.keys()) else { continue };
         match what {
             0 => [sending, receiving].into_iter().for_each(PacketKeys::prepare),
-            1 => make_keys(&mut [sending, receiving], 40),
+            1 => make_keys(&mut Lanes::new(), &mut [sending, receiving], 40),
             // Keys of packets that are late are given up by it: only those of the sealer.
             2 => sending.release(),
             _ => {}

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use crypto::mppe::{self, Mode};
+use crypto::mppe::{self, Lanes, Mode};
 use dataplane::offload::{Header, Join, Packets, Segmentation, Split, Whole};
 use engine::Instant;
 use engine::data::{DataPath, HEADROOM, Inbound};
@@ -81,7 +81,7 @@ fn a_super_packet_goes_through_the_tunnel_without_allocating() {
     let mut slots = Slots(vec![vec![0; 2000]; SEGMENTS], vec![0..0; SEGMENTS]);
     let mut keys = Vec::with_capacity(SEGMENTS);
     let mut plans = Vec::with_capacity(SEGMENTS);
-    let mut join = Join::new();
+    let (mut lanes, mut join) = (Lanes::new(), Join::new());
     let mut move_one = || {
         let mut split = Split::new(&header, &packet).unwrap();
         for (slot, place) in slots.0.iter_mut().zip(&mut slots.1) {
@@ -95,7 +95,7 @@ fn a_super_packet_goes_through_the_tunnel_without_allocating() {
         let bodies = slots.0.iter_mut().zip(keys.drain(..));
         let bodies =
             bodies.filter_map(|(slot, seal)| seal.map(|(key, body)| (key, &mut slot[body])));
-        mppe::apply(bodies, client.send_keys());
+        mppe::apply(&mut lanes, bodies, client.send_keys());
 
         for (slot, place) in slots.0.iter().zip(&slots.1) {
             let (key, plan) = server.plan_inbound(now, &slot[place.clone()]).unwrap();
@@ -104,7 +104,7 @@ fn a_super_packet_goes_through_the_tunnel_without_allocating() {
         }
         let bodies = slots.0.iter_mut().zip(keys.drain(..));
         let bodies = bodies.filter_map(|(slot, key)| key.map(|(key, body)| (key, &mut slot[body])));
-        mppe::apply(bodies, server.receive_keys());
+        mppe::apply(&mut lanes, bodies, server.receive_keys());
         for (id, plan) in plans.drain(..).enumerate() {
             let gre = slots.1[id].clone();
             let inbound = server.inbound_opened(now, &plan, &mut slots.0[id][gre.clone()]);

@@ -15,11 +15,11 @@ const SORTED: usize = 32;
 ///
 /// A lane that has nothing else to do makes keys of `chain` meanwhile: give the session that has most of the packets.
 pub fn apply<'a>(
+    lanes: &mut Lanes,
     packets: impl IntoIterator<Item = (SessionKey, &'a mut [u8])>,
     mut chain: Option<&mut PacketKeys>,
 ) {
     let mut packets = packets.into_iter();
-    let mut lanes = None;
     loop {
         let mut sorted: [Stream<'a>; SORTED] = array::from_fn(|_| ([0; 16], &mut [][..]));
         let mut count = 0;
@@ -31,7 +31,6 @@ pub fn apply<'a>(
             return;
         }
         sorted[..count].sort_unstable_by_key(|(_, body)| Reverse(body.len()));
-        let lanes = lanes.get_or_insert_with(Lanes::new);
         for group in sorted[..count].chunks_mut(DATA) {
             lanes.run(group, chain.as_mut().map(|chain| *chain as &mut dyn Chain));
             for (key, _) in group {

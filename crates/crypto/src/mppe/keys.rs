@@ -170,7 +170,7 @@ impl PacketKeys {
     }
 
     fn make(&mut self) {
-        self.interim = self.schedule.interim();
+        self.schedule.change(&mut self.interim);
         let key = self.schedule.current().like(&self.interim);
         let len = key.as_bytes().len();
         key.cipher().apply(&mut self.interim[..len]);
@@ -209,8 +209,8 @@ impl Chain for PacketKeys {
         if self.ahead() >= KEYS_AHEAD {
             return None;
         }
-        self.interim = self.schedule.interim();
-        Some(self.schedule.current().like(&self.interim).repeated())
+        self.schedule.change(&mut self.interim);
+        Some(self.schedule.current().repeat(&self.interim))
     }
 
     fn give(&mut self, stream: [u8; 16]) {
@@ -223,8 +223,7 @@ impl Chain for PacketKeys {
 }
 
 /// Makes keys for several sessions in lock-step, until each has `keys` ahead, [`KEYS_AHEAD`] at most.
-pub fn make_keys(sessions: &mut [&mut PacketKeys], keys: usize) {
-    let mut lanes = Lanes::new();
+pub fn make_keys(lanes: &mut Lanes, sessions: &mut [&mut PacketKeys], keys: usize) {
     for group in sessions.chunks_mut(DATA) {
         loop {
             let wanted = |session: &&mut PacketKeys| session.ahead() < keys.min(KEYS_AHEAD);
@@ -273,7 +272,7 @@ mod tests {
                 core::array::from_fn(|_| PacketKeys::new(schedule(strength)));
             sessions[1].prepare();
             sessions[4].key(20);
-            make_keys(&mut sessions.each_mut(), 30);
+            make_keys(&mut Lanes::new(), &mut sessions.each_mut(), 30);
             for session in &mut sessions {
                 let mut plain = schedule(strength);
                 assert_eq!(session.ahead(), 30);
@@ -293,7 +292,7 @@ mod tests {
             (PacketKeys::new(schedule(Strength::Bits56)), schedule(Strength::Bits56));
         for number in 0..50 {
             if number % 3 == 0 {
-                make_keys(&mut [&mut keys], 5);
+                make_keys(&mut Lanes::new(), &mut [&mut keys], 5);
             }
             if number % 7 == 0 {
                 keys.release();

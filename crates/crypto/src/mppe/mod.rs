@@ -15,6 +15,7 @@
 //! those that prove sane.
 
 mod batch;
+mod change;
 mod keys;
 mod master;
 mod open;
@@ -32,6 +33,8 @@ pub use open::{OpenError, Opener, Planned};
 pub use schedule::{KeySchedule, SessionKey};
 pub use seal::Sealer;
 pub use stateless::MAX_KEY_CHANGES;
+
+pub use crate::rc4::lanes::Lanes;
 
 /// Length of the MPPE header in front of the encrypted bytes.
 pub const HEADER_LEN: usize = 2;

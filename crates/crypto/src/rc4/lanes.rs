@@ -1,6 +1,7 @@
 //! Several RC4 streams in lock-step.
 
 use core::array;
+use core::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -26,9 +27,9 @@ pub(crate) trait Chain {
 /// What is encrypted in one lane, from the beginning of its key's stream on. Shorter keys are repeated to 16 bytes.
 pub(crate) type Stream<'a> = ([u8; BLOCK], &'a mut [u8]);
 
-/// Encrypts up to [`DATA`] streams at a time.
+/// The memory in which several streams are encrypted at a time: one for each thread, as it is large and wiped only when it is dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct Lanes {
+pub struct Lanes {
     state: State,
     /// Stands in for the data where a stream is at its end.
     rest: [[u8; STRIDE]; DATA],
@@ -46,8 +47,16 @@ pub(super) struct State {
     pub(super) i: u64,
 }
 
+impl Default for Lanes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Lanes {
-    pub(crate) fn new() -> Self {
+    /// Memory that holds nothing.
+    #[must_use]
+    pub fn new() -> Self {
         let state = State {
             tables: [IDENTITY; DATA + 1],
             keys: [[0; BLOCK]; DATA + 1],
@@ -98,6 +107,12 @@ impl Lanes {
                 data.copy_from_slice(&rest[..data.len()]);
             }
         }
+    }
+}
+
+impl fmt::Debug for Lanes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lanes(…)")
     }
 }
 

@@ -36,10 +36,17 @@ const IDENTITY: Table = {
 #[cfg(target_arch = "x86_64")]
 static IS_PLAIN: AtomicBool = AtomicBool::new(false);
 
-/// Has all streams of this process run in plain Rust from now on, as the field's RC4 crates do it: the yardstick of benchmarks.
+/// Has all streams and key changes of this process run without instructions of our own from now on, by plain Rust as the field's RC4 crates and by the
+/// crate `sha1`: the yardstick of benchmarks.
 pub fn forgo_instructions() {
     #[cfg(target_arch = "x86_64")]
     IS_PLAIN.store(true, Ordering::Relaxed);
+}
+
+/// Whether instructions are not to be used.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn is_plain() -> bool {
+    IS_PLAIN.load(Ordering::Relaxed)
 }
 
 /// One RC4 key stream: the permutation and its two indices.

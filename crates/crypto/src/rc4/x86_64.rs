@@ -5,10 +5,9 @@
 
 use core::arch::asm;
 use core::mem::offset_of;
-use core::sync::atomic::Ordering;
 
 use super::lanes::{DATA, STRIDE, State};
-use super::{BLOCK, IS_PLAIN, Table};
+use super::{BLOCK, Table, is_plain};
 
 cpufeatures::new!(has_sse41, "sse4.1");
 
@@ -317,8 +316,7 @@ impl Cpu {
     /// `None`: plain Rust has to do.
     #[inline]
     pub(super) fn detect() -> Option<Self> {
-        let is_wanted = !IS_PLAIN.load(Ordering::Relaxed);
-        (is_wanted && has_sse41::get()).then_some(Self(()))
+        (!is_plain() && has_sse41::get()).then_some(Self(()))
     }
 
     /// [`schedule`](super::schedule).

@@ -17,7 +17,7 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
-use crypto::mppe::{PacketKeys, SessionKey};
+use crypto::mppe::{Lanes, PacketKeys, SessionKey};
 use engine::Instant;
 use engine::data::Plan;
 use sys::event::{Epoll, MAX_READY};
@@ -98,6 +98,7 @@ struct Io {
     now: Instant,
     mode: IoMode,
     gre: GreIo,
+    lanes: Box<Lanes>,
     outgoing: Outbox,
     /// Calls of packets that could not be sent, with the kernel's answer.
     not_sent: Vec<NotSent>,
@@ -134,6 +135,7 @@ impl Worker {
             now: clock(),
             gre,
             mode,
+            lanes: Box::new(Lanes::new()),
             outgoing: Outbox::new(PACKET_LEN, limit),
             not_sent: Vec::with_capacity(BATCH),
             shared: None,
@@ -421,7 +423,7 @@ impl Io {
     fn flush(&mut self, chain: Option<&mut PacketKeys>) {
         let not_sent = &mut self.not_sent;
         let totals = &self.totals;
-        self.outgoing.flush(&mut self.gre, chain, |failure| {
+        self.outgoing.flush(&mut self.gre, &mut self.lanes, chain, |failure| {
             count(&totals.not_sent);
             // One batch's worth is remembered for the calls; the rest, which only a dead network makes, is in the totals alone.
             if not_sent.len() < BATCH {

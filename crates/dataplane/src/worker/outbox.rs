@@ -3,7 +3,7 @@
 use std::mem;
 use std::ops::Range;
 
-use crypto::mppe::{self, PacketKeys, SessionKey};
+use crypto::mppe::{self, Lanes, PacketKeys, SessionKey};
 use sys::raw::{BATCH, NotSent, SendBatch};
 
 use super::gre_io::GreIo;
@@ -92,6 +92,7 @@ impl Outbox {
     pub(super) fn flush(
         &mut self,
         gre: &mut GreIo,
+        lanes: &mut Lanes,
         chain: Option<&mut PacketKeys>,
         not_sent: impl FnMut(NotSent),
     ) {
@@ -100,7 +101,7 @@ impl Outbox {
             let (key, body) = seal?;
             Some((key, &mut room[body]))
         });
-        mppe::apply(bodies, chain);
+        mppe::apply(lanes, bodies, chain);
         gre.send(&mut self.batch, not_sent);
     }
 }

@@ -92,7 +92,11 @@ impl Worker {
             let (key, body) = key?;
             Some((key, &mut slot[body]))
         });
-        mppe::apply(bodies, chain.and_then(|session| session.path.receive_keys()));
+        mppe::apply(
+            &mut self.io.lanes,
+            bodies,
+            chain.and_then(|session| session.path.receive_keys()),
+        );
     }
 
     /// Whose packet it is, what decrypts which part of its slot, and how to go on then.

@@ -124,7 +124,7 @@ pub struct DataPath {
 }
 
 /// What a call costs here, but for keys and packets that are kept for late ones.
-const _: () = assert!(size_of::<DataPath>() <= 624);
+const _: () = assert!(size_of::<DataPath>() <= 664);
 
 /// MPPE for received packets.
 #[derive(Debug)]

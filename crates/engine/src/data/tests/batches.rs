@@ -1,6 +1,6 @@
 //! Packets that are encrypted and decrypted many at a time, against one after the other.
 
-use crypto::mppe::apply;
+use crypto::mppe::{Lanes, apply};
 use proptest::prelude::*;
 
 use super::*;
@@ -94,7 +94,7 @@ fn receive_many(path: &mut DataPath, mut packets: Vec<Vec<u8>>) -> Vec<Option<Ve
             plan
         }));
     }
-    apply(bodies, path.receive_keys());
+    apply(&mut Lanes::new(), bodies, path.receive_keys());
     let opened = packets.iter_mut().zip(plans).map(|(packet, plan)| {
         let inbound = match plan {
             Some(plan) => path.inbound_opened(NOW, &plan, packet),
@@ -148,7 +148,7 @@ fn packets_made_in_a_batch_are_those_made_one_by_one() {
                 made.push(outbound.packet);
                 bodies.extend(outbound.seal.map(|(key, body)| (key, &mut room[body])));
             }
-            apply(bodies, batched.send_keys());
+            apply(&mut Lanes::new(), bodies, batched.send_keys());
             for (number, (room, range)) in rooms.iter().zip(made).enumerate() {
                 assert_eq!(room[range], send(&mut plain, &packet(number)), "{round} {number}");
             }
