@@ -94,26 +94,117 @@ macro_rules! scheduler {
     };
 }
 
-/// The sixteen rows of a block; `$row` makes one of index i and the number of the row.
+/// [`generator`], with the next byte of the permutation loaded before the stores that could change it, as its load would wait for them otherwise; if
+/// one did change it, that is put right. Few lanes have no other work meanwhile. `$s`: the register of that byte; `n`: the next index i.
+macro_rules! eager_generator {
+    ($lane:literal, $j:literal, $s:literal, $i:literal, $row:literal) => {
+        concat!(
+            eager!($lane, $j, $s, $i),
+            "add {",
+            $s,
+            ":l}, {b:l}\n",
+            "pinsrb xmm",
+            $lane,
+            ", byte ptr [{t} + {",
+            $s,
+            "} + 256 * ",
+            $lane,
+            "], ",
+            $row,
+            "\n",
+            "mov {",
+            $s,
+            ":e}, {a:e}\n",
+        )
+    };
+}
+
+/// [`scheduler`], with the next byte of the permutation loaded before the stores that could change it, as in [`eager_generator`]. `$s`: the register of
+/// that byte; `n`: the next index i.
+macro_rules! eager_scheduler {
+    ($lane:literal, $j:literal, $s:literal, $row:literal) => {
+        concat!(
+            "add {",
+            $j,
+            ":l}, byte ptr [{t} + {keys} + ",
+            $row,
+            " + 16 * ",
+            $lane,
+            "]\n",
+            eager!($lane, $j, $s, "{n} - 1"),
+            "mov {",
+            $s,
+            ":e}, {a:e}\n",
+        )
+    };
+}
+
+/// The exchange of both, in lane `$lane`: the next byte of the permutation is in `a` then, what stands at index i in `b`.
+macro_rules! eager {
+    ($lane:literal, $j:literal, $s:literal, $i:literal) => {
+        concat!(
+            "add {",
+            $j,
+            ":l}, {",
+            $s,
+            ":l}\n",
+            "movzx {a:e}, byte ptr [{t} + {n} + 256 * ",
+            $lane,
+            "]\n",
+            "movzx {b:e}, byte ptr [{t} + {",
+            $j,
+            "} + 256 * ",
+            $lane,
+            "]\n",
+            "cmp {n:e}, {",
+            $j,
+            ":e}\n",
+            "mov byte ptr [{t} + {",
+            $j,
+            "} + 256 * ",
+            $lane,
+            "], {",
+            $s,
+            ":l}\n",
+            "cmove {a:e}, {",
+            $s,
+            ":e}\n",
+            "mov byte ptr [{t} + ",
+            $i,
+            " + 256 * ",
+            $lane,
+            "], {b:l}\n",
+        )
+    };
+}
+
+/// Loads the first byte of lane `$lane` into register `$s`; `$i`: where it stands.
+macro_rules! eager_start {
+    ($lane:literal, $s:literal, $i:literal) => {
+        concat!("movzx {", $s, ":e}, byte ptr [{t} + ", $i, " + 256 * ", $lane, "]\n")
+    };
+}
+
+/// The sixteen rows of a block; `$row` makes one of index i, the next index i, and the number of the row.
 macro_rules! rows {
     ($row:ident) => {
         concat!(
-            $row!("{i} + 1", 0),
-            $row!("{i} + 2", 1),
-            $row!("{i} + 3", 2),
-            $row!("{i} + 4", 3),
-            $row!("{i} + 5", 4),
-            $row!("{i} + 6", 5),
-            $row!("{i} + 7", 6),
-            $row!("{i} + 8", 7),
-            $row!("{i} + 9", 8),
-            $row!("{i} + 10", 9),
-            $row!("{i} + 11", 10),
-            $row!("{i} + 12", 11),
-            $row!("{i} + 13", 12),
-            $row!("{i} + 14", 13),
-            $row!("{i} + 15", 14),
-            $row!("{e}", 15),
+            $row!("{i} + 1", "{i} + 2", 0),
+            $row!("{i} + 2", "{i} + 3", 1),
+            $row!("{i} + 3", "{i} + 4", 2),
+            $row!("{i} + 4", "{i} + 5", 3),
+            $row!("{i} + 5", "{i} + 6", 4),
+            $row!("{i} + 6", "{i} + 7", 5),
+            $row!("{i} + 7", "{i} + 8", 6),
+            $row!("{i} + 8", "{i} + 9", 7),
+            $row!("{i} + 9", "{i} + 10", 8),
+            $row!("{i} + 10", "{i} + 11", 9),
+            $row!("{i} + 11", "{i} + 12", 10),
+            $row!("{i} + 12", "{i} + 13", 11),
+            $row!("{i} + 13", "{i} + 14", 12),
+            $row!("{i} + 14", "{i} + 15", 13),
+            $row!("{i} + 15", "{e}", 14),
+            $row!("{e}", "{e} + 1", 15),
         )
     };
 }
@@ -207,12 +298,18 @@ macro_rules! pairs {
 }
 
 macro_rules! generate_2 {
-    ($i:literal, $row:literal) => {
-        concat!(generator!(0, "j0", $i, $row), generator!(1, "j1", $i, $row))
+    ($i:literal, $next:literal, $row:literal) => {
+        concat!(
+            "lea {n:e}, [",
+            $next,
+            "]\n",
+            eager_generator!(0, "j0", "s0", $i, $row),
+            eager_generator!(1, "j1", "s1", $i, $row),
+        )
     };
 }
 macro_rules! generate_4 {
-    ($i:literal, $row:literal) => {
+    ($i:literal, $next:literal, $row:literal) => {
         concat!(
             generator!(0, "j0", $i, $row),
             generator!(1, "j1", $i, $row),
@@ -222,31 +319,31 @@ macro_rules! generate_4 {
     };
 }
 macro_rules! generate_4_schedule_1 {
-    ($i:literal, $row:literal) => {
-        concat!(generate_4!($i, $row), scheduler!(4, "j4", "{t} + {keys}", $row))
+    ($i:literal, $next:literal, $row:literal) => {
+        concat!(generate_4!($i, $next, $row), scheduler!(4, "j4", "{t} + {keys}", $row))
     };
 }
 macro_rules! schedule_2 {
-    ($i:literal, $row:literal) => {
+    ($i:literal, $next:literal, $row:literal) => {
         concat!(
-            scheduler!(0, "j0", "{t} + {keys}", $row),
-            scheduler!(1, "j1", "{t} + {keys}", $row),
+            "inc {n:e}\n",
+            eager_scheduler!(0, "j0", "s0", $row),
+            eager_scheduler!(1, "j1", "s1", $row),
         )
     };
 }
 macro_rules! schedule_4 {
-    ($i:literal, $row:literal) => {
+    ($i:literal, $next:literal, $row:literal) => {
         concat!(
-            scheduler!(0, "j0", "{t} + {keys}", $row),
-            scheduler!(1, "j1", "{t} + {keys}", $row),
-            scheduler!(2, "j2", "{t} + {keys}", $row),
-            scheduler!(3, "j3", "{t} + {keys}", $row),
+            schedule_2!($i, $next, $row),
+            eager_scheduler!(2, "j2", "s2", $row),
+            eager_scheduler!(3, "j3", "s3", $row),
         )
     };
 }
 macro_rules! schedule_5 {
-    ($i:literal, $row:literal) => {
-        concat!(schedule_4!($i, $row), scheduler!(4, "j4", "{t} + {keys}", $row))
+    ($i:literal, $next:literal, $row:literal) => {
+        concat!(schedule_4!($i, $next, $row), eager_scheduler!(4, "j4", "s4", $row))
     };
 }
 
@@ -279,11 +376,12 @@ macro_rules! xor_4 {
     };
 }
 
-/// Blocks of key stream, `$len` bytes for each lane: `$rows` and `$xors` make one block, `$j` are the lanes' indices. `$more`: operands that only
-/// some rows need.
+/// Blocks of key stream, `$len` bytes for each lane: after `$start`, `$rows` and `$xors` make one block, `$j` are the lanes' indices. `$more`: operands
+/// that only some rows need.
 macro_rules! lockstep {
-    ($state:ident, $data:ident, $len:ident, $rows:ident, $xors:expr, [$($j:ident),*], [$($more:tt)*]) => {
+    ($state:ident, $data:ident, $len:ident, $start:expr, $rows:ident, $xors:expr, [$($j:ident),*], [$($more:tt)*]) => {
         asm!(
+            $start,
             "2:",
             next_i!(),
             rows!($rows),
@@ -383,31 +481,42 @@ impl Cpu {
     /// [`State::schedule_lanes`].
     pub(super) fn schedule_lanes<const N: usize>(self, state: &mut State) {
         const { assert!(N == 2 || N == DATA || N == DATA + 1) }
-        /// All operands but those that a number of lanes adds.
+        /// `$start` loads the lanes' first bytes.
         macro_rules! schedule {
-            ($rows:ident, $($j:ident),*) => {
+            ($rows:ident, $start:expr, $($j:ident $s:ident),*) => {
                 asm!(
+                    $start,
                     "2:",
                     rows!($rows),
-                    "add {o:e}, 16",
-                    "cmp {o:e}, 256",
+                    "cmp {n:e}, 256",
                     "jb 2b",
                     t = in(reg) core::ptr::from_mut(state),
                     keys = const offset_of!(State, keys),
-                    o = inout(reg) 0u64 => _,
-                    $($j = inout(reg) 0u64 => _,)*
+                    n = inout(reg) 0u64 => _,
+                    $($j = inout(reg) 0u64 => _, $s = out(reg) _,)*
                     a = out(reg) _,
                     b = out(reg) _,
                     options(nostack),
                 )
             };
         }
-        // SAFETY: as in `schedule`; lane n's table and key lie 256 n bytes behind the first table and 16 n bytes behind the first key.
+        macro_rules! first {
+            ($($lane:literal $s:literal),*) => {
+                concat!($(eager_start!($lane, $s, "0")),*)
+            };
+        }
+        // SAFETY: as in `schedule`; lane n's table and key lie 256 n bytes behind the first table and 16 n bytes behind the first key. The byte
+        // behind a table, which is loaded and not used, is in `state` too.
         unsafe {
             match N {
-                2 => schedule!(schedule_2, j0, j1),
-                DATA => schedule!(schedule_4, j0, j1, j2, j3),
-                _ => schedule!(schedule_5, j0, j1, j2, j3, j4),
+                2 => schedule!(schedule_2, first!(0 "s0", 1 "s1"), j0 s0, j1 s1),
+                DATA => schedule!(
+                    schedule_4, first!(0 "s0", 1 "s1", 2 "s2", 3 "s3"), j0 s0, j1 s1, j2 s2, j3 s3
+                ),
+                _ => schedule!(
+                    schedule_5, first!(0 "s0", 1 "s1", 2 "s2", 3 "s3", 4 "s4"),
+                    j0 s0, j1 s1, j2 s2, j3 s3, j4 s4
+                ),
             }
         }
     }
@@ -424,9 +533,14 @@ impl Cpu {
         // SAFETY: as in `generate`; lane n's table lies 256 n bytes behind the first; `check` has seen that the data of all lanes have `len` bytes.
         unsafe {
             if N == 2 {
-                lockstep!(state, data, len, generate_2, concat!(xor!(0), xor!(1)), [j0, j1], []);
+                lockstep!(
+                    state, data, len,
+                    concat!(eager_start!(0, "s0", "{i} + 1"), eager_start!(1, "s1", "{i} + 1")),
+                    generate_2, concat!(xor!(0), xor!(1)), [j0, j1],
+                    [n = out(reg) _, s0 = out(reg) _, s1 = out(reg) _,]
+                );
             } else {
-                lockstep!(state, data, len, generate_4, xor_4!(), [j0, j1, j2, j3], []);
+                lockstep!(state, data, len, "", generate_4, xor_4!(), [j0, j1, j2, j3], []);
             }
         }
         state.j = [j0, j1, j2, j3];
@@ -442,7 +556,7 @@ impl Cpu {
         // SAFETY: as in `generate_lanes` and `schedule_lanes`; both need 16 blocks, so that `o` counts for both.
         unsafe {
             lockstep!(
-                state, data, len, generate_4_schedule_1, xor_4!(), [j0, j1, j2, j3, j4],
+                state, data, len, "", generate_4_schedule_1, xor_4!(), [j0, j1, j2, j3, j4],
                 [keys = const offset_of!(State, keys),]
             );
         }
