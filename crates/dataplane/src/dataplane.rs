@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use sys::raw::GreSocket;
 use sys::sandbox::{Role, Sandbox};
+use sys::scheduling;
 use sys::tun::{Tun, queue_of};
 
 use crate::counters::WorkerTotals;
@@ -22,6 +24,10 @@ use crate::{Command, Counters, NewCall, Notice, Totals};
 
 /// Takes a notice, or gives it back when there is no room for it.
 pub(crate) type Notify = dyn Fn(Notice) -> Result<(), Notice> + Send + Sync;
+
+/// How long a worker may have its processor before others who wait for it: short, as then it waits for others no longer than that either. Packets
+/// that come one by one need far less.
+const TURN: Duration = Duration::from_micros(500);
 
 /// How packets are moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -241,9 +247,13 @@ fn start_worker(
     )?;
     let builder = thread::Builder::new().name(format!("gretel-data-{index}"));
     let sandbox = settings.sandbox.clone();
-    let thread = builder.spawn(move || match sandbox.enter(Role::Packets) {
-        Ok(()) => worker.run(),
-        Err(error) => worker.give_up(error),
+    let thread = builder.spawn(move || {
+        // A kernel that does not know such wishes has its own idea.
+        let _ = scheduling::ask_for_turns_of(TURN);
+        match sandbox.enter(Role::Packets) {
+            Ok(()) => worker.run(),
+            Err(error) => worker.give_up(error),
+        }
     });
     let thread = Some(thread?);
     Ok(Handle { mailbox, totals, thread })

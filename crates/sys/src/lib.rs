@@ -18,6 +18,7 @@ pub mod ppp;
 pub mod process;
 pub mod raw;
 pub mod sandbox;
+pub mod scheduling;
 pub mod sysctl;
 pub mod tun;
 pub mod user;
