@@ -34,7 +34,8 @@ const LOADS: [Load; 4] = [
 ];
 
 const EXPLANATION: &str = "The same client (`gretel connect`, on the machine) and the same traffic (iperf3, one TCP stream, MPPE with 128 bits, stateless) against \
-    servers in User-Mode Linux guests with the same kernel, memory and network interfaces, one at a time, taking turns; figures are medians. `pptpd`: Debian's, with its \
+    servers in User-Mode Linux guests with the same kernel, memory and network interfaces (with TCP segmentation offload, as network cards have it), one at a \
+    time, taking turns; figures are medians. `pptpd`: Debian's, with its \
     `pppd`, through a pseudo-terminal. `kernel`: PPTP sockets and `ppp_mppe` of the guest's kernel, as accel-ppp uses them, negotiated by a small program of this \
     project. Processor time is all that the guest used on the machine, its kernel and, where the server itself is the other end, its iperf3 included. System calls cost \
     several times what they do on a machine of its own, so that absolute figures say nothing about one. `times`: greater is better for Gretel.";
