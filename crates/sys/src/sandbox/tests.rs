@@ -121,6 +121,10 @@ fn who_moves_packets_opens_nothing() {
     confined(Role::Packets, || {
         let pause = rustix::time::Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
         assert_eq!(rustix::event::poll(&mut [], Some(&pause)), Ok(0));
+        // SAFETY: nothing is submitted, to no context.
+        let submitted = unsafe { libc::syscall(libc::SYS_io_submit, 0, 0, 0) };
+        let error = io::Error::last_os_error().raw_os_error();
+        assert_eq!((submitted, error), (-1, Some(libc::EINVAL)), "the kernel is asked");
         let opened = File::open("/etc/hostname").unwrap_err();
         assert_eq!(opened.raw_os_error(), Some(libc::ENOSYS));
         let connected = socket(AddressFamily::INET, SocketType::STREAM, None::<Protocol>);

@@ -229,8 +229,9 @@ impl Context {
         for event in events.iter().take(usize::try_from(ended).unwrap_or(0)) {
             // SAFETY: the kernel has written as many events as it said.
             let Event { data, result, .. } = unsafe { event.assume_init_read() };
-            if result < 0 {
-                failed(data as usize, io::Error::from_raw_os_error(-result as i32));
+            let index = data as usize;
+            if result < 0 && index < begun {
+                failed(index, io::Error::from_raw_os_error(-result as i32));
             }
         }
         begun
@@ -257,6 +258,12 @@ mod tests {
     }
 
     #[test]
+    fn kernels_that_tests_run_on_take_many_at_once() {
+        assert!(Writer::new().context.is_some());
+        assert!(Writer::one_by_one().context.is_none());
+    }
+
+    #[test]
     fn packets_arrive_in_order_in_one_call_or_many() {
         for make in [Writer::new, Writer::one_by_one] {
             for create in [Tun::create, Tun::create_plain] {
@@ -267,7 +274,6 @@ mod tests {
                     let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
                     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
                     let mut writer = make();
-                    assert_eq!(writer.context.is_none(), make().context.is_none());
                     // More than fit into one call.
                     let packets: Vec<Vec<u8>> =
                         (0..150_u8).map(|number| datagram(port(&socket), &[number; 100])).collect();
