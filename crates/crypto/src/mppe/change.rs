@@ -186,25 +186,29 @@ mod x86_64 {
 
     /// The rounds that follow the first sixteen of a block, which is behind `chained`.
     #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
-    fn last_rounds(mut state: State, mut block: [__m128i; 4], chained: Chained) -> Chained {
-        block = next(block);
-        state = four_rounds::<0>(state, block[3]);
-        for _ in 0..5 {
-            block = next(block);
-            state = four_rounds::<1>(state, block[3]);
-        }
-        for _ in 0..5 {
-            block = next(block);
-            state = four_rounds::<2>(state, block[3]);
-        }
-        for _ in 0..5 {
-            block = next(block);
-            state = four_rounds::<3>(state, block[3]);
-        }
+    fn last_rounds(state: State, block: [__m128i; 4], chained: Chained) -> Chained {
+        let block = next(block);
+        let state = four_rounds::<0>(state, block[3]);
+        let (state, block) = twenty_rounds::<1>(state, block);
+        let (state, block) = twenty_rounds::<2>(state, block);
+        let (state, _) = twenty_rounds::<3>(state, block);
         Chained {
             abcd: _mm_add_epi32(state.abcd, chained.abcd),
             e: _mm_sha1nexte_epu32(state.before, chained.e),
         }
+    }
+
+    /// The twenty rounds of function `F`, and the words that they end with.
+    #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
+    fn twenty_rounds<const F: i32>(
+        mut state: State,
+        mut block: [__m128i; 4],
+    ) -> (State, [__m128i; 4]) {
+        for _ in 0..5 {
+            block = next(block);
+            state = four_rounds::<F>(state, block[3]);
+        }
+        (state, block)
     }
 
     /// The last sixteen words of the message schedule, four further on (FIPS 180-4 §6.1.2).
