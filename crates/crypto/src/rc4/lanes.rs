@@ -36,7 +36,7 @@ pub struct Lanes {
 }
 
 /// The streams' permutations and indices. The instructions of [`x86_64`](super::x86_64) rely on the layout.
-#[repr(C, align(64))]
+#[repr(C, align(256))]
 #[derive(Zeroize)]
 pub(super) struct State {
     pub(super) tables: [Table; DATA + 1],

@@ -15,33 +15,12 @@ cpufeatures::new!(has_sse41, "sse4.1");
 #[derive(Clone, Copy)]
 pub(super) struct Cpu(());
 
-/// One step of the generator of lane `$lane`, whose index j is in register `$j`: byte `$row` of the block. `$i`: index i.
+/// One step of the generator of lane `$lane`, whose index j is in register `$j`: byte `$row` of the block. `$i`: address of the first lane's byte at
+/// index i.
 macro_rules! generator {
     ($lane:literal, $j:literal, $i:literal, $row:literal) => {
         concat!(
-            "movzx {a:e}, byte ptr [{t} + ",
-            $i,
-            " + 256 * ",
-            $lane,
-            "]\n",
-            "add {",
-            $j,
-            ":l}, {a:l}\n",
-            "movzx {b:e}, byte ptr [{t} + {",
-            $j,
-            "} + 256 * ",
-            $lane,
-            "]\n",
-            "mov byte ptr [{t} + ",
-            $i,
-            " + 256 * ",
-            $lane,
-            "], {b:l}\n",
-            "mov byte ptr [{t} + {",
-            $j,
-            "} + 256 * ",
-            $lane,
-            "], {a:l}\n",
+            exchange!($lane, $j, $i, ""),
             "add {a:l}, {b:l}\n",
             "pinsrb xmm",
             $lane,
@@ -54,24 +33,37 @@ macro_rules! generator {
     };
 }
 
-/// One step of scheduling the key of lane `$lane`, which lies at `$key`: byte `$row` of the key. `o`: index i of the block's first step.
+/// One step of scheduling the key of lane `$lane`: byte `$row` of the key.
 macro_rules! scheduler {
-    ($lane:literal, $j:literal, $key:literal, $row:literal) => {
+    ($lane:literal, $j:literal, $row:literal) => {
+        exchange!($lane, $j, concat!("{i} + ", $row), add_key!($lane, $j, $row))
+    };
+}
+
+/// Adds byte `$row` of the key of lane `$lane` to its index j.
+macro_rules! add_key {
+    ($lane:literal, $j:literal, $row:literal) => {
+        concat!("add {", $j, ":l}, byte ptr [{t} + {keys} + ", $row, " + 16 * ", $lane, "]\n")
+    };
+}
+
+/// The exchange of both, in lane `$lane`: what was at index i is in `a` then, what is there now in `b`. `$key` adds the key's byte to index j.
+///
+/// The byte at index i is not loaded before the last index j is known, though its address does not need it: a load that overtakes a store to
+/// the same byte whose address was not known is repeated with all that followed, and many overtake if they can.
+macro_rules! exchange {
+    ($lane:literal, $j:literal, $i:expr, $key:expr) => {
         concat!(
-            "movzx {a:e}, byte ptr [{t} + {o} + ",
-            $row,
-            " + 256 * ",
-            $lane,
-            "]\n",
-            "add {",
+            "mov {a:e}, {",
             $j,
-            ":l}, byte ptr [",
-            $key,
-            " + ",
-            $row,
-            " + 16 * ",
+            ":e}\n",
+            "and {a:e}, 0\n",
+            "movzx {a:e}, byte ptr [",
+            $i,
+            " + {a} + 256 * ",
             $lane,
             "]\n",
+            $key,
             "add {",
             $j,
             ":l}, {a:l}\n",
@@ -80,8 +72,8 @@ macro_rules! scheduler {
             "} + 256 * ",
             $lane,
             "]\n",
-            "mov byte ptr [{t} + {o} + ",
-            $row,
+            "mov byte ptr [",
+            $i,
             " + 256 * ",
             $lane,
             "], {b:l}\n",
@@ -94,12 +86,11 @@ macro_rules! scheduler {
     };
 }
 
-/// [`generator`], with the next byte of the permutation loaded before the stores that could change it, as its load would wait for them otherwise; if
-/// one did change it, that is put right. Few lanes have no other work meanwhile. `$s`: the register of that byte; `n`: the next index i.
+/// [`generator`] for few lanes, as [`eager_exchange`].
 macro_rules! eager_generator {
     ($lane:literal, $j:literal, $s:literal, $i:literal, $row:literal) => {
         concat!(
-            eager!($lane, $j, $s, $i),
+            eager_exchange!($lane, $j, $s, $i, ""),
             "add {",
             $s,
             ":l}, {b:l}\n",
@@ -119,19 +110,11 @@ macro_rules! eager_generator {
     };
 }
 
-/// [`scheduler`], with the next byte of the permutation loaded before the stores that could change it, as in [`eager_generator`]. `$s`: the register of
-/// that byte; `n`: the next index i.
+/// [`scheduler`] for few lanes, as [`eager_exchange`].
 macro_rules! eager_scheduler {
     ($lane:literal, $j:literal, $s:literal, $row:literal) => {
         concat!(
-            "add {",
-            $j,
-            ":l}, byte ptr [{t} + {keys} + ",
-            $row,
-            " + 16 * ",
-            $lane,
-            "]\n",
-            eager!($lane, $j, $s, "{n} - 1"),
+            eager_exchange!($lane, $j, $s, "{n} - 1", add_key!($lane, $j, $row)),
             "mov {",
             $s,
             ":e}, {a:e}\n",
@@ -139,16 +122,22 @@ macro_rules! eager_scheduler {
     };
 }
 
-/// The exchange of both, in lane `$lane`: the next byte of the permutation is in `a` then, what stands at index i in `b`.
-macro_rules! eager {
-    ($lane:literal, $j:literal, $s:literal, $i:literal) => {
+/// [`exchange`] for few lanes, which have no other work meanwhile: the next byte of the permutation is loaded one step early, before the stores that
+/// could change it; if one did, that is put right. `$s`: the register of the byte at index i; `n`: the address of the next, which is in `a` then.
+macro_rules! eager_exchange {
+    ($lane:literal, $j:literal, $s:literal, $i:expr, $key:expr) => {
         concat!(
+            "mov {a:e}, {",
+            $j,
+            ":e}\n",
+            "and {a:e}, 0\n",
+            $key,
             "add {",
             $j,
             ":l}, {",
             $s,
             ":l}\n",
-            "movzx {a:e}, byte ptr [{t} + {n} + 256 * ",
+            "movzx {a:e}, byte ptr [{n} + {a} + 256 * ",
             $lane,
             "]\n",
             "movzx {b:e}, byte ptr [{t} + {",
@@ -156,9 +145,9 @@ macro_rules! eager {
             "} + 256 * ",
             $lane,
             "]\n",
-            "cmp {n:e}, {",
+            "cmp {n:l}, {",
             $j,
-            ":e}\n",
+            ":l}\n",
             "mov byte ptr [{t} + {",
             $j,
             "} + 256 * ",
@@ -169,7 +158,7 @@ macro_rules! eager {
             "cmove {a:e}, {",
             $s,
             ":e}\n",
-            "mov byte ptr [{t} + ",
+            "mov byte ptr [",
             $i,
             " + 256 * ",
             $lane,
@@ -178,10 +167,10 @@ macro_rules! eager {
     };
 }
 
-/// Loads the first byte of lane `$lane` into register `$s`; `$i`: where it stands.
+/// Loads the byte at index i of lane `$lane` into register `$s`.
 macro_rules! eager_start {
-    ($lane:literal, $s:literal, $i:literal) => {
-        concat!("movzx {", $s, ":e}, byte ptr [{t} + ", $i, " + 256 * ", $lane, "]\n")
+    ($lane:literal, $s:literal) => {
+        concat!("movzx {", $s, ":e}, byte ptr [{n} + 256 * ", $lane, "]\n")
     };
 }
 
@@ -300,7 +289,7 @@ macro_rules! pairs {
 macro_rules! generate_2 {
     ($i:literal, $next:literal, $row:literal) => {
         concat!(
-            "lea {n:e}, [",
+            "lea {n}, [",
             $next,
             "]\n",
             eager_generator!(0, "j0", "s0", $i, $row),
@@ -320,13 +309,13 @@ macro_rules! generate_4 {
 }
 macro_rules! generate_4_schedule_1 {
     ($i:literal, $next:literal, $row:literal) => {
-        concat!(generate_4!($i, $next, $row), scheduler!(4, "j4", "{t} + {keys}", $row))
+        concat!(generate_4!($i, $next, $row), scheduler!(4, "j4", $row))
     };
 }
 macro_rules! schedule_2 {
     ($i:literal, $next:literal, $row:literal) => {
         concat!(
-            "inc {n:e}\n",
+            "inc {n}\n",
             eager_scheduler!(0, "j0", "s0", $row),
             eager_scheduler!(1, "j1", "s1", $row),
         )
@@ -335,22 +324,16 @@ macro_rules! schedule_2 {
 macro_rules! schedule_4 {
     ($i:literal, $next:literal, $row:literal) => {
         concat!(
-            schedule_2!($i, $next, $row),
-            eager_scheduler!(2, "j2", "s2", $row),
-            eager_scheduler!(3, "j3", "s3", $row),
+            scheduler!(0, "j0", $row),
+            scheduler!(1, "j1", $row),
+            scheduler!(2, "j2", $row),
+            scheduler!(3, "j3", $row),
         )
     };
 }
 macro_rules! schedule_5 {
     ($i:literal, $next:literal, $row:literal) => {
-        concat!(schedule_4!($i, $next, $row), eager_scheduler!(4, "j4", "s4", $row))
-    };
-}
-
-/// The first instructions of a block of key stream: `e` becomes index i of its last step.
-macro_rules! next_i {
-    () => {
-        "lea {e:e}, [{i:e} + 16]\nmovzx {e:e}, {e:l}\n"
+        concat!(schedule_4!($i, $next, $row), scheduler!(4, "j4", $row))
     };
 }
 
@@ -383,18 +366,19 @@ macro_rules! lockstep {
         asm!(
             $start,
             "2:",
-            next_i!(),
+            "mov {e}, {i}",
+            "add {e:l}, 16",
             rows!($rows),
             $xors,
-            "mov {i:e}, {e:e}",
+            "mov {i}, {e}",
             "add {o}, 16",
             "cmp {o}, {end}",
             "jb 2b",
             t = in(reg) core::ptr::from_mut($state),
+            i = inout(reg) core::ptr::from_mut($state).byte_add($state.i as usize) => _,
             data = in(reg) $data.as_ptr(),
             end = in(reg) $len,
             o = inout(reg) 0u64 => _,
-            i = inout(reg) $state.i => _,
             e = out(reg) _,
             $($j = inout(reg) $j,)*
             a = out(reg) _,
@@ -481,42 +465,38 @@ impl Cpu {
     /// [`State::schedule_lanes`].
     pub(super) fn schedule_lanes<const N: usize>(self, state: &mut State) {
         const { assert!(N == 2 || N == DATA || N == DATA + 1) }
-        /// `$start` loads the lanes' first bytes.
+        let table = core::ptr::from_mut(state);
         macro_rules! schedule {
-            ($rows:ident, $start:expr, $($j:ident $s:ident),*) => {
+            ($($code:expr)*; $($j:ident),*; $($more:tt)*) => {
                 asm!(
-                    $start,
-                    "2:",
-                    rows!($rows),
-                    "cmp {n:e}, 256",
-                    "jb 2b",
-                    t = in(reg) core::ptr::from_mut(state),
+                    $($code,)*
+                    "jnz 2b",
+                    t = in(reg) table,
                     keys = const offset_of!(State, keys),
-                    n = inout(reg) 0u64 => _,
-                    $($j = inout(reg) 0u64 => _, $s = out(reg) _,)*
+                    $($j = inout(reg) 0u64 => _,)*
                     a = out(reg) _,
                     b = out(reg) _,
+                    $($more)*
                     options(nostack),
                 )
             };
         }
-        macro_rules! first {
-            ($($lane:literal $s:literal),*) => {
-                concat!($(eager_start!($lane, $s, "0")),*)
+        macro_rules! schedule_plain {
+            ($rows:ident, $($j:ident),*) => {
+                schedule!("2:" rows!($rows) "add {i:l}, 16"; $($j),*; i = inout(reg) table => _,)
             };
         }
         // SAFETY: as in `schedule`; lane n's table and key lie 256 n bytes behind the first table and 16 n bytes behind the first key. The byte
-        // behind a table, which is loaded and not used, is in `state` too.
+        // behind a table, which `schedule_2` loads and does not use, is in `state` too. The lowest byte of the tables' address is 0, so that
+        // that of an address in the first table is the index.
         unsafe {
             match N {
-                2 => schedule!(schedule_2, first!(0 "s0", 1 "s1"), j0 s0, j1 s1),
-                DATA => schedule!(
-                    schedule_4, first!(0 "s0", 1 "s1", 2 "s2", 3 "s3"), j0 s0, j1 s1, j2 s2, j3 s3
+                2 => schedule!(
+                    eager_start!(0, "s0") eager_start!(1, "s1") "2:" rows!(schedule_2) "test {n:l}, {n:l}";
+                    j0, j1; n = inout(reg) table => _, s0 = out(reg) _, s1 = out(reg) _,
                 ),
-                _ => schedule!(
-                    schedule_5, first!(0 "s0", 1 "s1", 2 "s2", 3 "s3", 4 "s4"),
-                    j0 s0, j1 s1, j2 s2, j3 s3, j4 s4
-                ),
+                DATA => schedule_plain!(schedule_4, j0, j1, j2, j3),
+                _ => schedule_plain!(schedule_5, j0, j1, j2, j3, j4),
             }
         }
     }
@@ -535,7 +515,7 @@ impl Cpu {
             if N == 2 {
                 lockstep!(
                     state, data, len,
-                    concat!(eager_start!(0, "s0", "{i} + 1"), eager_start!(1, "s1", "{i} + 1")),
+                    concat!("lea {n}, [{i} + 1]\n", eager_start!(0, "s0"), eager_start!(1, "s1")),
                     generate_2, concat!(xor!(0), xor!(1)), [j0, j1],
                     [n = out(reg) _, s0 = out(reg) _, s1 = out(reg) _,]
                 );
@@ -549,11 +529,11 @@ impl Cpu {
     /// [`State::generate_and_schedule`].
     pub(super) fn generate_and_schedule(self, state: &mut State, data: [&mut [u8]; DATA]) {
         let len = check(state, &data);
-        assert_eq!(len, STRIDE);
+        assert_eq!((len, state.i), (STRIDE, 0));
         let data = data.map(<[u8]>::as_mut_ptr);
         let [mut j0, mut j1, mut j2, mut j3] = state.j;
         let mut j4 = 0u64;
-        // SAFETY: as in `generate_lanes` and `schedule_lanes`; both need 16 blocks, so that `o` counts for both.
+        // SAFETY: as in `generate_lanes` and `schedule_lanes`; both begin with index i at 0 and need 16 blocks.
         unsafe {
             lockstep!(
                 state, data, len, "", generate_4_schedule_1, xor_4!(), [j0, j1, j2, j3, j4],
@@ -574,4 +554,5 @@ fn check(state: &State, data: &[&mut [u8]; DATA]) -> usize {
     len
 }
 
-const _: () = assert!(offset_of!(State, tables) == 0 && STRIDE == 256);
+const _: () =
+    assert!(offset_of!(State, tables) == 0 && STRIDE == 256 && align_of::<State>() == STRIDE);
