@@ -222,7 +222,7 @@ fn idle(sessions: &mut [Session], what: u8) {
         let (Some(sending), Some(receiving)) = (sealer.keys(), opener.keys()) else { continue };
         match what {
             0 => [sending, receiving].into_iter().for_each(PacketKeys::prepare),
-            1 => make_keys(&mut Lanes::new(), &mut [sending, receiving], 40),
+            1 => make_keys(&mut Lanes::new(), [sending, receiving]),
             // Keys of packets that are late are given up by it: only those of the sealer.
             2 => sending.release(),
             _ => {}

@@ -179,17 +179,11 @@ fn seal_batch(lanes: &mut Lanes, session: &mut Sealer, packets: &mut [Vec<u8>]) 
 }
 
 fn seal_many(lanes: &mut Lanes, sessions: &mut [Sealer], packets: &mut [Vec<u8>]) {
-    for group in sessions.chunks_mut(4) {
-        if let [a, b, c, d] = group
-            && let (Some(a), Some(b), Some(c), Some(d)) = (a.keys(), b.keys(), c.keys(), d.keys())
-        {
-            make_keys(lanes, &mut [a, b, c, d], 1);
-        }
-    }
     let mut keys = Vec::with_capacity(BATCH);
     let planned = sessions.iter_mut().zip(&mut *packets);
     keys.extend(planned.filter_map(|(session, packet)| black_box(session.plan(packet)).1));
     apply(lanes, keys.into_iter().zip(packets.iter_mut().map(|packet| &mut packet[..])), None);
+    make_keys(lanes, sessions.iter_mut().filter_map(Sealer::keys));
 }
 
 fn open_batch(lanes: &mut Lanes, session: &mut Opener, headers: &[u16], packets: &mut [Vec<u8>]) {
@@ -210,13 +204,6 @@ fn open_batch(lanes: &mut Lanes, session: &mut Opener, headers: &[u16], packets:
 }
 
 fn open_many(lanes: &mut Lanes, sessions: &mut [Opener], headers: &[u16], packets: &mut [Vec<u8>]) {
-    for group in sessions.chunks_mut(4) {
-        if let [a, b, c, d] = group
-            && let (Some(a), Some(b), Some(c), Some(d)) = (a.keys(), b.keys(), c.keys(), d.keys())
-        {
-            make_keys(lanes, &mut [a, b, c, d], 1);
-        }
-    }
     let (mut keys, mut numbers) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
     for (session, header) in sessions.iter_mut().zip(headers) {
         let Ok(Planned::Key { number, key }) = session.plan(*header, 1) else { return };
@@ -224,9 +211,10 @@ fn open_many(lanes: &mut Lanes, sessions: &mut [Opener], headers: &[u16], packet
         numbers.push(number);
     }
     apply(lanes, keys.into_iter().zip(packets.iter_mut().map(|packet| &mut packet[..])), None);
-    for ((number, packet), session) in numbers.into_iter().zip(packets).zip(sessions) {
+    for ((number, packet), session) in numbers.into_iter().zip(packets).zip(&mut *sessions) {
         assert!(is_sane(packet) && session.commit(number).is_ok());
     }
+    make_keys(lanes, sessions.iter_mut().filter_map(Opener::keys));
 }
 
 /// All ways seal the same packets.

@@ -7,6 +7,7 @@ use core::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{KeySchedule, SessionKey};
+use crate::rc4::BLOCK;
 use crate::rc4::Rc4;
 use crate::rc4::lanes::{Chain, DATA, Lanes, Stream};
 
@@ -23,7 +24,7 @@ const _: () = assert!(KEPT_KEYS + KEYS_AHEAD < ROOM);
 /// The session keys of a stateless direction by packet number, from 0.
 ///
 /// A stateless key depends on the one before and on no data. So keys can be made before there is a packet for them: in a lane that
-/// [`apply`](super::apply) has to spare, for several sessions at once by [`make_keys`], or after a lone packet has left by
+/// [`apply`](super::apply) has to spare, for several sessions side by side by [`make_keys`], or after a lone packet has left by
 /// [`prepare`](Self::prepare).
 pub struct PacketKeys {
     /// Its current key is that of packet `made - 1`.
@@ -39,6 +40,8 @@ pub struct PacketKeys {
     slots: Box<[Slot]>,
     /// The cipher of a packet, ready.
     ready: Option<Box<Ready>>,
+    /// How many numbers have passed since [`make_keys`] was here last.
+    used: u16,
 }
 
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -68,6 +71,7 @@ impl PacketKeys {
             interim: Zeroizing::default(),
             slots: Box::default(),
             ready: None,
+            used: 0,
         }
     }
 
@@ -146,6 +150,8 @@ impl PacketKeys {
             slot.number = NOBODY;
         }
         if number >= self.next {
+            let passed = u16::try_from(number + 1 - self.next).unwrap_or(u16::MAX);
+            self.used = self.used.saturating_add(passed);
             self.next = number + 1;
             *self.newest = *key.whole();
         }
@@ -167,6 +173,15 @@ impl PacketKeys {
         self.made = number + 1;
         self.next = self.made;
         *self.newest = *self.schedule.current().whole();
+    }
+
+    /// Whether [`make_keys`] is to make another one. If not, it has been here.
+    fn wants_more(&mut self) -> bool {
+        let wants = self.ahead() < usize::from(self.used).min(KEYS_AHEAD);
+        if !wants {
+            self.used = 0;
+        }
+        wants
     }
 
     fn make(&mut self) {
@@ -222,29 +237,37 @@ impl Chain for PacketKeys {
     }
 }
 
-/// Makes keys for several sessions in lock-step, until each has `keys` ahead, [`KEYS_AHEAD`] at most.
-pub fn make_keys(lanes: &mut Lanes, sessions: &mut [&mut PacketKeys], keys: usize) {
-    for group in sessions.chunks_mut(DATA) {
-        loop {
-            let wanted = |session: &&mut PacketKeys| session.ahead() < keys.min(KEYS_AHEAD);
-            group.sort_unstable_by_key(|session| !wanted(session));
-            let count = group.iter().filter(|session| wanted(session)).count();
-            if count == 0 {
-                break;
-            }
-            let mut made = Zeroizing::new([[0; 16]; DATA]);
-            let mut made_lanes = made.iter_mut();
-            let mut streams: [Stream<'_>; DATA] = core::array::from_fn(|_| {
-                ([0; 16], made_lanes.next().map_or(&mut [][..], |lane| &mut lane[..]))
-            });
-            for (stream, session) in streams.iter_mut().zip(&mut group[..count]) {
-                stream.0 = session.ask().unwrap_or_default();
-            }
-            lanes.run(&mut streams[..count], None);
-            for (stream, session) in made.iter().zip(&mut group[..count]) {
-                session.give(*stream);
+/// Makes keys of packets to come for several sessions side by side: until each has as many ahead as it has used since the last time,
+/// [`KEYS_AHEAD`] at most. A session that wants keys when no other does gets none: it gains nothing by them.
+pub fn make_keys<'a>(lanes: &mut Lanes, sessions: impl IntoIterator<Item = &'a mut PacketKeys>) {
+    let mut sessions = sessions.into_iter();
+    let mut chosen: [Option<&mut PacketKeys>; DATA] = Default::default();
+    loop {
+        for place in &mut chosen {
+            while place.as_mut().is_none_or(|keys| !keys.wants_more()) {
+                *place = sessions.next();
+                if place.is_none() {
+                    break;
+                }
             }
         }
+        let count = chosen.iter().flatten().count();
+        if count < 2 {
+            break;
+        }
+        let mut made = Zeroizing::new([[0; BLOCK]; DATA]);
+        let mut asking = chosen.iter_mut().flatten();
+        let mut streams: [Stream<'_>; DATA] = made.each_mut().map(|made| {
+            let key = asking.next().and_then(|keys| keys.ask());
+            (key.unwrap_or_default(), &mut made[..])
+        });
+        lanes.run(&mut streams[..count], None);
+        for (keys, stream) in chosen.iter_mut().flatten().zip(made.iter()) {
+            keys.give(*stream);
+        }
+    }
+    for keys in chosen.into_iter().flatten() {
+        keys.used = 0;
     }
 }
 
@@ -265,25 +288,47 @@ mod tests {
         KeySchedule::new(StartKey::from_bytes([7; 16]), strength)
     }
 
+    fn use_up(keys: &mut PacketKeys, plain: &mut KeySchedule, count: u64) {
+        for _ in 0..count {
+            let number = keys.next();
+            assert_eq!(keys.key(number).expect("a key").as_bytes(), plain.next().as_bytes());
+            assert!(keys.consume(number));
+            assert!(!keys.consume(number));
+        }
+    }
+
     #[test]
-    fn keys_made_in_lanes_are_those_of_the_schedule() {
+    fn keys_made_side_by_side_are_those_of_the_schedule() {
         for strength in STRENGTHS {
             let mut sessions: [PacketKeys; 6] =
                 core::array::from_fn(|_| PacketKeys::new(schedule(strength)));
+            let mut plain: [KeySchedule; 6] = core::array::from_fn(|_| schedule(strength));
             sessions[1].prepare();
             sessions[4].key(20);
-            make_keys(&mut Lanes::new(), &mut sessions.each_mut(), 30);
-            for session in &mut sessions {
-                let mut plain = schedule(strength);
-                assert_eq!(session.ahead(), 30);
-                for number in 0..100 {
-                    let key = session.key(number).expect("a key");
-                    assert_eq!(key.as_bytes(), plain.next().as_bytes(), "packet {number}");
-                    assert!(session.consume(number));
-                    assert!(!session.consume(number));
+            for used in [[1, 1, 1, 1, 1, 1], [30, 0, 2, 7, 30, 200], [0, 0, 3, 0, 9, 1]] {
+                let mut before = [0; 6];
+                for at in 0..6 {
+                    use_up(&mut sessions[at], &mut plain[at], used[at]);
+                    before[at] = sessions[at].ahead();
                 }
+                make_keys(&mut Lanes::new(), &mut sessions);
+                let wanted = |at: usize| before[at].max(KEYS_AHEAD.min(used[at] as usize));
+                assert!((0..6).all(|at| sessions[at].ahead() <= wanted(at)));
+                assert!((0..6).filter(|at| sessions[*at].ahead() < wanted(*at)).count() <= 1);
+            }
+            for (session, plain) in sessions.iter_mut().zip(&mut plain) {
+                use_up(session, plain, 100);
             }
         }
+    }
+
+    #[test]
+    fn a_session_alone_gets_no_keys() {
+        let mut sessions: [PacketKeys; 3] =
+            core::array::from_fn(|_| PacketKeys::new(schedule(Strength::Bits128)));
+        use_up(&mut sessions[1], &mut schedule(Strength::Bits128), 5);
+        make_keys(&mut Lanes::new(), &mut sessions);
+        assert_eq!(sessions.map(|session| session.ahead()), [0, 0, 0]);
     }
 
     #[test]
@@ -292,7 +337,7 @@ mod tests {
             (PacketKeys::new(schedule(Strength::Bits56)), schedule(Strength::Bits56));
         for number in 0..50 {
             if number % 3 == 0 {
-                make_keys(&mut Lanes::new(), &mut [&mut keys], 5);
+                keys.key(number + 5);
             }
             if number % 7 == 0 {
                 keys.release();

@@ -17,7 +17,7 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
-use crypto::mppe::{Lanes, PacketKeys, SessionKey};
+use crypto::mppe::{self, Lanes, PacketKeys, SessionKey};
 use engine::Instant;
 use engine::data::Plan;
 use sys::event::{Epoll, MAX_READY};
@@ -72,6 +72,9 @@ pub(crate) struct Worker {
     sessions: Box<[Option<Box<Session>>]>,
     /// Calls whose figures or deadlines have changed in this wake-up.
     touched: Vec<u16>,
+    /// Those of them whose keys are being made.
+    #[expect(clippy::vec_box, reason = "sessions are large, and go back where they were")]
+    lent: Vec<Box<Session>>,
     incoming: RecvBatch,
     /// For each packet in `incoming`: how it was opened, if it was opened among many.
     plans: Vec<Option<Plan>>,
@@ -154,6 +157,7 @@ impl Worker {
             letters: Vec::with_capacity(BATCH),
             sessions: (0..=u16::MAX).map(|_| None).collect(),
             touched: Vec::with_capacity(BATCH),
+            lent: Vec::with_capacity(BATCH),
             incoming: RecvBatch::new(PACKET_LEN).limited_to(limit),
             plans: Vec::with_capacity(BATCH),
             keys: Vec::with_capacity(BATCH),
@@ -369,6 +373,9 @@ impl Worker {
         {
             session.path.prepare();
         }
+        if self.touched.len() > 1 && self.io.mode == IoMode::Batched {
+            self.make_keys();
+        }
         for call in self.touched.drain(..) {
             let Some(session) = &mut self.sessions[usize::from(call)] else { continue };
             if session.release_at.is_none() && session.path.is_holding() {
@@ -384,6 +391,19 @@ impl Worker {
             {
                 count(&self.io.totals.notices_refused);
             }
+        }
+    }
+
+    /// Makes the keys that this wake-up's calls will want in the next, side by side: their packets have left.
+    fn make_keys(&mut self) {
+        let sessions = &mut self.sessions;
+        self.lent
+            .extend(self.touched.iter().filter_map(|call| sessions[usize::from(*call)].take()));
+        let keys = self.lent.iter_mut().flat_map(|session| session.path.keys());
+        mppe::make_keys(&mut self.io.lanes, keys);
+        for session in self.lent.drain(..) {
+            let call = usize::from(session.call);
+            self.sessions[call] = Some(session);
         }
     }
 }

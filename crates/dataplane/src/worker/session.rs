@@ -36,7 +36,7 @@ type Early = VecDeque<(Instant, Vec<u8>)>;
 
 /// One call: the packet path, the interface, the figures.
 pub(super) struct Session {
-    call: u16,
+    pub(super) call: u16,
     pub(super) generation: u64,
     pub(super) route: Route,
     tos: TosPolicy,

@@ -246,6 +246,13 @@ impl DataPath {
         self.opener.as_mut()?.opener.keys()
     }
 
+    /// Both of them.
+    pub fn keys(&mut self) -> impl Iterator<Item = &mut PacketKeys> {
+        let send = self.sealer.as_mut().and_then(Sealer::keys);
+        let receive = self.opener.as_mut().and_then(|receiver| receiver.opener.keys());
+        send.into_iter().chain(receive)
+    }
+
     /// The peer sent a CCP Reset-Request: the next packet starts the cipher afresh.
     pub fn reset_transmit(&mut self) {
         if let Some(sealer) = &mut self.sealer {
