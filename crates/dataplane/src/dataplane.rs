@@ -117,7 +117,8 @@ impl Dataplane {
         Ok(dataplane)
     }
 
-    /// Has calls share an interface that has a queue for each worker. To be called before any call is added.
+    /// Has calls share an interface that has as many queues for each worker: those whose numbers leave its own as remainder. A call whose packets fill
+    /// a queue delays calls of the same queue only. To be called before any call is added.
     ///
     /// A packet that comes from a queue whose worker does not have the packet's call is handed over to the one that has. Where the interface
     /// [steers by destination](Tun::steer_by_destination), that is those whose call id does not [fit](Self::fits) alone. When the interface is
@@ -125,15 +126,21 @@ impl Dataplane {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when there are not as many queues as workers; when there are no file descriptors left.
+    /// `InvalidInput` when the queues are no multiple of the workers; when there are no file descriptors left.
     pub fn share(&mut self, queues: Vec<Tun>) -> io::Result<()> {
-        if queues.len() != self.workers.len() {
-            let text = format!("{} queues for {} workers", queues.len(), self.workers.len());
+        let workers = self.workers.len();
+        if queues.is_empty() || !queues.len().is_multiple_of(workers) {
+            let text = format!("{} queues for {workers} workers", queues.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let ways = queues.iter().map(|_| HandOver::new()).collect::<io::Result<Arc<[_]>>>()?;
-        for (worker, queue) in self.workers.iter().zip(queues) {
-            worker.mailbox.post(Letter::Share(queue, Arc::clone(&ways)));
+        let ways =
+            self.workers.iter().map(|_| HandOver::new()).collect::<io::Result<Arc<[_]>>>()?;
+        let mut of_workers: Vec<Vec<Tun>> = self.workers.iter().map(|_| Vec::new()).collect();
+        for (number, queue) in queues.into_iter().enumerate() {
+            of_workers[number % workers].push(queue);
+        }
+        for (worker, queues) in self.workers.iter().zip(of_workers) {
+            worker.mailbox.post(Letter::Share(queues, Arc::clone(&ways)));
         }
         self.is_shared = true;
         Ok(())

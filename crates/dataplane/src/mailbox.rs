@@ -21,7 +21,7 @@ pub(crate) enum Letter {
     /// A command for the call of this id.
     Command(u16, Command),
     /// The worker's queue of an interface that calls share, and the ways to all workers, in their order.
-    Share(Tun, Arc<[HandOver]>),
+    Share(Vec<Tun>, Arc<[HandOver]>),
     /// Which address the call of this id has on the shared interface; every worker knows all.
     Address(u16, Option<Ipv4Addr>),
     /// The way to the peer of the call of this id, if it is between these addresses.

@@ -16,6 +16,7 @@ use sys::netlink::{Netlink, Route};
 use sys::tun::Tun;
 
 const WORKERS: usize = 2;
+const QUEUES: usize = 3 * WORKERS;
 /// Our address in the tunnels, and those of the calls.
 const LOCAL: Ipv4Addr = INNER[0];
 const PORT: u16 = 5000;
@@ -46,7 +47,7 @@ fn permit_for(address: Ipv4Addr, mtu: u16) -> NetworkPermit {
 fn station(cable: &Cable, steered: bool) -> (Station, bool) {
     let mut station = cable.station(0, WORKERS);
     let queues = cable.at(0, || {
-        let queues = Tun::create_queues("ppp%d", WORKERS).unwrap();
+        let queues = Tun::create_queues("ppp%d", QUEUES).unwrap();
         let mut netlink = Netlink::open().unwrap();
         let index = queues[0].index();
         netlink.disable_address_generation(index).unwrap();
@@ -58,7 +59,7 @@ fn station(cable: &Cable, steered: bool) -> (Station, bool) {
         queues
     });
     let steered = steered
-        && match queues[0].steer_by_destination(WORKERS) {
+        && match queues[0].steer_by_destination(QUEUES) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 eprintln!("skipped: no steering: {error}");
                 false

@@ -52,11 +52,12 @@ const INTERFACE_BYTES: usize = SUPER_PACKET_LEN;
 /// How long to wait after an error of the kernel's that only time can help against.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-/// Tokens of the files that belong to no call. A call's interface has its call id; the sources of GRE packets have the last ones.
+/// Tokens of the files that belong to no call. A call's interface has its call id; several sources of GRE packets, and several
+/// queues of a shared interface, have tokens from theirs on.
 const MAILBOX: u64 = 1 << 32;
-const SHARED: u64 = MAILBOX + 1;
-const HANDED_OVER: u64 = MAILBOX + 2;
-const NETWORK: u64 = MAILBOX + 3;
+const HANDED_OVER: u64 = MAILBOX + 1;
+const NETWORK: u64 = MAILBOX + 2;
+const SHARED: u64 = 1 << 33;
 
 /// A worker thread's state.
 pub(crate) struct Worker {
@@ -193,8 +194,8 @@ impl Worker {
                 match token {
                     MAILBOX => {}
                     HANDED_OVER => self.take_handed_over(),
-                    SHARED if !self.read_shared() => return,
-                    SHARED => {}
+                    SHARED.. if !self.read_shared(token - SHARED) => return,
+                    SHARED.. => {}
                     NETWORK.. => match self.io.gre.source(token - NETWORK) {
                         Some(source) if !self.read_network(source) => return,
                         _ => {}
@@ -222,7 +223,7 @@ impl Worker {
                 Letter::Add(call, counters) => self.add(call, counters),
                 Letter::Command(call, Command::Remove) => self.remove(call),
                 Letter::Command(call, command) => self.carry_out(call, command),
-                Letter::Share(queue, ways) => go_on &= self.share(queue, ways),
+                Letter::Share(queues, ways) => go_on &= self.share(queues, ways),
                 Letter::Address(call, address) => {
                     if let Some(shared) = &mut self.io.shared {
                         shared.directory.set(call, address);
@@ -240,9 +241,9 @@ impl Worker {
         go_on
     }
 
-    /// Takes the worker's queue of a shared interface. `false`: it cannot be used.
-    fn share(&mut self, queue: Tun, ways: Arc<[HandOver]>) -> bool {
-        match Shared::open(&self.epoll, self.index, self.io.mode, queue, ways) {
+    /// Takes the worker's queues of a shared interface. `false`: it cannot be used.
+    fn share(&mut self, queues: Vec<Tun>, ways: Arc<[HandOver]>) -> bool {
+        match Shared::open(&self.epoll, self.index, self.io.mode, queues, ways) {
             Ok(shared) => self.io.shared = Some(Box::new(shared)),
             Err(error) => {
                 self.io.notify(Notice::WorkerFailed { worker: self.index, error });
@@ -427,7 +428,7 @@ impl Drop for Worker {
 impl Io {
     /// The interface of a call that has this one of its own, or none.
     fn interface<'a>(&'a self, own: Option<&'a Tun>) -> Option<&'a Tun> {
-        own.or(self.shared.as_ref().map(|shared| &shared.tun))
+        own.or(self.shared.as_ref().and_then(|shared| shared.tun()))
     }
 
     /// Tells the control plane; whether it was heard.

@@ -313,7 +313,8 @@ impl Session {
             {
                 let header = Header::default().emit();
                 // An interface that is down, or gone, shows with the next packet.
-                let _ = shared.tun.write(&[IoSlice::new(&header), IoSlice::new(&error[..len])]);
+                let error = [IoSlice::new(&header), IoSlice::new(&error[..len])];
+                let _ = shared.tun().map(|tun| tun.write(&error));
             }
         }
         io.scratch = scratch;

@@ -1,4 +1,4 @@
-//! The interface that calls share: the worker's queue of it, and whose packets come out.
+//! The interface that calls share: the worker's queues of it, and whose packets come out.
 
 use std::io;
 use std::mem;
@@ -17,7 +17,8 @@ use crate::{IoMode, Notice};
 
 /// A worker's part of a shared interface.
 pub(super) struct Shared {
-    pub(super) tun: Tun,
+    /// Packets to it go by the first.
+    queues: Vec<Tun>,
     /// Of the calls of all workers.
     pub(super) directory: Directory,
     /// The ways to all workers, this one's among them.
@@ -29,34 +30,44 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// The queue of the worker with this index, which waits for it and for what is handed over to it.
+    /// The queues of the worker with this index, which waits for them and for what is handed over to it.
     pub(super) fn open(
         epoll: &Epoll,
         index: usize,
         mode: IoMode,
-        mut tun: Tun,
+        mut queues: Vec<Tun>,
         ways: Arc<[HandOver]>,
     ) -> io::Result<Self> {
-        if mode == IoMode::Naive {
-            // A kernel that has offloads lets go of them.
-            let _ = tun.forgo_offloads();
+        for (token, queue) in (SHARED..).zip(&mut queues) {
+            if mode == IoMode::Naive {
+                // A kernel that has offloads lets go of them.
+                let _ = queue.forgo_offloads();
+            }
+            epoll.add(&*queue, token)?;
         }
-        epoll.add(&tun, SHARED)?;
         let own = ways.get(index).ok_or(io::ErrorKind::InvalidInput)?;
         epoll.add(&own.bell, HANDED_OVER)?;
         let (directory, handed) = (Directory::default(), Handed::new());
-        Ok(Self { tun, directory, ways, handed, too_big: limit::told() })
+        Ok(Self { queues, directory, ways, handed, too_big: limit::told() })
+    }
+
+    /// The interface, to write to.
+    pub(super) fn tun(&self) -> Option<&Tun> {
+        self.queues.first()
     }
 }
 
 impl Worker {
-    /// Takes packets from the shared interface. `false`: it is gone, and so is the worker's work.
-    pub(super) fn read_shared(&mut self) -> bool {
+    /// Takes packets from a queue of the shared interface. `false`: that is gone, and so is the worker's work.
+    pub(super) fn read_shared(&mut self, queue: u64) -> bool {
         let mut bytes = 0;
         for _ in 0..INTERFACE_READS {
-            let Some(shared) = &self.io.shared else { return true };
+            let shared = self.io.shared.as_ref();
+            let Some(tun) = shared.and_then(|shared| shared.queues.get(queue as usize)) else {
+                return true;
+            };
             let mut header = [0; OFFLOAD_HEADER_LEN];
-            match shared.tun.read(&mut header, &mut self.io.super_packet) {
+            match tun.read(&mut header, &mut self.io.super_packet) {
                 Ok(len) => {
                     bytes += len;
                     let buffer = mem::take(&mut self.io.super_packet);

@@ -18,7 +18,13 @@ use super::{Change, Host, NO_OFFLOADS};
 use crate::event::{Bus, Event};
 use crate::settings::Settings;
 
-/// An interface with a queue for each worker. It exists as long as one of those; dropping this takes back what else there is.
+/// How many queues the interface has for each worker, so that a session whose packets fill one keeps few others waiting.
+const QUEUES_PER_WORKER: usize = 16;
+
+/// As many as an interface can have (`MAX_TAP_QUEUES` in Linux's `tun.c`).
+const MOST_QUEUES: usize = 256;
+
+/// An interface with queues for each worker. It exists as long as one of those; dropping this takes back what else there is.
 pub struct SharedInterface {
     host: Rc<Host>,
     name: Rc<str>,
@@ -41,7 +47,8 @@ struct State {
 }
 
 impl SharedInterface {
-    /// Makes the interface and brings it up; then [`begin`](Self::begin) is wanted. Gives its queues, for the workers.
+    /// Makes the interface and brings it up; then [`begin`](Self::begin) is wanted. Gives its queues: as many for each worker where the kernel puts
+    /// packets into them by destination, else one.
     ///
     /// # Errors
     ///
@@ -49,20 +56,22 @@ impl SharedInterface {
     pub fn open(
         host: &Rc<Host>,
         settings: &Settings,
-        queues: usize,
+        workers: usize,
         bus: &Bus,
     ) -> io::Result<(Self, Vec<Tun>)> {
         let is_free = |name: &&str| host.netlink.borrow_mut().index_of(name).is_err();
         let preferred = settings.preferred_interface.as_deref().filter(is_free);
-        let queues = Tun::create_queues(preferred.unwrap_or(&settings.interface), queues)?;
+        let count = workers * (MOST_QUEUES / workers).clamp(1, QUEUES_PER_WORKER);
+        let mut queues = Tun::create_queues(preferred.unwrap_or(&settings.interface), count)?;
+        let unsteered = queues.first().and_then(|first| first.steer_by_destination(count).err());
+        if unsteered.is_some() {
+            queues.truncate(workers);
+        }
+        let unsteered = unsteered.filter(|_| workers > 1).map(|error| error.to_string());
         let first = queues.first().ok_or(io::ErrorKind::InvalidInput)?;
         if first.offloads() == Offloads::default() {
             bus.server(Event::Diagnostic(NO_OFFLOADS.to_owned()));
         }
-        let unsteered = match queues.len() {
-            1 => None,
-            count => first.steer_by_destination(count).err().map(|error| error.to_string()),
-        };
         let (host, name, index) = (host.clone(), first.name().into(), first.index());
         let shared = Self { host, name, index, state: RefCell::default() };
         {
@@ -375,7 +384,9 @@ mod tests {
             let (shared, queues) =
                 SharedInterface::open(&host, &settings(dir, 104..=107), 2, bus).unwrap();
             shared.begin(&settings(dir, 104..=107), bus).unwrap();
-            assert_eq!((queues.len(), &**shared.name()), (2, "ppp0"));
+            assert_eq!(queues[0].name(), "ppp0");
+            // Where no steering program may be loaded, each worker has one.
+            assert!([2, 2 * QUEUES_PER_WORKER].contains(&queues.len()));
             assert_eq!(routes(netlink), ["192.168.77.104/30"]);
             assert_eq!(answered(netlink), 4);
             assert_eq!(shared.answered_on(address(107)).as_deref(), Some("eth0"));

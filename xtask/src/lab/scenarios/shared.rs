@@ -64,7 +64,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "two clients reach each other and the lan, each packet from its worker's queue",
         compared: false,
-        run: |world| two_clients(world, &Files::SHIPPED, "2 queues, steered by address"),
+        run: |world| two_clients(world, &Files::SHIPPED, "32 queues, steered by address"),
     },
     Scenario {
         name: "two clients reach each other and the lan without a steering program",
