@@ -242,37 +242,6 @@ mod tests {
         Keys { current: [9; BLOCK], wanted, made: Vec::new() }
     }
 
-    #[test]
-    fn portable_lanes_agree_with_the_instructions() {
-        let fresh = || {
-            let mut state = Lanes::new().state.duplicate();
-            for (lane, key) in state.keys.iter_mut().enumerate() {
-                *key = array::from_fn(|at| (lane * 77 + at * 3) as u8);
-            }
-            state
-        };
-        let (mut left, mut right) = (fresh(), fresh());
-        left.schedule_lanes::<{ DATA + 1 }>();
-        portable::schedule_lanes::<{ DATA + 1 }>(&mut right);
-        assert_eq!(left.tables, right.tables);
-        let (mut left_data, mut right_data) = ([[1; STRIDE]; DATA], [[1; STRIDE]; DATA]);
-        left.tables[SPARE] = IDENTITY;
-        right.tables[SPARE] = IDENTITY;
-        left.generate_and_schedule(left_data.each_mut().map(|lane| &mut lane[..]));
-        portable::generate_lanes::<DATA>(
-            &mut right,
-            right_data.each_mut().map(|lane| &mut lane[..]),
-        );
-        portable::schedule(&mut right.tables[SPARE], &right.keys[SPARE]);
-        assert_eq!((left_data, left.tables, left.j), (right_data, right.tables, right.j));
-        left.generate_lanes::<2>(left_data.each_mut().map(|lane| &mut lane[..48]));
-        portable::generate_lanes::<2>(
-            &mut right,
-            right_data.each_mut().map(|lane| &mut lane[..48]),
-        );
-        assert_eq!((left_data, left.tables, left.j), (right_data, right.tables, right.j));
-    }
-
     impl State {
         fn duplicate(&self) -> Self {
             Self { tables: self.tables, keys: self.keys, j: self.j, i: self.i }
@@ -281,6 +250,40 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn portable_lanes_agree_with_the_instructions(
+            keys in any::<[[u8; BLOCK]; DATA + 1]>(),
+            blocks in 0usize..=STRIDE / BLOCK,
+        ) {
+            let mut left = Lanes::new().state.duplicate();
+            left.keys = keys;
+            let mut right = left.duplicate();
+            left.schedule_lanes::<{ DATA + 1 }>();
+            portable::schedule_lanes::<{ DATA + 1 }>(&mut right);
+            prop_assert_eq!(left.tables, right.tables);
+            let (mut left_data, mut right_data) = ([[1; STRIDE]; DATA], [[1; STRIDE]; DATA]);
+            left.tables[SPARE] = IDENTITY;
+            right.tables[SPARE] = IDENTITY;
+            left.generate_and_schedule(left_data.each_mut().map(|lane| &mut lane[..]));
+            portable::generate_lanes::<DATA>(&mut right, right_data.each_mut().map(|lane| &mut lane[..]));
+            portable::schedule(&mut right.tables[SPARE], &right.keys[SPARE]);
+            prop_assert_eq!((left_data, left.tables, left.j), (right_data, right.tables, right.j));
+            let len = blocks * BLOCK;
+            left.generate_lanes::<DATA>(left_data.each_mut().map(|lane| &mut lane[..len]));
+            portable::generate_lanes::<DATA>(&mut right, right_data.each_mut().map(|lane| &mut lane[..len]));
+            left.i = len as u64 % 256;
+            right.i = left.i;
+            left.generate_lanes::<2>(left_data.each_mut().map(|lane| &mut lane[..len]));
+            portable::generate_lanes::<2>(&mut right, right_data.each_mut().map(|lane| &mut lane[..len]));
+            prop_assert_eq!((left_data, left.tables, left.j), (right_data, right.tables, right.j));
+            (left.tables, right.tables) = ([IDENTITY; DATA + 1], [IDENTITY; DATA + 1]);
+            left.schedule_lanes::<2>();
+            portable::schedule_lanes::<2>(&mut right);
+            left.schedule_lanes::<DATA>();
+            portable::schedule_lanes::<DATA>(&mut right);
+            prop_assert_eq!(left.tables, right.tables);
+        }
 
         /// Lengths of any mixture, with and without a chain, give what one stream after the other gives.
         #[test]
