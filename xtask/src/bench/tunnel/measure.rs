@@ -1,8 +1,13 @@
 //! What is measured through a tunnel, or beside it.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    io::{self, Read, Write},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::Value;
 
 use super::bed::{Bed, Tunnel};
@@ -155,6 +160,10 @@ pub(super) struct Pings {
     pub(super) standing: f64,
 }
 
+/// How many round trips [`sleepers`] makes, as far from each other as [`ping`]s.
+const ROUND_TRIPS: u32 = 100;
+const PING_INTERVAL: Duration = Duration::from_millis(10);
+
 /// One ping every 10 ms.
 fn ping(from: &Namespace, address: &str, count: usize) -> Result<Pings> {
     let text = from.sh(&format!("ping -n -c {count} -i 0.01 -W 1 {address} || true"))?;
@@ -176,6 +185,43 @@ fn ping(from: &Namespace, address: &str, count: usize) -> Result<Pings> {
     times.sort_by(f64::total_cmp);
     let mean = times.iter().sum::<f64>() / count as f64;
     Ok(Pings { mean, worst_of_hundred: times[count * 99 / 100 - 1], standing })
+}
+
+/// How long a round trip between two processors takes that sleep before, in milliseconds: two programs wake each other. `None`: there is one only.
+pub(super) fn sleepers() -> Result<Option<f64>> {
+    let all = sched_getaffinity(None)?;
+    let mut usable = (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu));
+    let (Some(here), Some(there)) = (usable.next(), usable.next()) else { return Ok(None) };
+    let on = |cpu| {
+        let mut only = CpuSet::new();
+        only.set(cpu);
+        sched_setaffinity(None, &only)
+    };
+    let ((mut asked, mut ask), (mut answered, mut answer)) = (io::pipe()?, io::pipe()?);
+    std::thread::scope(|scope| {
+        scope.spawn(move || -> io::Result<()> {
+            on(there)?;
+            let mut byte = [0];
+            while asked.read(&mut byte)? > 0 {
+                answer.write_all(&byte)?;
+            }
+            Ok(())
+        });
+        let asking = scope.spawn(move || -> io::Result<Duration> {
+            on(here)?;
+            let mut waited = Duration::ZERO;
+            for _ in 0..ROUND_TRIPS {
+                std::thread::sleep(PING_INTERVAL);
+                let since = Instant::now();
+                ask.write_all(&[0])?;
+                answered.read_exact(&mut [0])?;
+                waited += since.elapsed();
+            }
+            Ok(waited / ROUND_TRIPS)
+        });
+        let mean = asking.join().map_err(|_| anyhow::anyhow!("waking failed"))??;
+        Ok(Some(mean.as_secs_f64() * 1e3))
+    })
 }
 
 /// Datagrams that arrived, each second.
