@@ -70,9 +70,11 @@ pub(crate) fn main() -> impl Iterator<Item = (Kind, &'static Scenario)> {
         vanishing::SCENARIOS,
     ];
     let names: Vec<&str> = lists.into_iter().flatten().map(|scenario| scenario.name).collect();
+    // A capture sees raw sockets' packets only.
+    let is_capture = |name| capture::SCENARIOS.iter().any(|scenario| scenario.name == name);
     all().filter(move |(kind, scenario)| match kind {
         Kind::Gretel => names.contains(&scenario.name),
-        Kind::Shared => true,
+        Kind::Shared => !is_capture(scenario.name),
         Kind::Pptpd => false,
     })
 }
