@@ -15,39 +15,8 @@ cpufeatures::new!(has_sse41, "sse4.1");
 #[derive(Clone, Copy)]
 pub(super) struct Cpu(());
 
-/// One step of the generator of lane `$lane`, whose index j is in register `$j`: byte `$row` of the block. `$i`: address of the first lane's byte at
-/// index i.
-macro_rules! generator {
-    ($lane:literal, $j:literal, $i:literal, $row:literal) => {
-        concat!(
-            exchange!($lane, $j, $i, ""),
-            "add {a:l}, {b:l}\n",
-            "pinsrb xmm",
-            $lane,
-            ", byte ptr [{t} + {a} + 256 * ",
-            $lane,
-            "], ",
-            $row,
-            "\n",
-        )
-    };
-}
-
-/// One step of scheduling the key of lane `$lane`: byte `$row` of the key.
-macro_rules! scheduler {
-    ($lane:literal, $j:literal, $row:literal) => {
-        exchange!($lane, $j, concat!("{i} + ", $row), add_key!($lane, $j, $row))
-    };
-}
-
-/// Adds byte `$row` of the key of lane `$lane` to its index j.
-macro_rules! add_key {
-    ($lane:literal, $j:literal, $row:literal) => {
-        concat!("add {", $j, ":l}, byte ptr [{t} + {keys} + ", $row, " + 16 * ", $lane, "]\n")
-    };
-}
-
-/// The exchange of both, in lane `$lane`: what was at index i is in `a` then, what is there now in `b`. `$key` adds the key's byte to index j.
+/// The exchange of a step in lane `$lane`, whose index j is in register `$j`: what was at index i is in `a` then, what is there now in `b`. `$i`: address of
+/// the first lane's byte at index i. `$key` adds the key's byte to index j.
 ///
 /// The byte at index i is not loaded before the last index j is known, though its address does not need it: a load that overtakes a store to
 /// the same byte whose address was not known is repeated with all that followed, and many overtake if they can.
@@ -86,39 +55,34 @@ macro_rules! exchange {
     };
 }
 
-/// [`generator`] for few lanes, as [`eager_exchange`].
-macro_rules! eager_generator {
-    ($lane:literal, $j:literal, $s:literal, $i:literal, $row:literal) => {
+/// One step of the generator: byte `$row` of the block. The rest as for [`exchange`].
+macro_rules! generator {
+    ($lane:literal, $j:literal, $i:literal, $row:literal) => {
         concat!(
-            eager_exchange!($lane, $j, $s, $i, ""),
-            "add {",
-            $s,
-            ":l}, {b:l}\n",
+            exchange!($lane, $j, $i, ""),
+            "add {a:l}, {b:l}\n",
             "pinsrb xmm",
             $lane,
-            ", byte ptr [{t} + {",
-            $s,
-            "} + 256 * ",
+            ", byte ptr [{t} + {a} + 256 * ",
             $lane,
             "], ",
             $row,
             "\n",
-            "mov {",
-            $s,
-            ":e}, {a:e}\n",
         )
     };
 }
 
-/// [`scheduler`] for few lanes, as [`eager_exchange`].
-macro_rules! eager_scheduler {
-    ($lane:literal, $j:literal, $s:literal, $row:literal) => {
-        concat!(
-            eager_exchange!($lane, $j, $s, "{n} - 1", add_key!($lane, $j, $row)),
-            "mov {",
-            $s,
-            ":e}, {a:e}\n",
-        )
+/// Adds byte `$row` of the key of lane `$lane` to its index j.
+macro_rules! add_key {
+    ($lane:literal, $j:literal, $row:literal) => {
+        concat!("add {", $j, ":l}, byte ptr [{t} + {keys} + ", $row, " + 16 * ", $lane, "]\n")
+    };
+}
+
+/// One step of scheduling a key: byte `$row` of it. The rest as for [`exchange`].
+macro_rules! scheduler {
+    ($lane:literal, $j:literal, $row:literal) => {
+        exchange!($lane, $j, concat!("{i} + ", $row), add_key!($lane, $j, $row))
     };
 }
 
@@ -163,6 +127,42 @@ macro_rules! eager_exchange {
             " + 256 * ",
             $lane,
             "], {b:l}\n",
+        )
+    };
+}
+
+/// [`generator`] for few lanes, as [`eager_exchange`].
+macro_rules! eager_generator {
+    ($lane:literal, $j:literal, $s:literal, $i:literal, $row:literal) => {
+        concat!(
+            eager_exchange!($lane, $j, $s, $i, ""),
+            "add {",
+            $s,
+            ":l}, {b:l}\n",
+            "pinsrb xmm",
+            $lane,
+            ", byte ptr [{t} + {",
+            $s,
+            "} + 256 * ",
+            $lane,
+            "], ",
+            $row,
+            "\n",
+            "mov {",
+            $s,
+            ":e}, {a:e}\n",
+        )
+    };
+}
+
+/// [`scheduler`] for few lanes, as [`eager_exchange`].
+macro_rules! eager_scheduler {
+    ($lane:literal, $j:literal, $s:literal, $row:literal) => {
+        concat!(
+            eager_exchange!($lane, $j, $s, "{n} - 1", add_key!($lane, $j, $row)),
+            "mov {",
+            $s,
+            ":e}, {a:e}\n",
         )
     };
 }
