@@ -1,4 +1,4 @@
-//! The Debian packages that the lab needs.
+//! The Debian packages that the tests need.
 
 use std::{fs, path::Path, process::Command};
 
@@ -6,11 +6,12 @@ use anyhow::{Context, Result};
 
 use crate::workspace::{as_root, run};
 
-/// What the lab runs: real clients and servers, a kernel for guests, and tools to watch them.
-const PACKAGES: [&str; 17] = [
+/// Real clients and servers, a kernel for guests, tools to watch them, and the compiler that builds libFuzzer.
+const PACKAGES: [&str; 18] = [
     "apt-utils",
     "ethtool",
     "fail2ban",
+    "g++",
     "iperf3",
     "iproute2",
     "iputils-ping",
