@@ -68,9 +68,8 @@ impl Guest {
         fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
 
         let mut command = namespace.command("linux.uml");
-        // What is written stays in memory: with systemd, apt's indexes of all packages too.
-        let memory = if system == System::Systemd { "mem=512M" } else { "mem=192M" };
-        command.args([memory, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"]);
+        // What is written stays in memory, apt's indexes of all packages among it.
+        command.args(["mem=512M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"]);
         command.args(["con=null", "con0=fd:0,fd:1", "quiet"]);
         command.arg(format!("init={}", init.display()));
         for (index, interface) in interfaces.iter().enumerate() {

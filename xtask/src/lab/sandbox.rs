@@ -4,7 +4,7 @@
 //! that process ends, for whatever reason, the kernel ends every process and removes every interface
 //! and mount that the lab made: nothing is left to clean up, even after a `kill -9`.
 
-use std::{env, process::Command};
+use std::{env, fs, os::unix::fs::PermissionsExt, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -38,5 +38,31 @@ pub(crate) fn furnish() -> Result<()> {
     let covered = keep.starts_with("/tmp") || crate::workspace::root().starts_with("/tmp");
     let script = if covered { script.replace(" /tmp;", ";") } else { script.to_owned() };
     output(Command::new("sh").args(["-c", &script]))?;
+    open_the_way()
+}
+
+/// Lets everybody come to this source tree, as servers do that are not root: it may lie in root's own directory.
+fn open_the_way() -> Result<()> {
+    // Another directory stands in for one that is closed, with all that is in it.
+    let script = "set -e
+        mkdir -p /run/behind
+        mount --rbind \"$1\" /run/behind
+        mount -t tmpfs -o mode=755 tmpfs \"$1\"
+        for path in /run/behind/* /run/behind/.[!.]*; do
+            if [ -L \"$path\" ]; then cp -P \"$path\" \"$1\"; continue; fi
+            [ -e \"$path\" ] || continue
+            name=\"$1/${path##*/}\"
+            if [ -d \"$path\" ]; then mkdir \"$name\"; else : >\"$name\"; fi
+            mount --rbind \"$path\" \"$name\"
+        done
+        umount -l /run/behind";
+    let root = crate::workspace::root();
+    let mut above: Vec<_> = root.ancestors().skip(1).collect();
+    above.reverse();
+    for directory in above {
+        if fs::metadata(directory)?.permissions().mode() & 0o001 == 0 {
+            output(Command::new("sh").args(["-c", script, "sh"]).arg(directory))?;
+        }
+    }
     Ok(())
 }
