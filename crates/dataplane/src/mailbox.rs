@@ -20,7 +20,7 @@ pub(crate) enum Letter {
     Add(NewCall, Arc<Counters>),
     /// A command for the call of this id.
     Command(u16, Command),
-    /// The worker's queue of an interface that calls share, and the ways to all workers, in their order.
+    /// The worker's queues of an interface that calls share, and the ways to all workers, in their order.
     Share(Vec<Tun>, Arc<[HandOver]>),
     /// Which address the call of this id has on the shared interface; every worker knows all.
     Address(u16, Option<Ipv4Addr>),

@@ -221,19 +221,13 @@ impl DataPath {
 
     /// Whether there is memory to [`release`](Self::release).
     pub fn is_holding(&mut self) -> bool {
-        self.send_keys().is_some_and(|keys| keys.is_holding())
-            || self.receive_keys().is_some_and(|keys| keys.is_holding())
+        self.keys().any(|keys| keys.is_holding())
     }
 
     /// Gives back the memory that only a busy call needs.
     pub fn release(&mut self) {
         self.is_prepared = false;
-        if let Some(keys) = self.send_keys() {
-            keys.release();
-        }
-        if let Some(keys) = self.receive_keys() {
-            keys.release();
-        }
+        self.keys().for_each(PacketKeys::release);
     }
 
     /// The keys of packets to the peer, to be made ahead while [`crypto::mppe::apply`] runs. `None` in stateful mode and in clear.
@@ -246,7 +240,7 @@ impl DataPath {
         self.opener.as_mut()?.opener.keys()
     }
 
-    /// Both of them.
+    /// [`send_keys`](Self::send_keys) and [`receive_keys`](Self::receive_keys).
     pub fn keys(&mut self) -> impl Iterator<Item = &mut PacketKeys> {
         let send = self.sealer.as_mut().and_then(Sealer::keys);
         let receive = self.opener.as_mut().and_then(|receiver| receiver.opener.keys());

@@ -164,9 +164,9 @@ pub(super) struct Pings {
 const ROUND_TRIPS: u32 = 100;
 const PING_INTERVAL: Duration = Duration::from_millis(10);
 
-/// One ping every 10 ms.
 fn ping(from: &Namespace, address: &str, count: usize) -> Result<Pings> {
-    let text = from.sh(&format!("ping -n -c {count} -i 0.01 -W 1 {address} || true"))?;
+    let interval = PING_INTERVAL.as_secs_f64();
+    let text = from.sh(&format!("ping -n -c {count} -i {interval} -W 1 {address} || true"))?;
     let mut times = vec![1000.0; count];
     let answers = text.split("icmp_seq=").skip(1).filter_map(|rest| {
         let (number, rest) = rest.split_once(' ')?;
