@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use server::event::{Bus, Event, Record, Subscriber};
 use server::history::History;
 use server::log::Log;
-use server::quickstart::{Fixed, Quickstart};
+use server::quickstart::{Fixed, Quickstart, StateDirectory};
 use server::{Files, Options, Settings};
 
 use crate::logging::Sink;
@@ -115,8 +115,13 @@ pub(crate) fn files(pptpd_conf: &Path, command_line: Vec<(&'static str, String)>
     };
     let mut files = paths.files(None);
     files.paths.command_line = command_line;
-    let manner =
-        Manner { state_dir: STATE_DIR.into(), workers: None, naive_io: false, sandbox: true };
+    let manner = Manner {
+        state_dir: STATE_DIR.into(),
+        passing: false,
+        workers: None,
+        naive_io: false,
+        sandbox: true,
+    };
     Served { files, manner }
 }
 
@@ -129,6 +134,8 @@ pub(crate) struct Served {
 /// How, beside what the files say.
 struct Manner {
     state_dir: PathBuf,
+    /// Whether that is removed at the end.
+    passing: bool,
     workers: Option<usize>,
     naive_io: bool,
     sandbox: bool,
@@ -228,11 +235,21 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if conf.exists() {
         bail!("{} exists: run `gretel serve` to follow it, or move it away", conf.display());
     }
+    let state = StateDirectory::take(&arguments.state_dir)?;
+    let served = quickstart_in(&state, arguments);
+    // What went wrong before counts more.
+    let removed = state.remove();
+    served?;
+    removed?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn quickstart_in(state: &StateDirectory, arguments: &Arguments) -> anyhow::Result<()> {
     let mut options = arguments.manner().options(&mut Settings::new(Vec::new()))?;
     let sink = Sink::StandardError;
     let _log = crate::logging::start(sink, arguments.debug, None, &options.sandbox)?;
     let bus = bus(None, &Settings::new(Vec::new()), &mut options);
-    let quickstart = Quickstart::prepare(&arguments.state_dir, &bus).context("cannot prepare")?;
+    let quickstart = Quickstart::prepare(state, &bus).context("cannot prepare")?;
     eprintln!("{quickstart}");
     let mut settings = quickstart.settings();
     settings.debug = arguments.debug;
@@ -242,14 +259,14 @@ fn quickstart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         settings.listen = vec![listen];
     }
     let source = Fixed::from(&quickstart);
-    server::run(source, settings, quickstart.users(), options, bus).context("cannot serve")?;
-    Ok(ExitCode::SUCCESS)
+    server::run(source, settings, quickstart.users(), options, bus).context("cannot serve")
 }
 
 impl Arguments {
     fn manner(&self) -> Manner {
         Manner {
             state_dir: self.state_dir.clone(),
+            passing: self.quickstart,
             workers: self.workers,
             naive_io: self.naive_io,
             sandbox: !self.no_sandbox,
@@ -270,8 +287,11 @@ impl Manner {
             let own: Vec<&Path> = std::iter::once(self.state_dir.as_path()).chain(ours).collect();
             server::become_user(user, &own)?;
         }
-        let sandbox =
-            server::sandbox(settings, [&self.state_dir, &history]).context("cannot prepare")?;
+        let state_dir = std::path::absolute(&self.state_dir)?;
+        let mut own: Vec<&Path> = vec![&state_dir, &history];
+        // To remove a directory is to write to the one that it is in.
+        own.extend(state_dir.parent().filter(|_| self.passing));
+        let sandbox = server::sandbox(settings, &own).context("cannot prepare")?;
         let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Options {
             state_dir: self.state_dir,

@@ -18,7 +18,7 @@ const KERNEL_SETTINGS: &str = "/proc/sys/net";
 /// # Errors
 ///
 /// One of them cannot be made, or a folder be opened.
-pub fn sandbox(settings: &Settings, own: [&Path; 2]) -> io::Result<Sandbox> {
+pub fn sandbox(settings: &Settings, own: &[&Path]) -> io::Result<Sandbox> {
     if !settings.sandbox {
         return Ok(Sandbox::off());
     }
@@ -37,7 +37,7 @@ pub fn sandbox(settings: &Settings, own: [&Path; 2]) -> io::Result<Sandbox> {
         Some(_) => (marks, Vec::new()),
         None => (Vec::new(), marks),
     };
-    let write = own.map(Path::to_owned).into_iter().chain([KERNEL_SETTINGS.into()]);
+    let write = own.iter().map(PathBuf::from).chain([KERNEL_SETTINGS.into()]);
     Sandbox::prepare(&Places {
         read: read.chain(seen).collect(),
         write: write.chain(written).collect(),

@@ -1,9 +1,10 @@
 //! A working server without any configuration: a user with a random password, free addresses, forwarding and NAT, all undone at the end.
 
 use std::fmt;
+use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crypto::{Password, Secret};
 use engine::auth::Method;
@@ -13,7 +14,7 @@ use crate::auth::{AnyAddress, User, Users};
 use crate::event::Bus;
 use crate::host::{Change, Host};
 use crate::leases::{EVERYBODYS, Slot};
-use crate::server::Source;
+use crate::server::{Source, lock};
 use crate::settings::Settings;
 
 /// The user.
@@ -27,6 +28,47 @@ const CLIENTS: u8 = 100;
 const IP_FORWARD: &str = "net/ipv4/ip_forward";
 const NFT_FAMILY: &str = "ip";
 const NFT_TABLE: &str = "gretel_quickstart";
+/// In the state directory: what this server notes there.
+const FOLDER: &str = "quickstart";
+/// In a state directory that was made for such a server: it goes with it.
+const MARK: &str = "made-by-quickstart";
+
+/// The state directory of a server that leaves nothing behind, for one such server at a time.
+#[derive(Debug)]
+pub struct StateDirectory {
+    path: PathBuf,
+    made: bool,
+    _lock: File,
+}
+
+impl StateDirectory {
+    /// Takes a directory, which is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made, or another such server has it.
+    pub fn take(path: &Path) -> io::Result<Self> {
+        let mark = path.join(MARK);
+        let made = !path.exists() || mark.exists();
+        let lock = lock(&path.join(FOLDER))?;
+        if made {
+            fs::write(mark, "")?;
+        }
+        Ok(Self { path: path.to_owned(), made, _lock: lock })
+    }
+
+    /// Removes what was made: all of the directory where it was made for this server, or for one before it that was killed; else this server's folder.
+    ///
+    /// # Errors
+    ///
+    /// Something there cannot be removed.
+    pub fn remove(self) -> io::Result<()> {
+        let path = if self.made { self.path } else { self.path.join(FOLDER) };
+        fs::remove_dir_all(&path).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot remove {}: {error}", path.display()))
+        })
+    }
+}
 
 /// A server that needs no file. Dropping it undoes what it changed on this host.
 #[derive(Debug)]
@@ -42,13 +84,13 @@ pub struct Quickstart {
 }
 
 impl Quickstart {
-    /// Chooses user, password and network, and lets this host forward. What it changes is noted in `state_dir`.
+    /// Chooses user, password and network, and lets this host forward. What it changes is noted in the state directory.
     ///
     /// # Errors
     ///
     /// Without the rights of root, or when every private network is in use here.
-    pub fn prepare(state_dir: &Path, bus: &Bus) -> io::Result<Self> {
-        let host = Host::open(&state_dir.join("quickstart"), bus)?;
+    pub fn prepare(state: &StateDirectory, bus: &Bus) -> io::Result<Self> {
+        let host = Host::open(&state.path.join(FOLDER), bus)?;
         let mut netlink = Netlink::open()?;
         let failed = |error: sys::netlink::Error| io::Error::other(error.to_string());
         let routes = netlink.routes().map_err(failed)?;

@@ -219,7 +219,7 @@ pub fn run(
 }
 
 /// Takes the state directory for this process, for as long as the file that is given is open.
-fn lock(state_dir: &Path) -> io::Result<fs::File> {
+pub(crate) fn lock(state_dir: &Path) -> io::Result<fs::File> {
     let in_use = |error: io::Error| {
         let dir = state_dir.display();
         let text = match error.kind() {

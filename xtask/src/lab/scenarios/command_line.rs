@@ -148,6 +148,7 @@ fn quickstart_in(world: &mut World) -> Result<()> {
     ensure!(success, "{text}");
     world.logged(&text);
     ensure!(world.server.sh(STATE)? == before, "left behind: {}", world.server.sh(STATE)?);
+    ensure!(!folder.join("state").exists(), "its state directory was left behind");
 
     // Killed, it can undo nothing; the next start does.
     let server = Started::new(&folder, &arguments)?;
@@ -161,6 +162,20 @@ fn quickstart_in(world: &mut World) -> Result<()> {
     let (success, text) = server.end()?;
     ensure!(success, "{text}");
     ensure!(world.server.sh(STATE)? == before, "left behind: {}", world.server.sh(STATE)?);
+    ensure!(!folder.join("state").exists(), "a killed server's state directory was left behind");
+    // A directory that was there before is somebody's, and stays with what is theirs.
+    fs::create_dir(folder.join("state"))?;
+    fs::write(folder.join("state/history.db.broken"), "theirs")?;
+    let server = Started::new(&folder, &arguments)?;
+    server.ready()?;
+    let other = Started::new(&folder, &arguments)?.end()?;
+    ensure!(!other.0 && other.1.contains("another server uses state/quickstart"), "{}", other.1);
+    ensure!(world.server.sh(STATE)? != before, "a second server undid what the first one needs");
+    server.process.signal("TERM")?;
+    let (success, text) = server.end()?;
+    ensure!(success, "{text}");
+    ensure!(folder.join("state/history.db.broken").exists(), "somebody's file was removed");
+    ensure!(!folder.join("state/quickstart").exists(), "its folder was left behind");
     ensure!(folder_state("/etc")? == etc, "a file of /etc was changed");
     caller.kill();
     Ok(())
