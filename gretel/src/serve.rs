@@ -171,6 +171,7 @@ pub(crate) fn run_files(served: Served, service: &Service) -> anyhow::Result<Exi
     settings.pid_file = settings.pid_file.or_else(|| service.pid_file.clone());
     let file = settings.log_file.as_deref().map(log_file).transpose()?;
     let mut options = manner.options(&mut settings)?;
+    StateDirectory::keep(&options.state_dir).context("cannot use the state directory")?;
     let _log = crate::logging::start(service.sink, settings.debug, file, &options.sandbox)?;
     let bus = bus(service.ready, &settings, &mut options);
     tell_of_rights(&settings, &options, &bus);

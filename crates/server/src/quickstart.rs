@@ -57,6 +57,18 @@ impl StateDirectory {
         Ok(Self { path: path.to_owned(), made, _lock: lock })
     }
 
+    /// Gives a directory that a killed quickstart left to the server that uses it from now on: no later quickstart removes it.
+    ///
+    /// # Errors
+    ///
+    /// The mark is there and cannot be removed.
+    pub fn keep(path: &Path) -> io::Result<()> {
+        match fs::remove_file(path.join(MARK)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Removes what was made: all of the directory where it was made for this server, or for one before it that was killed; else this server's folder.
     ///
     /// # Errors
@@ -311,6 +323,22 @@ mod tests {
         let text = "# x\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver ::1\nnameserver 192.0.2.2\n";
         let wanted = [Some(Ipv4Addr::new(192, 0, 2, 1)), Some(Ipv4Addr::new(192, 0, 2, 2))];
         assert_eq!(name_servers(text), wanted);
+    }
+
+    #[test]
+    fn a_directory_goes_with_its_quickstart_unless_a_server_has_used_it_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        drop(StateDirectory::take(&path).unwrap());
+        StateDirectory::take(&path).unwrap().remove().unwrap();
+        assert!(!path.exists());
+
+        drop(StateDirectory::take(&path).unwrap());
+        StateDirectory::keep(&path).unwrap();
+        fs::write(path.join("history.db"), "theirs").unwrap();
+        StateDirectory::take(&path).unwrap().remove().unwrap();
+        assert!(path.join("history.db").exists() && !path.join(FOLDER).exists());
+        StateDirectory::keep(&path).unwrap();
     }
 
     #[test]
