@@ -16,6 +16,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::{
+    process::Pid,
+    thread::{CpuSet, sched_setaffinity},
+};
 
 use crate::workspace;
 
@@ -115,14 +119,32 @@ impl Guest {
     /// Processor time so far of the guest, its kernel and its programs alike, as this machine sees it. Programs are processes of the
     /// guest's group, or were and have been waited for.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
+        let ticks: u64 = self.processes()?.iter().map(|(_, ticks)| ticks).sum();
+        Ok(Duration::from_millis(1000 * ticks / TICKS_PER_SECOND))
+    }
+
+    /// Has the guest use one of this machine's processors only, as it has one of its own only: its kernel and its programs run by turns, and
+    /// waking each other on another processor costs many times what it does on the same one.
+    pub(crate) fn keep_to(&self, processor: usize) -> Result<()> {
+        let mut only = CpuSet::new();
+        only.set(processor);
+        for (process, _) in self.processes()? {
+            // What has ended by now need not be kept anywhere; what is begun later inherits this.
+            let _ = sched_setaffinity(Pid::from_raw(process), &only);
+        }
+        Ok(())
+    }
+
+    /// The processes of the guest's group, and the processor time of each.
+    fn processes(&self) -> Result<Vec<(i32, u64)>> {
         let group = self.child.id().to_string();
-        let mut ticks = 0;
+        let mut processes = Vec::new();
         for entry in fs::read_dir("/proc")? {
             // It may have ended by now, and then its parent has its time.
             let Ok(stat) = fs::read_to_string(entry?.path().join("stat")) else { continue };
-            ticks += ticks_in_group(&stat, &group).unwrap_or(0);
+            processes.extend(in_group(&stat, &group));
         }
-        Ok(Duration::from_millis(1000 * ticks / TICKS_PER_SECOND))
+        Ok(processes)
     }
 
     /// Ends the guest at once, as a power cut does.
@@ -184,14 +206,17 @@ fn read_console(child: &mut Child, log: PathBuf) -> Result<Receiver<String>> {
     Ok(receiver)
 }
 
-/// The processor time in a line of `/proc/PID/stat` (proc(5)), that of children included, if the process belongs to this group.
-fn ticks_in_group(stat: &str, group: &str) -> Option<u64> {
+/// The process in a line of `/proc/PID/stat` (proc(5)) and its processor time, that of children included, if it belongs to this group.
+fn in_group(stat: &str, group: &str) -> Option<(i32, u64)> {
+    let process = stat.split(' ').next()?.parse().ok()?;
     // The name, in brackets, may hold anything.
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
     if fields.get(2) != Some(&group) {
         return None;
     }
-    fields.get(11..15)?.iter().map(|field| field.parse::<u64>().ok()).sum()
+    let ticks: Option<u64> =
+        fields.get(11..15)?.iter().map(|field| field.parse::<u64>().ok()).sum();
+    Some((process, ticks?))
 }
 
 #[cfg(test)]
@@ -201,8 +226,8 @@ mod tests {
     #[test]
     fn processor_time_counts_children_and_no_other_group() {
         let stat = "7 (a) b) S 1 42 42 0 -1 4194560 5 0 0 0 100 20 3 4 20 0 1 0 99 0 0";
-        assert_eq!(ticks_in_group(stat, "42"), Some(127));
-        assert_eq!(ticks_in_group(stat, "4"), None);
-        assert_eq!(ticks_in_group("7 (cut", "42"), None);
+        assert_eq!(in_group(stat, "42"), Some((7, 127)));
+        assert_eq!(in_group(stat, "4"), None);
+        assert_eq!(in_group("7 (cut", "42"), None);
     }
 }

@@ -139,6 +139,11 @@ impl Server {
         self.guest.processor_time()
     }
 
+    /// Has the guest use this processor of the machine's only.
+    pub(super) fn keep_to(&self, processor: usize) -> Result<()> {
+        self.guest.keep_to(processor)
+    }
+
     /// What the server, and programs that use the system log, have said.
     pub(super) fn log(&mut self) -> String {
         let text = self.guest.sh(10, "tail -n 25 /run/server.log /run/syslog");
