@@ -34,7 +34,7 @@ pub(crate) use boot::System;
 pub(crate) use caller::Caller;
 pub(crate) use client::megabits;
 pub(crate) use guest::Guest;
-pub(crate) use network::{Namespace, Process, wire};
+pub(crate) use network::{Namespace, Process, carry_on, wire};
 pub(crate) use sandbox::{furnish, run as run_sandbox};
 pub(crate) use segment::{INNER, NEIGHBOUR, SERVER_GUEST, SERVER_PORT, Segment};
 pub(crate) use server::Files;
