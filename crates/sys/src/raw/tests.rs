@@ -6,6 +6,7 @@ use super::*;
 use crate::event::Epoll;
 use crate::namespace;
 use crate::netlink::Netlink;
+use crate::tun::{OFFLOAD_HEADER_LEN, Tun};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const PACKET_LEN: usize = 4096;
@@ -268,5 +269,29 @@ fn packets_that_may_not_be_fragmented_say_so_and_are_not() {
         let flags: Vec<_> =
             whole(&receiver).iter().map(|packet| (packet[27], packet[6] & 0x40 != 0)).collect();
         assert_eq!(flags, [(0, true), (1, true), (2, false), (4, true)]);
+    });
+}
+
+#[test]
+fn without_a_source_a_packet_has_the_address_of_its_route() {
+    isolated(|| {
+        let (local, remote) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+        let mut netlink = Netlink::open().unwrap();
+        let tun = Tun::create_plain("ppp%d").unwrap();
+        netlink.set_up(tun.index(), true).unwrap();
+        netlink.add_peer_address(tun.index(), local, remote).unwrap();
+        let socket = GreSocket::open().unwrap();
+        for dont_fragment in [false, true] {
+            let mut batch = SendBatch::new(PACKET_LEN);
+            batch.push_copy(&gre(7, b"to the peer"), remote, Ipv4Addr::UNSPECIFIED, 0);
+            batch.mark_last(0, dont_fragment);
+            batch.flush(&socket, |failure| panic!("{failure:?}"));
+            let mut packet = [0; PACKET_LEN];
+            // Neighbour discovery of IPv6 may come first.
+            while packet[9] != 47 {
+                tun.read(&mut [0; OFFLOAD_HEADER_LEN], &mut packet).unwrap();
+            }
+            assert_eq!(packet[12..20], [local.octets(), remote.octets()].concat());
+        }
     });
 }
