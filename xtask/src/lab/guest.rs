@@ -17,6 +17,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::{
+    io::Errno,
     process::Pid,
     thread::{CpuSet, sched_setaffinity},
 };
@@ -129,8 +130,12 @@ impl Guest {
         let mut only = CpuSet::new();
         only.set(processor);
         for (process, _) in self.processes()? {
-            // What has ended by now need not be kept anywhere; what is begun later inherits this.
-            let _ = sched_setaffinity(Pid::from_raw(process), &only);
+            // What is begun later inherits this.
+            match sched_setaffinity(Pid::from_raw(process), &only) {
+                // It has ended by now.
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(error) => return Err(error).context("a guest's processor"),
+            }
         }
         Ok(())
     }
