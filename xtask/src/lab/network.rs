@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rustix::thread::CpuSet;
 use sys::namespace;
 
 use crate::workspace::output;
@@ -127,46 +126,16 @@ pub(crate) fn bridge(namespace: &Namespace, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Has what guests send through the switch's interfaces travel on, and arrive, on these processors: by itself Linux does that in the sender's
-/// context, and counts it as the sender's processor time.
-pub(crate) fn carry_on(namespace: &Namespace, processors: &CpuSet) -> Result<()> {
-    namespace.sh(&format!(
-        "for set in /sys/class/net/*/queues/rx-*/rps_cpus; do echo {} >$set || exit 1; done",
-        mask(processors)
-    ))?;
+/// Has what guests send through the switch's interfaces travel on, and arrive, on the processors that this program keeps to: by itself Linux
+/// does that in the sender's context, and counts it as the sender's processor time.
+pub(crate) fn carry_on(namespace: &Namespace) -> Result<()> {
+    namespace.sh("own=$(awk '/^Cpus_allowed:/ { print $2 }' /proc/self/status)
+         for set in /sys/class/net/*/queues/rx-*/rps_cpus; do echo $own >$set || exit 1; done")?;
     Ok(())
-}
-
-/// A set of processors as the kernel reads it: words of 32 bits, the highest first.
-fn mask(processors: &CpuSet) -> String {
-    let word = |number: usize| {
-        let bits = (0..32).filter(|bit| processors.is_set(32 * number + bit));
-        format!("{:x}", bits.map(|bit| 1_u32 << bit).sum::<u32>())
-    };
-    let last = (0..CpuSet::MAX_CPU).rfind(|cpu| processors.is_set(*cpu)).unwrap_or(0);
-    let words: Vec<String> = (0..=last / 32).rev().map(word).collect();
-    words.join(",")
 }
 
 /// Plugs an interface of the switch's namespace into it.
 pub(crate) fn plug(namespace: &Namespace, bridge: &str, interface: &str) -> Result<()> {
     namespace.sh(&format!("ip link set {interface} master {bridge} up"))?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mask_has_its_highest_processors_first() {
-        let of = |cpus: &[usize]| {
-            let mut set = CpuSet::new();
-            cpus.iter().for_each(|cpu| set.set(*cpu));
-            mask(&set)
-        };
-        assert_eq!(of(&[0]), "1");
-        assert_eq!(of(&[1, 3, 31]), "8000000a");
-        assert_eq!(of(&[0, 33, 64]), "1,2,1");
-    }
 }

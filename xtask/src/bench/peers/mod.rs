@@ -37,8 +37,8 @@ const LOADS: [Load; 4] = [
 const EXPLANATION: &str = "The same client (`gretel connect`, on the machine) and the same traffic (iperf3, one TCP stream, MPPE with 128 bits, stateless) against \
     servers in User-Mode Linux guests with the same kernel, memory and network interfaces (with TCP segmentation offload, as network cards have it), one at a \
     time, taking turns; figures are medians. A guest has one processor, and one of the machine's for itself; the others have everything else, the way of a packet \
-    through the switch and its arrival included. `pptpd`: Debian's, with its `pppd`, through a pseudo-terminal. `kernel`: PPTP sockets and `ppp_mppe` of the guest's kernel, as accel-ppp uses them, negotiated by a small program of this \
-    project. Processor time is all that the guest used on the machine, its kernel and, where the server itself is the other end, its iperf3 included. System calls cost \
+    through the switch and its arrival included. `pptpd`: Debian's, with its `pppd`, through a pseudo-terminal. `kernel`: PPTP sockets and `ppp_mppe` of the \
+    guest's kernel, as accel-ppp uses them, negotiated by a small program of this project. Processor time is all that the guest used on the machine, its kernel and, where the server itself is the other end, its iperf3 included. System calls cost \
     several times what they do on a machine of its own, so that absolute figures say nothing about one. `times`: greater is better for Gretel.";
 
 /// Throughput in Mbit/s, and processor seconds of the guest for each GiB.
@@ -65,13 +65,13 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
     fs::create_dir_all(&folder)?;
     let segment = Segment::new(folder)?;
     segment.neighbour.sh(&format!("ip route add {} via {INNER}", server::CLIENT_INNER))?;
-    let aside = ProcessorAside::new()?;
+    let processor = set_processor_aside()?;
     let mut caller = Caller::on(&segment, "caller", "10.99.0.9")?;
     let mut rounds: Vec<Vec<Vec<Figures>>> = choice.peers.iter().map(|_| Vec::new()).collect();
     for round in 1..=choice.rounds {
         for (peer, figures) in choice.peers.iter().zip(&mut rounds) {
             eprintln!("round {round} of {}: {}", choice.rounds, peer.name());
-            let measured = turn(*peer, &choice, &segment, &mut caller, aside.as_ref());
+            let measured = turn(*peer, &choice, &segment, &mut caller, processor);
             figures.push(measured.with_context(|| peer.name())?);
         }
     }
@@ -85,22 +85,14 @@ pub(crate) fn run_inside(arguments: &[String]) -> Result<bool> {
     Ok(true)
 }
 
-/// A processor of this machine's that a guest has for itself.
-struct ProcessorAside {
-    number: usize,
-    others: CpuSet,
-}
-
-impl ProcessorAside {
-    /// The last one: this program, and what it starts from now on, keep to the others. `None`: there is one only.
-    fn new() -> Result<Option<Self>> {
-        let mut others = sched_getaffinity(None)?;
-        let last = (0..CpuSet::MAX_CPU).rfind(|cpu| others.is_set(*cpu));
-        let Some(number) = last.filter(|_| others.count() > 1) else { return Ok(None) };
-        others.unset(number);
-        sched_setaffinity(None, &others)?;
-        Ok(Some(Self { number, others }))
-    }
+/// Keeps this program, and what it starts from now on, from the last processor, which is the guests'. `None`: there is one only.
+fn set_processor_aside() -> Result<Option<usize>> {
+    let mut others = sched_getaffinity(None)?;
+    let last = (0..CpuSet::MAX_CPU).rfind(|cpu| others.is_set(*cpu));
+    let Some(last) = last.filter(|_| others.count() > 1) else { return Ok(None) };
+    others.unset(last);
+    sched_setaffinity(None, &others)?;
+    Ok(Some(last))
 }
 
 /// The chosen loads against one server, whose guest has a processor for itself.
@@ -109,12 +101,12 @@ fn turn(
     choice: &Choice,
     segment: &Segment,
     caller: &mut Caller,
-    aside: Option<&ProcessorAside>,
+    processor: Option<usize>,
 ) -> Result<Vec<Figures>> {
     let mut server = Server::start(peer, segment)?;
-    if let Some(aside) = aside {
-        server.keep_to(aside.number)?;
-        lab::carry_on(&segment.switch, &aside.others)?;
+    if let Some(processor) = processor {
+        server.keep_to(processor)?;
+        lab::carry_on(&segment.switch)?;
     }
     for host in [&caller.namespace, &segment.neighbour] {
         // The guest before had the same addresses, but other Ethernet addresses.
