@@ -54,6 +54,8 @@ impl Worker {
                 return true;
             }
         };
+        self.received += received;
+        self.is_behind |= received == BATCH;
         // What the control plane said before a packet could be provoked by it (a call added before its reply, keys before the last
         // Configure-Ack) is in the mailbox before the packet arrives: read now, it is heard first.
         if received > 0 && !self.read_mailbox() {

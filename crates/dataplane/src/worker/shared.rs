@@ -61,6 +61,7 @@ impl Worker {
     /// Takes packets from a queue of the shared interface. `false`: that is gone, and so is the worker's work.
     pub(super) fn read_shared(&mut self, queue: u64) -> bool {
         let mut bytes = 0;
+        let mut is_empty = false;
         for _ in 0..INTERFACE_READS {
             let shared = self.io.shared.as_ref();
             let Some(tun) = shared.and_then(|shared| shared.queues.get(queue as usize)) else {
@@ -74,9 +75,11 @@ impl Worker {
                     self.sort(&header, &buffer[..len]);
                     self.io.super_packet = buffer;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // Somebody has taken it down; it may come up again.
-                Err(error) if !tun::is_gone(&error) => break,
+                // There is nothing, or somebody has taken it down; it may come up again.
+                Err(error) if !tun::is_gone(&error) => {
+                    is_empty = true;
+                    break;
+                }
                 Err(error) => {
                     self.io.notify(Notice::WorkerFailed { worker: self.index, error });
                     return false;
@@ -86,6 +89,7 @@ impl Worker {
                 break;
             }
         }
+        self.is_behind |= !is_empty;
         true
     }
 
