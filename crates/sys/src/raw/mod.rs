@@ -30,8 +30,11 @@ pub const BATCH: usize = 64;
 /// ICMP errors about packets that were sent are not reported on it. Too large packets are fragmented, but for those that are not to be.
 #[derive(Debug)]
 pub struct GreSocket {
+    /// Receives, and sends nothing: an epoll set that has it is told of each packet that has left by it.
     socket: OwnedFd,
-    /// Sends what is not to be fragmented, and receives nothing.
+    /// Sends what may be fragmented, and receives nothing.
+    divisible: OwnedFd,
+    /// Sends what may not, and receives nothing.
     whole: OwnedFd,
 }
 
@@ -47,13 +50,9 @@ impl GreSocket {
         sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER_LEN)
             .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, BUFFER_LEN))?;
         // The tunnel's MTU was agreed before; a path that carries less must cost fragments, not connections.
-        sockopt::set_ip_mtu_discover(&socket, sockopt::Ipv4PathMtuDiscovery::DONT)?;
-        let whole = open()?;
-        sockopt::set_ip_mtu_discover(&whole, sockopt::Ipv4PathMtuDiscovery::DO)?;
-        // It would get a copy of each packet otherwise. What it sends says its source address, and the loopback interface may be down.
-        sockopt::set_ip_freebind(&whole, true)?;
-        rustix::net::bind(&whole, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
-        Ok(Self { socket, whole })
+        let divisible = open_sender(sockopt::Ipv4PathMtuDiscovery::DONT)?;
+        let whole = open_sender(sockopt::Ipv4PathMtuDiscovery::DO)?;
+        Ok(Self { socket, divisible, whole })
     }
 
     /// Keeps to one network interface: packets of others are not received, and none leave by them. A VRF's device stands for all interfaces
@@ -65,7 +64,7 @@ impl GreSocket {
     pub fn bind_device(&self, name: &str) -> io::Result<()> {
         let length = libc::socklen_t::try_from(name.len())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        for socket in [&self.socket, &self.whole] {
+        for socket in [&self.socket, &self.divisible, &self.whole] {
             // SAFETY: the option takes as many bytes as it is told; they outlive the call, and the kernel only reads them.
             let result = unsafe {
                 libc::setsockopt(
@@ -103,13 +102,22 @@ impl GreSocket {
     }
 }
 
+/// A raw socket that sends.
+fn open_sender(discovery: sockopt::Ipv4PathMtuDiscovery) -> io::Result<OwnedFd> {
+    let socket = open()?;
+    force_send_buffer(&socket)?;
+    sockopt::set_ip_mtu_discover(&socket, discovery)?;
+    // It would get a copy of each packet otherwise. What it sends says its source address, and the loopback interface may be down.
+    sockopt::set_ip_freebind(&socket, true)?;
+    rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    Ok(socket)
+}
+
 /// A raw socket for GRE.
 fn open() -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let protocol = NonZero::new(GRE).map(Protocol::from_raw);
-    let socket = socket_with(AddressFamily::INET, SocketType::RAW, flags, protocol)?;
-    force_send_buffer(&socket)?;
-    Ok(socket)
+    Ok(socket_with(AddressFamily::INET, SocketType::RAW, flags, protocol)?)
 }
 
 /// Beyond the limit for everybody only with `CAP_NET_ADMIN`, else up to that limit.

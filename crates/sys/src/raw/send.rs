@@ -4,7 +4,7 @@ use std::io;
 use std::mem;
 use std::net::Ipv4Addr;
 use std::ops::Range;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::ptr;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -193,7 +193,7 @@ impl SendBatch {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN | Errno::NOBUFS) if waits < MAX_WAITS => {
                     waits += 1;
-                    let mut files = [PollFd::new(socket, PollFlags::OUT)];
+                    let mut files = [PollFd::new(&socket.divisible, PollFlags::OUT)];
                     // Whatever came of waiting, the next try shows it.
                     let _ = poll(&mut files, Some(&WAIT));
                 }
@@ -221,8 +221,7 @@ impl SendBatch {
             headers.fill(index, entry, &self.buffer[entry.packet.clone()]);
         }
         headers.link();
-        let socket =
-            if dont_fragment == Some(true) { socket.whole.as_fd() } else { socket.as_fd() };
+        let socket = if dont_fragment == Some(true) { &socket.whole } else { &socket.divisible };
         let count = headers.filled;
         // SAFETY: the first `count` (at most BATCH) messages point to addresses, vectors and control data in `headers` and to packets in
         // `buffer`, with their lengths; both are borrowed here and outlive the call, which only reads them.

@@ -110,7 +110,7 @@ fn the_filter_looks_behind_ip_options() {
         // SAFETY: the option takes bytes, which outlive the call, and their number.
         let result = unsafe {
             libc::setsockopt(
-                std::os::fd::AsRawFd::as_raw_fd(&sender.socket),
+                std::os::fd::AsRawFd::as_raw_fd(&sender.divisible),
                 libc::IPPROTO_IP,
                 libc::IP_OPTIONS,
                 options.as_ptr().cast(),
@@ -243,7 +243,7 @@ fn the_buffers_hold_bursts() {
         let socket = GreSocket::open().unwrap();
         // The kernel doubles what it is asked for, for its own structures.
         assert!(sockopt::socket_recv_buffer_size(&socket.socket).unwrap() >= BUFFER_LEN);
-        assert!(sockopt::socket_send_buffer_size(&socket.socket).unwrap() >= BUFFER_LEN);
+        assert!(sockopt::socket_send_buffer_size(&socket.divisible).unwrap() >= BUFFER_LEN);
     });
 }
 
