@@ -410,9 +410,18 @@ impl Caller {
         io.report.set_up_took = io.now - io.first_begun.unwrap_or(self.begun);
         let options = io.options;
         self.until = (options.total > options.sessions).then(|| io.now + options.hold);
-        self.next_ping = self
-            .ping_interval(io)
-            .map(|interval| io.now + interval / SPREAD * (u32::from(self.call) % SPREAD));
+        if !options.begins_together() {
+            self.begin_traffic(io);
+        }
+    }
+
+    /// Begins what goes through the tunnel, if the session is up.
+    pub(super) fn begin_traffic(&mut self, io: &Io<'_>) {
+        if self.is_up() {
+            self.next_ping = self
+                .ping_interval(io)
+                .map(|interval| io.now + interval / SPREAD * (u32::from(self.call) % SPREAD));
+        }
     }
 
     fn link_closed(&mut self, io: &mut Io<'_>, cause: &Cause) {

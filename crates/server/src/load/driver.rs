@@ -277,6 +277,9 @@ impl<'a, P: FnMut(&Report)> Driver<'a, P> {
                 } else if !is_each && report.rising == 0 {
                     let hold = if report.live == 0 { Duration::ZERO } else { options.hold };
                     self.phase = Phase::Holding(self.io.now + hold);
+                    if options.begins_together() {
+                        self.begin_traffic();
+                    }
                 }
             }
             // Where nobody is left there is nothing to hold.
@@ -287,10 +290,24 @@ impl<'a, P: FnMut(&Report)> Driver<'a, P> {
         }
     }
 
+    fn begin_traffic(&mut self) {
+        for call in self.calls() {
+            if let Some(caller) = &mut self.callers[usize::from(call)] {
+                caller.begin_traffic(&self.io);
+            }
+            self.settle(call);
+        }
+    }
+
     fn leave_all(&mut self) {
         self.phase = Phase::Leaving;
+        self.to_leave = self.calls();
+    }
+
+    /// All that there are now.
+    fn calls(&self) -> VecDeque<u16> {
         let all = self.callers.iter().zip(0..=u16::MAX).filter(|(caller, _)| caller.is_some());
-        self.to_leave = all.map(|(_, call)| call).collect();
+        all.map(|(_, call)| call).collect()
     }
 
     /// Lets sessions leave, not too many at a time.

@@ -72,6 +72,13 @@ pub struct Options {
     pub end: End,
 }
 
+impl Options {
+    /// Whether the traffic of all sessions begins at once.
+    fn begins_together(&self) -> bool {
+        matches!(self.traffic, Traffic::Bulk(_)) && self.total <= self.sessions
+    }
+}
+
 /// What goes through the tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
@@ -79,7 +86,8 @@ pub enum Traffic {
     None,
     /// Each session sends its server's inner address an ICMP Echo-Request, this often.
     Ping(Duration),
-    /// Echo-Requests as long as the tunnel takes, so many bits a second in all, and as many come back.
+    /// Echo-Requests as long as the tunnel takes, so many bits a second in all, and as many come back. Where sessions are held together it
+    /// begins when all have come up: it would take the packets of those that still negotiate.
     Bulk(u64),
 }
 

@@ -30,6 +30,8 @@ pub(super) const BEHIND: &str = "10.96.0.2";
 /// The server's address behind the VXLAN.
 pub(super) const BEHIND_VXLAN: &str = "192.168.78.1";
 
+/// How long a load holds its sessions, in seconds.
+pub(super) const HOLD: u32 = 3;
 /// How long anything may take to come up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -150,12 +152,12 @@ impl Bed {
         Ok(Tunnel { client, other, server })
     }
 
-    /// Has this many more sessions of `near` send long echoes, more than the machine can carry, and gives the report as JSON.
+    /// Has this many more sessions of `near` send long echoes for [`HOLD`], more than the machine can carry, and gives the report as JSON.
     pub(super) fn load(&self, sessions: usize) -> Result<String> {
         let password = self.folder.join("password");
         let (gretel, password) = (workspace::gretel(), password.display().to_string());
         self.near.sh(&format!(
-            "{} load {OUTER} --user anna --password-file {password} --sessions {sessions} --at-once 32 --hold 3 \
+            "{} load {OUTER} --user anna --password-file {password} --sessions {sessions} --at-once 32 --hold {HOLD} \
              --traffic bulk:1500 --json --quiet || true",
             gretel.display()
         ))

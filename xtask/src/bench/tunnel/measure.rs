@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::Value;
 
-use super::bed::{Bed, Tunnel};
+use super::bed::{Bed, HOLD, Tunnel};
 use crate::{
     bench::iperf::{megabits, number, run},
     lab::Namespace,
@@ -129,7 +129,7 @@ fn hundred_sessions(bed: &Bed, tunnel: &Tunnel) -> Result<[f64; 2]> {
     let [_, after] = tunnel.used()?;
     ensure!(number(&report, "/came_up")? == 100.0, "not all sessions came up: {report}");
     let received = number(&report, "/received_bytes")?;
-    let megabits = received * 8.0 / 1e3 / number(&report, "/elapsed")?;
+    let megabits = received * 8.0 / 1e6 / f64::from(HOLD);
     Ok([megabits, micros(after.saturating_sub(before)) / (received / UNIT_BYTES)])
 }
 
