@@ -39,6 +39,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: load,
     },
     Scenario {
+        name: "bulk traffic of gretel load begins when all of its sessions are up",
+        compared: false,
+        run: bulk_load,
+    },
+    Scenario {
         name: "ten clients of one server reach it at the same time",
         compared: false,
         run: ten_clients,
@@ -83,26 +88,52 @@ fn load(world: &mut World) -> Result<()> {
     let caller = Caller::new(world, "caller", "10.99.0.9")?;
     let users = caller.folder().join("users");
     fs::write(&users, secrets)?;
-    let mut load = caller.namespace.command(workspace::gretel());
-    load.args(["load", SERVER, "--users"]).arg(&users).args(
-        "--sessions 3 --total 6 --rate 5 --ramp 1 --hold 2 --traffic ping:100 --echo 1 --flavour linux --timeout 30 --tries 3 --quiet --json"
-            .split(' '),
-    );
-    let output = load.stdin(Stdio::null()).output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let figures: Value = serde_json::from_str(&text).with_context(|| format!("{text}{said}"))?;
+    let users = format!("--users {}", users.display());
+    let pattern = "--sessions 3 --total 6 --rate 5 --ramp 1 --hold 2 --traffic ping:100 --echo 1 --flavour linux --timeout 30 --tries 3";
+    let figures = figures_of_load(&caller, &format!("{users} {pattern}"))?;
     let figure = |path: &str| figures.pointer(path).and_then(Value::as_u64);
-    ensure!(output.status.success(), "{}: {text}{said}", output.status);
-    ensure!(figure("/came_up") == Some(6) && figure("/lost") == Some(0), "{text}");
+    ensure!(figure("/came_up") == Some(6) && figure("/lost") == Some(0), "{figures}");
     ensure!(
         figure("/ping/count").is_some_and(|answered| answered > 0),
-        "no ping came back: {text}"
+        "no ping came back: {figures}"
     );
     let median =
         figures.pointer("/set_up/p50").and_then(Value::as_f64).context("no set-up time")?;
     world.note("ms of a set-up by gretel load, median", &format!("{median:.0}"));
     world.end_and_check()
+}
+
+/// Sessions that come up one after the other send nothing before the last of them is up.
+fn bulk_load(world: &mut World) -> Result<()> {
+    world.serve(&Files::SHIPPED)?;
+    let caller = Caller::new(world, "caller", "10.99.0.9")?;
+    let password = caller.folder().join("password");
+    fs::write(&password, "secret")?;
+    let user = format!("--user anna --password-file {}", password.display());
+    let pattern = "--sessions 4 --rate 2 --hold 2 --traffic bulk:20 --timeout 30 --tries 3";
+    let figures = figures_of_load(&caller, &format!("{user} {pattern}"))?;
+    let figure = |path: &str| {
+        figures.pointer(path).and_then(Value::as_u64).with_context(|| format!("{path}: {figures}"))
+    };
+    ensure!(figure("/came_up")? == 4 && figure("/lost")? == 0, "{figures}");
+    ensure!(figure("/ping/count")? > 0, "no echo came back: {figures}");
+    // Those of two seconds, and less than half of what the first session would send alone before the last is up.
+    let (two_seconds, before) = (40_000_000 / 8 / 1400, 5_000_000 * 3 / 2 / 8 / 1400);
+    let most = two_seconds + before / 2;
+    world.note("echoes of 2 s", &figure("/pings")?.to_string());
+    ensure!(figure("/pings")? <= most, "more than {most} echoes: {figures}");
+    world.end_and_check()
+}
+
+/// What `gretel load` prints as JSON; every session came up.
+fn figures_of_load(caller: &Caller, arguments: &str) -> Result<Value> {
+    let mut load = caller.namespace.command(workspace::gretel());
+    load.args(["load", SERVER, "--quiet", "--json"]).args(arguments.split(' '));
+    let output = load.stdin(Stdio::null()).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{}: {text}{said}", output.status);
+    serde_json::from_str(&text).with_context(|| format!("{text}{said}"))
 }
 
 fn check_wrong_password(world: &mut World) -> Result<()> {
