@@ -192,7 +192,7 @@ impl Worker {
     pub(crate) fn run(mut self) {
         loop {
             let deadlines = [self.timers.next(), self.releases.next()];
-            // The clock is read once for each wake-up, as it can cost a system call: this waits longer by what the work took, no more.
+            // The clock is read once for each wake-up, as it can cost a system call: this waits longer by the time since then, no more.
             let now = self.io.now;
             let timeout = deadlines.into_iter().flatten().min().map(|deadline| deadline - now);
             if let Err(error) = self.epoll.wait(timeout, &mut self.ready) {
