@@ -4,7 +4,7 @@ use std::io;
 use std::mem;
 use std::net::Ipv4Addr;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -190,14 +190,14 @@ impl SendBatch {
                     sent += count;
                     next += count;
                 }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN | Errno::NOBUFS) if waits < MAX_WAITS => {
+                Err((Errno::INTR, _)) => {}
+                Err((Errno::AGAIN | Errno::NOBUFS, sender)) if waits < MAX_WAITS => {
                     waits += 1;
-                    let mut files = [PollFd::new(&socket.divisible, PollFlags::OUT)];
+                    let mut files = [PollFd::new(sender, PollFlags::OUT)];
                     // Whatever came of waiting, the next try shows it.
                     let _ = poll(&mut files, Some(&WAIT));
                 }
-                Err(error) => {
+                Err((error, _)) => {
                     not_sent(NotSent { tag: self.entries[next].tag, error: error.into() });
                     next += 1;
                 }
@@ -208,8 +208,12 @@ impl SendBatch {
     }
 
     /// Sends the packets from `first` on, up to one that fails, or that may be fragmented where those before may not, or the other way round.
-    /// Gives how many left, at least one.
-    fn send_from(&mut self, first: usize, socket: &GreSocket) -> Result<usize, Errno> {
+    /// Gives how many left, at least one, or which of the sockets did not take them.
+    fn send_from<'a>(
+        &mut self,
+        first: usize,
+        socket: &'a GreSocket,
+    ) -> Result<usize, (Errno, &'a OwnedFd)> {
         let mut headers = Headers::new();
         let mut dont_fragment = None;
         for (index, entry) in self.entries[first..].iter().enumerate() {
@@ -221,22 +225,25 @@ impl SendBatch {
             headers.fill(index, entry, &self.buffer[entry.packet.clone()]);
         }
         headers.link();
-        let socket = if dont_fragment == Some(true) { &socket.whole } else { &socket.divisible };
+        let sender = if dont_fragment == Some(true) { &socket.whole } else { &socket.divisible };
         let count = headers.filled;
         // SAFETY: the first `count` (at most BATCH) messages point to addresses, vectors and control data in `headers` and to packets in
         // `buffer`, with their lengths; both are borrowed here and outlive the call, which only reads them.
         let sent = unsafe {
             libc::sendmmsg(
-                socket.as_raw_fd(),
+                sender.as_raw_fd(),
                 headers.messages.as_mut_ptr(),
                 count as libc::c_uint,
                 libc::MSG_DONTWAIT as _,
             )
         };
         match usize::try_from(sent) {
-            Ok(0) => Err(Errno::AGAIN),
+            Ok(0) => Err((Errno::AGAIN, sender)),
             Ok(sent) => Ok(sent),
-            Err(_) => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)),
+            Err(_) => {
+                let error = Errno::from_io_error(&io::Error::last_os_error());
+                Err((error.unwrap_or(Errno::IO), sender))
+            }
         }
     }
 }
