@@ -32,4 +32,4 @@ mod time;
 
 pub use random::random_bytes;
 pub use tcp::{begin_connection, round_trip};
-pub use time::monotonic_nanos;
+pub use time::{monotonic_nanos, timer_resolution};

@@ -88,6 +88,8 @@ pub(crate) struct Worker {
     received: usize,
     /// Whether something has used up its turn in this wake-up, and so may have more.
     is_behind: bool,
+    /// Whether [`GATHER`] can be waited for: the kernel's tick is too long.
+    can_gather: bool,
     /// For each packet in `incoming`: how it was opened, if it was opened among many.
     plans: Vec<Option<Plan>>,
     /// And with which key, which part of its slot.
@@ -173,6 +175,7 @@ impl Worker {
             incoming: RecvBatch::new(PACKET_LEN).limited_to(limit),
             received: 0,
             is_behind: false,
+            can_gather: sys::timer_resolution() <= GATHER,
             plans: Vec::with_capacity(BATCH),
             keys: Vec::with_capacity(BATCH),
             arrivals: Vec::with_capacity(BATCH),
@@ -219,7 +222,8 @@ impl Worker {
             self.run_timers();
             self.finish();
             let received = mem::take(&mut self.received);
-            if !mem::take(&mut self.is_behind) && received >= GATHER_FROM {
+            let is_behind = mem::take(&mut self.is_behind);
+            if self.can_gather && !is_behind && received >= GATHER_FROM {
                 thread::sleep(GATHER);
             }
         }
