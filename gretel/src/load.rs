@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     hold: Duration,
     /// What goes through the tunnels: none; ping:MS (an echo every MS milliseconds of each session); bulk:MBIT (long echoes, so many Mbit/s of
-    /// all sessions together, and as many back, once all are up).
+    /// all sessions together, and as many back, once all that are held together are up).
     #[arg(long, value_name = "PATTERN", default_value = "none", value_parser = traffic)]
     traffic: Traffic,
     /// What kind of client to look like.

@@ -88,7 +88,7 @@ pub(crate) struct Worker {
     received: usize,
     /// Whether something has used up its turn in this wake-up, and so may have more.
     is_behind: bool,
-    /// Whether [`GATHER`] can be waited for: the kernel's tick is too long.
+    /// Whether the kernel can wait for no longer than [`GATHER`]. Without fine timers it waits for its next tick.
     can_gather: bool,
     /// For each packet in `incoming`: how it was opened, if it was opened among many.
     plans: Vec<Option<Plan>>,

@@ -409,7 +409,7 @@ impl Caller {
         io.report.set_up.add(io.now - self.begun);
         io.report.set_up_took = io.now - io.first_begun.unwrap_or(self.begun);
         let options = io.options;
-        self.until = (options.total > options.sessions).then(|| io.now + options.hold);
+        self.until = options.is_each_for_itself().then(|| io.now + options.hold);
         if !options.begins_together() {
             self.begin_traffic(io);
         }

@@ -270,7 +270,7 @@ impl<'a, P: FnMut(&Report)> Driver<'a, P> {
         let options = self.io.options;
         match self.phase {
             Phase::Beginning if self.next == options.total && self.again.is_empty() => {
-                let is_each = options.total > options.sessions;
+                let is_each = options.is_each_for_itself();
                 let report = &self.io.report;
                 if is_each && self.occupied() == 0 {
                     self.phase = Phase::Leaving;

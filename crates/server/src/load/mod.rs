@@ -73,9 +73,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether each session stays for itself, and the next one takes its place.
+    fn is_each_for_itself(&self) -> bool {
+        self.total > self.sessions
+    }
+
     /// Whether the traffic of all sessions begins at once.
     fn begins_together(&self) -> bool {
-        matches!(self.traffic, Traffic::Bulk(_)) && self.total <= self.sessions
+        matches!(self.traffic, Traffic::Bulk(_)) && !self.is_each_for_itself()
     }
 }
 

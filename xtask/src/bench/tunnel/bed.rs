@@ -32,6 +32,7 @@ pub(super) const BEHIND_VXLAN: &str = "192.168.78.1";
 
 /// How long a load holds its sessions, in seconds.
 pub(super) const HOLD: u32 = 3;
+
 /// How long anything may take to come up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
